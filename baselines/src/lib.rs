@@ -1,0 +1,3 @@
+//! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
+
+pub mod random;

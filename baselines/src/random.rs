@@ -1,0 +1,95 @@
+//! The one source of chance: initial weights, shuffling, augmentation, dropout, synthetic landscapes.
+//!
+//! candle's generator cannot be seeded on the CPU, and the standard distributions of the `rand` crates may change
+//! their values from version to version; here the stream (ChaCha with 8 rounds) and what is made of it are fixed.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// A seeded generator. The same seed and stream give the same values on every machine.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    source: ChaCha8Rng,
+}
+
+impl Generator {
+    /// The generator of `seed`, and within it an independent stream a name: what one part of a run draws changes
+    /// nothing for another part.
+    pub fn new(seed: u64, stream: &str) -> Self {
+        let mut source = ChaCha8Rng::seed_from_u64(seed);
+        // FNV-1a: names are few and chosen here, so all that matters is that the mapping never changes.
+        let number =
+            stream.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        source.set_stream(number);
+        Self { source }
+    }
+
+    /// Uniform in `[0, 1)`, with 53 bits.
+    pub fn uniform(&mut self) -> f64 {
+        (self.source.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in `[low, high)`.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+
+    /// Normal with mean 0 and standard deviation 1 (Box and Muller, the cosine half).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// Uniform in `0..bound`; 0 where `bound` is 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        // Multiply and shift: the bias is below 2^-40 for any count that occurs here.
+        ((u128::from(self.source.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// True with probability `p`.
+    pub fn chance(&mut self, p: f64) -> bool {
+        self.uniform() < p
+    }
+
+    /// Puts `items` in a random order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_and_streams_part_and_repeat() {
+        let draw = |seed, stream| Generator::new(seed, stream).uniform();
+        assert_eq!(draw(1, "a").to_bits(), draw(1, "a").to_bits());
+        assert_ne!(draw(1, "a").to_bits(), draw(1, "b").to_bits());
+        assert_ne!(draw(1, "a").to_bits(), draw(2, "a").to_bits());
+    }
+
+    #[test]
+    fn moments_are_those_of_the_distributions() {
+        let mut g = Generator::new(7, "moments");
+        let n = 20_000;
+        let normal: Vec<f64> = (0..n).map(|_| g.normal()).collect();
+        let mean = normal.iter().sum::<f64>() / f64::from(n);
+        let variance = normal.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(n);
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        let mut counts = [0; 5];
+        (0..n).for_each(|_| counts[g.below(5)] += 1);
+        assert!(counts.iter().all(|c| (3_700..4_300).contains(c)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing() {
+        let mut items: Vec<_> = (0..100).collect();
+        Generator::new(3, "shuffle").shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+}

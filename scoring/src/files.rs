@@ -1,0 +1,59 @@
+//! Writing files so that a run that is stopped leaves none half written.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a file under a temporary name beside its place, then renames it: at `path` there is the whole file or what
+/// was there before, never a part. Missing parent folders are made.
+///
+/// # Errors
+/// What `write` returns, or the file system; the temporary file is removed then.
+pub fn write_atomically<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // Two runs, or two threads of one, may write the same place: the number of the process and of the file part them.
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let part = folder.join(format!(".{}.{}-{number}.part", name.to_string_lossy(), std::process::id()));
+    let result = (|| {
+        let mut file = BufWriter::new(File::create(&part)?);
+        write(&mut file)?;
+        file.flush()?;
+        drop(file);
+        fs::rename(&part, path)?;
+        Ok(())
+    })();
+    if result.is_err() {
+        // The error to report is the first one; a left-over part is harmless.
+        let _ = fs::remove_file(&part);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        write_atomically::<io::Error>(&path, |f| f.write_all(b"whole")).unwrap();
+        let failed = write_atomically::<io::Error>(&path, |f| {
+            f.write_all(b"half")?;
+            Err(io::Error::other("stopped"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! Rasters of 8-bit samples: the dataset's TIFFs in, the submission's TIFFs out.
+
+/// A raster of 8-bit samples, band after band: `[C, H, W]`, u8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raster {
+    bands: usize,
+    height: usize,
+    width: usize,
+    samples: Vec<u8>,
+}
+
+impl Raster {
+    /// A raster of `bands` × `height` × `width` samples; `None` if that is not their number, or is zero.
+    pub fn new(bands: usize, height: usize, width: usize, samples: Vec<u8>) -> Option<Self> {
+        let expected = bands.checked_mul(height)?.checked_mul(width)?;
+        (expected > 0 && expected == samples.len()).then_some(Self { bands, height, width, samples })
+    }
+
+    /// Number of bands, `C`.
+    pub fn bands(&self) -> usize {
+        self.bands
+    }
+
+    /// Number of rows, `H`.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Number of columns, `W`.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All samples, `[C, H, W]`.
+    pub fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
+    /// Its samples, `[C, H, W]`, without a copy.
+    pub fn into_samples(self) -> Vec<u8> {
+        self.samples
+    }
+}
