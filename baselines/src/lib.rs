@@ -1,3 +1,6 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
+pub mod models;
+pub mod nn;
 pub mod random;
+pub mod weights;
