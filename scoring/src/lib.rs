@@ -7,6 +7,7 @@ pub mod finding;
 mod patch;
 pub mod progress;
 pub mod raster;
+pub mod submission;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use finding::{Finding, Severity};
