@@ -8,6 +8,7 @@ mod patch;
 pub mod progress;
 pub mod raster;
 pub mod submission;
+pub mod timing;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use finding::{Finding, Severity};

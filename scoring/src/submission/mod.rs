@@ -3,6 +3,8 @@
 mod archive;
 #[cfg(test)]
 mod crafted;
+pub mod name;
 pub mod source;
 
+pub use name::{ArchiveName, MinutesSeconds, Times};
 pub use source::{Defect, Entry, Kind, ReadError, Source, SourceError};
