@@ -1,3 +1,5 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
+pub mod config;
+pub mod data;
 pub mod random;
