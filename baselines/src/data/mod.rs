@@ -1,0 +1,3 @@
+//! FLAIR #2 data: files become arrays. Nothing here knows tensors.
+
+pub mod dates;
