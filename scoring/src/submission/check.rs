@@ -13,7 +13,7 @@ use super::{
     content::look,
     expected::fold_ranges,
     hints::{Named, Values, by_name, by_values},
-    remarks::{Remarks, ranges},
+    remarks::{Remarks, ranges, with_files},
     shown,
     source::{Defect, Entry, Source, SourceError},
 };
@@ -154,17 +154,15 @@ pub fn check(
 
     let mut findings = remarks.into_findings();
     if !patches_above.is_empty() {
-        let message = format!(
-            "{pixels_above} pixels in {} predictions are above 12, the last class: {}",
-            patches_above.len(),
-            values.out_of_range()
-        );
+        let values = values.out_of_range();
+        let message = format!("{pixels_above} pixels are above 12, the last class: {values}");
+        let message = with_files(message, patches_above.len());
         findings.push(Code::ValueOutOfRange.finding(ranges(patches_above), message));
     }
     findings.extend(by_values(&values).into_iter().map(|(code, hint)| code.finding("all predictions", hint)));
     if source.left_out() > 0 {
         let message = format!("more entries than are looked at: {} were left out", source.left_out());
-        findings.push(Code::TooManyEntries.finding(source_name(source), message));
+        findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
     }
     let mut counts = Counts { files: source.entries().len(), predictions: predictions.len(), ..Counts::default() };
     let (missing, extra) = compare(source, &predictions, expected, &mut findings);
@@ -209,11 +207,11 @@ fn compare(
     }
     if predictions.is_empty() {
         let message = "no file is named like a prediction, PRED_077413.tif";
-        findings.push(Code::NoPredictions.finding(source_name(source), message));
+        findings.push(Code::NoPredictions.finding(source.kind().to_string(), message));
     }
     let Some(expected) = expected else {
         let message = "no list of patches is given, so missing and extra predictions cannot be told";
-        findings.push(Code::IdsNotChecked.finding(source_name(source), message));
+        findings.push(Code::IdsNotChecked.finding(source.kind().to_string(), message));
         return <_>::default();
     };
     let missing: BTreeSet<_> = expected.iter().filter(|id| !predictions.contains_key(id)).copied().collect();
@@ -232,10 +230,6 @@ fn compare(
         findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
     }
     (missing, extra)
-}
-
-fn source_name(source: &Source) -> String {
-    shown(&source.path().file_name().unwrap_or(source.path().as_os_str()).to_string_lossy())
 }
 
 fn of_defect(defect: Defect) -> Code {

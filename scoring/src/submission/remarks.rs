@@ -28,17 +28,19 @@ impl<'a> Remarks<'a> {
     }
 }
 
-fn fold(code: Code, mut message: String, files: &[File<'_>]) -> Finding {
+fn fold(code: Code, message: String, files: &[File<'_>]) -> Finding {
     let ids: Option<BTreeSet<_>> = files.iter().map(|(_, id)| *id).collect();
     let first = files.iter().map(|(name, _)| *name).min().unwrap_or_default();
-    if files.len() > 1 {
-        message = format!("{message} ({} files)", files.len());
-    }
     let subject = match ids {
         Some(ids) if files.len() > 1 => ranges(ids),
         _ => shown(first),
     };
-    code.finding(subject, message)
+    code.finding(subject, with_files(message, files.len()))
+}
+
+/// Adds to a message of how many files it is, if it is of several.
+pub(super) fn with_files(message: String, files: usize) -> String {
+    if files > 1 { format!("{message} ({files} files)") } else { message }
 }
 
 /// Ranges of patches, for a subject: the first few, and how many there are.

@@ -39,6 +39,13 @@ where
     file.into_inner()
 }
 
+fn white_is_zero(mut file: Vec<u8>) -> Vec<u8> {
+    let tag: [u8; 10] = [6, 1, 3, 0, 1, 0, 0, 0, 1, 0];
+    let place = file.windows(10).position(|window| window == tag).unwrap();
+    file[place + 8] = 0;
+    file
+}
+
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -141,8 +148,22 @@ fn contents_are_told_all_at_once() {
         ("PRED_000009.tif", &prediction(&[0, 1])[..2000]),
         ("PRED_000010.tif", b""),
         ("PRED_000011.tif", &vec![0; 9 << 20]),
+        ("PRED_000012.tif", &white_is_zero(prediction(&[0, 1]))),
     ]);
-    insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000011"))), @"");
+    insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
+    Error file-too-large [PRED_000011.tif] more than 8388608 bytes; a prediction has some thousands
+    Error unreadable-image [000008, 000010] not a valid TIFF: it does not begin as a TIFF does (2 files)
+    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
+    Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
+    Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
+    Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8
+    Error wrong-sample-type [PRED_000005.tif] samples are uint16, expected uint8
+    Error inverted-grey [PRED_000012.tif] white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack
+    Error value-out-of-range [000003] 746496 pixels are above 12, the last class: 13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)
+    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
+    Warning not-lzw [000003-000006] not compressed by LZW, as the challenge asks for (4 files)
+    Warning constant-prediction [PRED_000007.tif] all pixels are of one value
+    ");
 }
 
 #[test]
@@ -153,7 +174,7 @@ fn values_out_of_range_are_counted_and_explained() {
         ("PRED_000003.tif", &prediction(&[5, 6])),
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000003"))), @r"
-    Error value-out-of-range [000001-000002] 196608 pixels in 2 predictions are above 12, the last class: 13, 255
+    Error value-out-of-range [000001-000002] 196608 pixels are above 12, the last class: 13, 255 (2 files)
     Warning one-based [all predictions] values are 1 to 13 and never 0: classes are counted from 0 here; subtract 1
     Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
     ");
@@ -167,8 +188,11 @@ fn a_dropped_last_batch_is_recognised() {
     Error missing-prediction [000003-000004] 2 of 4 expected predictions are missing
     Note last-batch-missing [000003-000004] only the last ones are missing: does a data loader drop an incomplete last batch?
     ");
-    insta::assert_snapshot!(lines(&report(dir.path(), None)), @"Note ids-not-checked [.tmpxNZtqu] no list of patches is given, so missing and extra predictions cannot be told");
-    insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @"");
+    insta::assert_snapshot!(lines(&report(dir.path(), None)), @"Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told");
+    insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @r"
+    Error no-predictions [folder] no file is named like a prediction, PRED_077413.tif
+    Error missing-prediction [000001-000004] 4 of 4 expected predictions are missing
+    ");
 }
 
 #[test]
