@@ -1,3 +1,4 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
+pub mod data;
 pub mod random;

@@ -1,0 +1,3 @@
+//! FLAIR data: what lies on disk, and what is made of it.
+
+pub mod toy;
