@@ -1,4 +1,7 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
 pub mod data;
+pub mod models;
+pub mod nn;
 pub mod random;
+pub mod weights;

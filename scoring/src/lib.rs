@@ -7,6 +7,8 @@ pub mod finding;
 mod patch;
 pub mod progress;
 pub mod raster;
+pub mod submission;
+pub mod timing;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use finding::{Finding, Severity};

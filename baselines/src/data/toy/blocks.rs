@@ -126,8 +126,7 @@ impl Blocks {
             usize::try_from(cell(metres / SPACING_M + 1.0)).unwrap_or(0).clamp(1, count.saturating_sub(2).max(1))
         };
         let (column, row) = (home(point[0], self.columns), home(point[1], self.rows));
-        let around: [usize; 9] =
-            std::array::from_fn(|i| (row + i / 3 - 1) * self.columns + column + i % 3 - 1);
+        let around: [usize; 9] = std::array::from_fn(|i| (row + i / 3 - 1) * self.columns + column + i % 3 - 1);
         let mut distances = [0.0; 9];
         let mut nearest = 0;
         for i in 0..9 {

@@ -190,7 +190,9 @@ pub fn marker(root: &Path) -> Result<Option<ToyMarker>, ToyError> {
     let path = root.join(MARKER);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(ToyError::Io { path, error }),
     };
     let wrong = |reason: String| ToyError::Marker { path: path.clone(), reason };

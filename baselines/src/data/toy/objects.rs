@@ -173,15 +173,7 @@ impl<'a> Builder<'a> {
             .then_some((place.inset, place.outward))
     }
 
-    fn object(
-        &mut self,
-        cover: Cover,
-        shape: Shape,
-        centre: Point,
-        axis: Point,
-        half: Point,
-        height: f32,
-    ) -> Object {
+    fn object(&mut self, cover: Cover, shape: Shape, centre: Point, axis: Point, half: Point, height: f32) -> Object {
         let parcel = [self.between(-1.0, 1.0), self.between(-1.0, 1.0)];
         Object { cover, shape, centre, axis, half, height, parcel }
     }

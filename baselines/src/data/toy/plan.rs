@@ -59,8 +59,24 @@ const DOMAINS: [Domain; 6] = [
     domain("D004_2021", ToySplit::Train, 2021, [952_000.0, 6_332_000.0], (480.0, 0.0), ("T31TGJ", 108), "UCE-M3-f100"),
     domain("D032_2019", ToySplit::Train, 2019, [498_000.0, 6_286_000.0], (190.0, 0.0), ("T31TCJ", 51), "CAMERA#030"),
     domain("D055_2018", ToySplit::Train, 2018, [872_000.0, 6_886_000.0], (260.0, 0.0), ("T31UFQ", 8), "CAMERA#020"),
-    domain("D074_2020", ToySplit::Train, 2020, [952_000.0, 6_541_000.0], (930.0, 75.0), ("T31TGM", 108), "UCE-M3-f120-s06"),
-    domain("D015_2020", ToySplit::Test, 2020, [661_000.0, 6_438_000.0], (870.0, 60.0), ("T31TDK", 8), "UCE-M3-f120-s07"),
+    domain(
+        "D074_2020",
+        ToySplit::Train,
+        2020,
+        [952_000.0, 6_541_000.0],
+        (930.0, 75.0),
+        ("T31TGM", 108),
+        "UCE-M3-f120-s06",
+    ),
+    domain(
+        "D015_2020",
+        ToySplit::Test,
+        2020,
+        [661_000.0, 6_438_000.0],
+        (870.0, 60.0),
+        ("T31TDK", 8),
+        "UCE-M3-f120-s07",
+    ),
     domain("D022_2021", ToySplit::Test, 2021, [261_000.0, 6_842_000.0], (110.0, 0.0), ("T30UWU", 37), "CAMERA#034"),
 ];
 
@@ -191,7 +207,8 @@ impl Zone {
     pub(super) fn metadata(&self, patch: &Patch, relief_m: f32) -> Metadata {
         let (month, day) = month_and_day(self.domain.year, self.day);
         // Zones of one domain lie 2 km apart.
-        let number: f64 = self.name.trim_start_matches('Z').split('_').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
+        let number: f64 =
+            self.name.trim_start_matches('Z').split('_').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
         let round = |metres: f64| (metres * 10.0).round() / 10.0;
         Metadata {
             domain: self.domain.name,

@@ -114,7 +114,8 @@ fn mixture(landscape: &Landscape, corner: Point) -> Mixture {
     let look = SENTINEL_M / LOOKS as f32;
     let share = 1.0 / (LOOKS * LOOKS) as f32;
     for (down, right) in (0..LOOKS).flat_map(|down| (0..LOOKS).map(move |right| (down, right))) {
-        let ground = landscape.ground([corner[0] + (right as f32 + 0.5) * look, corner[1] + (down as f32 + 0.5) * look]);
+        let ground =
+            landscape.ground([corner[0] + (right as f32 + 0.5) * look, corner[1] + (down as f32 + 0.5) * look]);
         mixture.shares[ground.cover.index()] += share;
         mixture.ahead += share * 7.0 * ground.parcel[1];
     }
@@ -129,7 +130,11 @@ fn acquire(series: &mut Series, mixtures: &[Mixture], columns: usize, day: f32, 
     let cloud_at = |point: Point| {
         let field = 0.5 + 0.5 * noise.fractal(point.map(|metres| metres / 260.0), 4);
         let threshold = 1.0 - weather.cloudiness;
-        if weather.cloudiness > 0.0 { ramp(threshold - 0.08, threshold + 0.10, field + 0.25 * weather.cloudiness) } else { 0.0 }
+        if weather.cloudiness > 0.0 {
+            ramp(threshold - 0.08, threshold + 0.10, field + 0.25 * weather.cloudiness)
+        } else {
+            0.0
+        }
     };
     let plane = mixtures.len();
     let (data, masks) = (series.data.len(), series.masks.len());

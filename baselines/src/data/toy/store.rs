@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{
-    Event, Progress,
-    files::write_atomically,
-    raster,
-};
+use flair_scoring::{Event, Progress, files::write_atomically, raster};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -41,18 +37,16 @@ enum Task<'a> {
 }
 
 /// Makes the dataset beside `root` and moves it there when it is whole. `None` if something else lies there by then.
-pub(super) fn make(
-    root: &Path,
-    options: &ToyOptions,
-    progress: &dyn Progress,
-) -> Result<Option<ToyMarker>, ToyError> {
+pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<Option<ToyMarker>, ToyError> {
     let parent = root.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
     let part = parent.join(format!(".{name}.{}.part", std::process::id()));
     fs::create_dir_all(parent).map_err(ToyError::io(parent))?;
     let made = fill(&part, options, progress).and_then(|marker| match fs::rename(&part, root) {
         Ok(()) => Ok(Some(marker)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            Ok(None)
+        }
         Err(error) => Err(ToyError::io(root)(error)),
     });
     if !matches!(made, Ok(Some(_))) {
@@ -72,9 +66,8 @@ fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<To
         if is_new {
             dealer = None;
         }
-        let dealer = dealer.get_or_insert_with(|| {
-            Dealer::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name)))
-        });
+        let dealer = dealer
+            .get_or_insert_with(|| Dealer::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name))));
         let landscape = Landscape::new(seed, &zone, dealer);
         let camera = Camera::new(seed, zone.domain.name);
         places.push(Place { zone, landscape, camera });

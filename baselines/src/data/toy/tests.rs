@@ -80,9 +80,8 @@ fn a_seed_gives_one_dataset_whatever_the_threads() {
         assert_eq!(raster.bands(), if name.contains("IMG_") { 5 } else { 1 });
         assert!(name.contains("IMG_") || raster.samples().iter().all(|label| RawLabel::new(*label).is_some()));
     }
-    let json = |name: &str| -> serde_json::Value {
-        serde_json::from_slice(&fs::read(alone.join(name)).unwrap()).unwrap()
-    };
+    let json =
+        |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(alone.join(name)).unwrap()).unwrap() };
     let (centroids, metadata) = (json("flair-2_centroids_sp_to_patch.json"), json("flair_aerial_metadata.json"));
     for (key, about) in metadata.as_object().unwrap() {
         assert!(PatchId::from_file_name(&format!("{key}.tif"), "IMG").is_some());
@@ -164,7 +163,8 @@ fn patch_and_series_show_the_same_ground() {
     let clear = (0..steps)
         .find(|step| {
             let month: u16 = series.products[*step][15..17].parse().unwrap();
-            (5..=9).contains(&month) && series.masks[step * 2 * plane..][..2 * plane].iter().all(|percent| *percent < 10)
+            (5..=9).contains(&month)
+                && series.masks[step * 2 * plane..][..2 * plane].iter().all(|percent| *percent < 10)
         })
         .expect("a clear day");
     let infrared = &series.data[(clear * BANDS + 6) * plane..][..plane];

@@ -1,0 +1,132 @@
+//! A network with its parameters: built from sizes, filled from a checkpoint.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::utt::{Utt, UttConfig};
+use crate::nn::{Builder, Mismatch, Parameters};
+
+/// A network and its parameters.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The layers.
+    pub layers: Utt,
+    /// Their parameters, by upstream's names.
+    pub parameters: Parameters,
+}
+
+impl Network {
+    /// With initial weights drawn from `seed`, of type `dtype` (f32 or f64) on `device`.
+    ///
+    /// # Errors
+    /// If the sizes do not fit each other, or the device fails.
+    pub fn new(config: &UttConfig, dtype: DType, device: &Device, seed: u64) -> Result<Self> {
+        let builder = Builder::new(dtype, device, seed);
+        let layers = Utt::new(&builder.root(), config)?;
+        Ok(Self { layers, parameters: builder.finish() })
+    }
+
+    /// Takes over a checkpoint's weights; see [`Parameters::assign`].
+    ///
+    /// # Errors
+    /// Every tensor that is missing, unexpected or misshapen (inner `Result`), or the device's own.
+    pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
+        self.parameters.assign(tensors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::utae::{Aggregation, EncoderNorm, UtaeConfig};
+    use crate::models::{Collapse, utt::UttConfig};
+    use crate::nn::{Kind, Mode, Padding};
+
+    fn config(metadata: Option<usize>, with_satellite: bool) -> UttConfig {
+        let utae = UtaeConfig {
+            channels: 10,
+            encoder_widths: vec![64, 64, 128, 128],
+            decoder_widths: vec![64, 64, 128, 128],
+            out_conv: vec![32, 13],
+            strided: (4, 2, 1),
+            aggregation: Aggregation::AttGroup,
+            encoder_norm: EncoderNorm::Group,
+            heads: 16,
+            d_model: 256,
+            d_k: 4,
+            pad_value: 0.0,
+            padding: Padding::Reflect,
+        };
+        UttConfig {
+            aerial_channels: 5,
+            classes: 13,
+            metadata,
+            patch_size: 512,
+            utae: with_satellite.then_some(utae),
+            drop_satellite: 0.0,
+        }
+    }
+
+    fn network(config: &UttConfig) -> Network {
+        Network::new(config, DType::F32, &Device::Cpu, 1).unwrap()
+    }
+
+    #[test]
+    fn parameters_are_as_many_as_upstreams() {
+        // docs/domain.md 2.3, counted from upstream's code.
+        for (metadata, with_satellite, count) in
+            [(None, false, 24_444_381), (None, true, 27_254_744), (Some(45), true, 27_260_296)]
+        {
+            assert_eq!(network(&config(metadata, with_satellite)).parameters.weight_count(), count);
+        }
+    }
+
+    #[test]
+    fn a_part_begins_the_same_in_every_network() {
+        let (unet, utt) = (network(&config(None, false)), network(&config(Some(45), true)));
+        for (name, parameter) in unet.parameters.iter() {
+            let [a, b] = [parameter, utt.parameters.get(name).unwrap()].map(|p| p.var().flatten_all().unwrap());
+            if parameter.kind() == Kind::Weight {
+                assert_eq!(a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap(), "{name}");
+            }
+        }
+    }
+
+    /// Every way of the configuration gives logits of the right shape; a small patch keeps it quick.
+    #[test]
+    fn every_configuration_runs() {
+        let pixels = |seed: usize, dims: &[usize]| {
+            let values =
+                (0..dims.iter().product()).map(|i: usize| ((i * seed) % 251) as f32 / 251.0).collect::<Vec<_>>();
+            Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+        };
+        let (aerial, images) = (pixels(7, &[2, 5, 64, 64]), pixels(13, &[2, 3, 10, 16, 16]));
+        let dates = Tensor::new(&[[100f32, 3.0, -90.0], [80.0, 2.0, 0.0]], &Device::Cpu).unwrap();
+        // The last date of the second series is padding.
+        let empty = images.narrow(0, 1, 1).unwrap().narrow(1, 2, 1).unwrap().zeros_like().unwrap();
+        let images = images.slice_assign(&[1..2, 2..3, 0..10, 0..16, 0..16], &empty).unwrap();
+        let base = UttConfig { patch_size: 64, ..config(None, true) };
+        let base_utae = base.utae.clone().unwrap();
+        for aggregation in [Aggregation::AttGroup, Aggregation::AttMean, Aggregation::Mean] {
+            for encoder_norm in [EncoderNorm::Group, EncoderNorm::Batch, EncoderNorm::Instance] {
+                let utae = UtaeConfig {
+                    aggregation,
+                    encoder_norm,
+                    encoder_widths: vec![16, 32],
+                    decoder_widths: vec![16, 32],
+                    padding: Padding::Replicate,
+                    ..base_utae.clone()
+                };
+                let network = network(&UttConfig { utae: Some(utae), ..base.clone() });
+                let logits =
+                    network.layers.forward(&aerial, Some((&images, &dates)), None, Collapse::Each, Mode::EVAL).unwrap();
+                for logits in [logits.aerial, logits.satellite.unwrap()] {
+                    assert_eq!(logits.dims(), [2, 13, 64, 64]);
+                    let sum = logits.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+                    assert!(sum.is_finite() && sum > 0.0);
+                }
+            }
+        }
+    }
+}

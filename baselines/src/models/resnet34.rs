@@ -1,0 +1,107 @@
+//! `ResNet34` as an encoder: feature maps at six resolutions (He et al. 2015; torchvision's layout, names and initial
+//! values, as `segmentation_models_pytorch` uses it).
+
+use candle_core::{Result, Tensor};
+
+use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Padding, Scope, max_pool_3x3_s2, relu};
+
+/// Channels of the five maps that are learnt, from fine to coarse. The sixth, finest "map" is the image itself.
+pub const WIDTHS: [usize; 5] = [64, 64, 128, 256, 512];
+
+/// Blocks of each of the four stages.
+const DEPTHS: [usize; 4] = [3, 4, 6, 3];
+
+/// The encoder. Names: `conv1`, `bn1`, `layer{1..4}.{i}.(conv1|bn1|conv2|bn2|downsample.0|downsample.1)`.
+#[derive(Clone, Debug)]
+pub struct ResNet34 {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    stages: Vec<Vec<BasicBlock>>,
+}
+
+impl ResNet34 {
+    /// Reading images of `channels` bands. The first convolution begins with torch's values where there are not three
+    /// of them, as SMP's `patch_first_conv` leaves it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(scope: &Scope<'_>, channels: usize) -> Result<Self> {
+        let stem = Conv2dConfig { kernel: 7, stride: 2, padding: 3, padding_mode: Padding::Zeros };
+        let init = if channels == 3 { ConvInit::ResNet } else { ConvInit::Torch };
+        let mut c_in = WIDTHS[0];
+        let mut stages = Vec::with_capacity(DEPTHS.len());
+        for (stage, (&depth, &c_out)) in DEPTHS.iter().zip(&WIDTHS[1..]).enumerate() {
+            let scope = scope.at(format!("layer{}", stage + 1));
+            let mut blocks = Vec::with_capacity(depth);
+            for block in 0..depth {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                blocks.push(BasicBlock::new(&scope.at(block), c_in, c_out, stride)?);
+                c_in = c_out;
+            }
+            stages.push(blocks);
+        }
+        Ok(Self {
+            conv1: Conv2d::without_bias(&scope.at("conv1"), channels, WIDTHS[0], stem, init)?,
+            bn1: BatchNorm::new(&scope.at("bn1"), WIDTHS[0])?,
+            stages,
+        })
+    }
+
+    /// `[B, C, H, W]` (sides divisible by 32, values 0..1) to five maps: `[B, 64, H/2, W/2]`, `[B, 64, H/4, W/4]`,
+    /// `[B, 128, H/8, W/8]`, `[B, 256, H/16, W/16]`, `[B, 512, H/32, W/32]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+        let stem = relu(&self.bn1.forward(&self.conv1.forward(x, mode)?, mode)?)?;
+        let mut x = max_pool_3x3_s2(&stem)?;
+        let mut maps = vec![stem];
+        for stage in &self.stages {
+            for block in stage {
+                x = block.forward(&x, mode)?;
+            }
+            maps.push(x.clone());
+        }
+        Ok(maps)
+    }
+}
+
+/// Two convolutions of 3×3 and a way around them.
+#[derive(Clone, Debug)]
+struct BasicBlock {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl BasicBlock {
+    fn new(scope: &Scope<'_>, c_in: usize, c_out: usize, stride: usize) -> Result<Self> {
+        let conv =
+            |name, c_in, c_out, config| Conv2d::without_bias(&scope.at(name), c_in, c_out, config, ConvInit::ResNet);
+        let downsample = if stride != 1 || c_in != c_out {
+            let conv = conv("downsample.0", c_in, c_out, Conv2dConfig::same(1).stride(stride))?;
+            Some((conv, BatchNorm::new(&scope.at("downsample.1"), c_out)?))
+        } else {
+            None
+        };
+        Ok(Self {
+            conv1: conv("conv1", c_in, c_out, Conv2dConfig::same(3).stride(stride))?,
+            bn1: BatchNorm::new(&scope.at("bn1"), c_out)?,
+            conv2: conv("conv2", c_out, c_out, Conv2dConfig::same(3))?,
+            bn2: BatchNorm::new(&scope.at("bn2"), c_out)?,
+            downsample,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let y = relu(&self.bn1.forward(&self.conv1.forward(x, mode)?, mode)?)?;
+        let y = self.bn2.forward(&self.conv2.forward(&y, mode)?, mode)?;
+        let around = match &self.downsample {
+            Some((conv, norm)) => norm.forward(&conv.forward(x, mode)?, mode)?,
+            None => x.clone(),
+        };
+        relu(&(y + around)?)
+    }
+}

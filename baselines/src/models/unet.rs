@@ -1,0 +1,135 @@
+//! U-Net (Ronneberger et al. 2015) around a `ResNet34`, as `segmentation_models_pytorch` 0.3.3 builds it.
+
+use candle_core::{Result, Tensor};
+
+use super::resnet34::{self, ResNet34};
+use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Scope, nearest, relu};
+
+/// Channels of the decoder's five blocks, from coarse to fine.
+pub const DECODER_WIDTHS: [usize; 5] = [256, 128, 64, 32, 16];
+
+/// The network. Names: `encoder.*`, `decoder.blocks.{0..4}.conv{1,2}.{0,1}`, `segmentation_head.0`.
+#[derive(Clone, Debug)]
+pub struct Unet {
+    /// From the image to five maps.
+    pub encoder: ResNet34,
+    /// From the five maps to one at full size.
+    pub decoder: Decoder,
+    head: Conv2d,
+}
+
+impl Unet {
+    /// Reading `channels` bands, telling `classes` classes apart.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(scope: &Scope<'_>, channels: usize, classes: usize) -> Result<Self> {
+        let head = scope.at("segmentation_head.0");
+        Ok(Self {
+            encoder: ResNet34::new(&scope.at("encoder"), channels)?,
+            decoder: Decoder::new(&scope.at("decoder"))?,
+            head: Conv2d::new(&head, DECODER_WIDTHS[4], classes, Conv2dConfig::same(3), ConvInit::SmpHead)?,
+        })
+    }
+
+    /// `[B, C, H, W]` (sides divisible by 32, values 0..1) to logits `[B, K, H, W]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        self.decode(&self.encoder.forward(x, mode)?, mode)
+    }
+
+    /// The encoder's five maps to logits `[B, K, H, W]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn decode(&self, maps: &[Tensor], mode: Mode<'_>) -> Result<Tensor> {
+        self.classify(&self.decoder.forward(maps, mode)?, mode)
+    }
+
+    /// The decoder's map `[B, 16, H, W]` to logits `[B, K, H, W]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn classify(&self, map: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        self.head.forward(map, mode)
+    }
+}
+
+/// Five blocks, each of which doubles the size and takes in the encoder's map of that size; the last has none to take.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    blocks: Vec<DecoderBlock>,
+}
+
+impl Decoder {
+    fn new(scope: &Scope<'_>) -> Result<Self> {
+        let [w1, w2, w3, w4, w5] = resnet34::WIDTHS;
+        let skips = [w4, w3, w2, w1, 0];
+        let mut c_in = w5;
+        let mut blocks = Vec::with_capacity(DECODER_WIDTHS.len());
+        for (i, (&c_out, skip)) in DECODER_WIDTHS.iter().zip(skips).enumerate() {
+            blocks.push(DecoderBlock::new(&scope.at("blocks").at(i), c_in + skip, c_out)?);
+            c_in = c_out;
+        }
+        Ok(Self { blocks })
+    }
+
+    /// The encoder's maps, fine to coarse, to `[B, 16, H, W]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, maps: &[Tensor], mode: Mode<'_>) -> Result<Tensor> {
+        let mut coarse_to_fine = maps.iter().rev();
+        let Some(mut x) = coarse_to_fine.next().cloned() else { candle_core::bail!("a decoder needs maps") };
+        for block in &self.blocks {
+            x = block.forward(&x, coarse_to_fine.next(), mode)?;
+        }
+        Ok(x)
+    }
+}
+
+/// Twice the size, the skip connection, two convolutions.
+#[derive(Clone, Debug)]
+struct DecoderBlock {
+    conv1: ConvNormRelu,
+    conv2: ConvNormRelu,
+}
+
+impl DecoderBlock {
+    fn new(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
+        Ok(Self {
+            conv1: ConvNormRelu::new(&scope.at("conv1"), c_in, c_out)?,
+            conv2: ConvNormRelu::new(&scope.at("conv2"), c_out, c_out)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode<'_>) -> Result<Tensor> {
+        let (_, _, height, width) = x.dims4()?;
+        let x = nearest(x, 2 * height, 2 * width)?;
+        let x = match skip {
+            Some(skip) => Tensor::cat(&[&x, skip], 1)?,
+            None => x,
+        };
+        self.conv2.forward(&self.conv1.forward(&x, mode)?, mode)
+    }
+}
+
+/// SMP's `Conv2dReLU`: names `0` (convolution without a bias) and `1` (batch norm).
+#[derive(Clone, Debug)]
+struct ConvNormRelu {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNormRelu {
+    fn new(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
+        let conv = Conv2d::without_bias(&scope.at(0), c_in, c_out, Conv2dConfig::same(3), ConvInit::SmpDecoder)?;
+        Ok(Self { conv, norm: BatchNorm::new(&scope.at(1), c_out)? })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        relu(&self.norm.forward(&self.conv.forward(x, mode)?, mode)?)
+    }
+}

@@ -1,0 +1,213 @@
+//! U-T&T: the U-Net of the aerial image, helped by the U-TAE of the Sentinel-2 series (FLAIR #2's baseline; upstream
+//! `src/backbones/txt_model.py`).
+
+use candle_core::{Result, Tensor};
+
+use super::{
+    fusion::{Collapsed, Cropped},
+    metadata::MetadataMlp,
+    resnet34,
+    unet::Unet,
+    utae::{Utae, UtaeConfig},
+};
+use crate::{
+    nn::{Conv2d, Conv2dConfig, ConvInit, Mode, Scope, center_crop, nearest},
+    random::Generator,
+};
+
+/// Side of the middle of the last Sentinel-2 map that lies under the patch: 10 pixels of 10 m for 102.4 m.
+const CROP: usize = 10;
+
+/// Sizes of a [`Utt`].
+#[derive(Clone, Debug)]
+pub struct UttConfig {
+    /// Bands of the aerial image.
+    pub aerial_channels: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Length of the metadata's encoding; `None` without metadata.
+    pub metadata: Option<usize>,
+    /// Side of the aerial patch in pixels.
+    pub patch_size: usize,
+    /// The Sentinel-2 branch; `None` for the U-Net alone.
+    pub utae: Option<UtaeConfig>,
+    /// Probability that training leaves the Sentinel-2 branch out of a step; from 1 on it is left out altogether.
+    pub drop_satellite: f64,
+}
+
+/// Whose surroundings a batch's collapsed fusion sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collapse {
+    /// All patches see those of the first: upstream's training (`txt_model.py:90`).
+    FirstOfBatch,
+    /// Each sees its own, as upstream's does too in batches of one.
+    Each,
+}
+
+/// What the network says of a batch.
+#[derive(Clone, Debug)]
+pub struct Logits {
+    /// From the aerial image and all that was added to it: `[B, K, H, W]`. Predictions are its argmax.
+    pub aerial: Tensor,
+    /// From the Sentinel-2 series alone, `[B, K, H, W]`: the auxiliary head. `None` without the branch.
+    pub satellite: Option<Tensor>,
+}
+
+/// The network, or with `utae: None` the U-Net alone under the same names: `arch_vhr`, `arch_hr`,
+/// `fm_utae_featmap_cropped`, `fm_utae_featmap_collapsed`, `mtd_mlp`, `reshape_utae_output.1`.
+#[derive(Clone, Debug)]
+pub struct Utt {
+    /// The aerial branch.
+    pub aerial: Unet,
+    /// The Sentinel-2 branch.
+    pub satellite: Option<SatelliteBranch>,
+    metadata: Option<MetadataMlp>,
+}
+
+/// The Sentinel-2 branch and its ways into the aerial one.
+#[derive(Clone, Debug)]
+pub struct SatelliteBranch {
+    utae: Utae,
+    cropped: Cropped,
+    collapsed: Collapsed,
+    head: Conv2d,
+    drop: f64,
+    patch_size: usize,
+}
+
+impl Utt {
+    /// Drawn as upstream draws it.
+    ///
+    /// # Errors
+    /// If the sizes do not fit each other, or the device fails.
+    pub fn new(scope: &Scope<'_>, config: &UttConfig) -> Result<Self> {
+        let metadata = match config.metadata {
+            Some(length) => Some(MetadataMlp::new(&scope.at("mtd_mlp"), length, config.patch_size / 32)?),
+            None => None,
+        };
+        let satellite = match &config.utae {
+            Some(utae) => Some(SatelliteBranch::new(scope, utae, config)?),
+            None => None,
+        };
+        let aerial = Unet::new(&scope.at("arch_vhr"), config.aerial_channels, config.classes)?;
+        Ok(Self { aerial, satellite, metadata })
+    }
+
+    /// A batch of patches to their logits.
+    ///
+    /// * `aerial` – `[B, C, H, W]`, 0..1.
+    /// * `series` – `[B, T, 10, h, w]` and the dates `[B, T]` in days, where the network has the branch; `T` is
+    ///   padded with the padding value to the longest series of the batch.
+    /// * `metadata` – `[B, length]`, where the network takes it.
+    ///
+    /// # Errors
+    /// If an input is missing, the shapes do not fit, or the device fails.
+    pub fn forward(
+        &self,
+        aerial: &Tensor,
+        series: Option<(&Tensor, &Tensor)>,
+        metadata: Option<&Tensor>,
+        collapse: Collapse,
+        mode: Mode<'_>,
+    ) -> Result<Logits> {
+        let Some(branch) = &self.satellite else {
+            let maps = self.encode(aerial, metadata, mode)?;
+            return Ok(Logits { aerial: self.aerial.decode(&maps, mode)?, satellite: None });
+        };
+        let Some((images, dates)) = series else { candle_core::bail!("this network needs a Sentinel-2 series") };
+        let ground = branch.observe(images, dates, mode)?;
+        let maps = self.encode(aerial, metadata, mode)?;
+        let maps = branch.fuse(&maps, &ground, collapse, mode)?;
+        Ok(Logits { aerial: self.aerial.decode(&maps, mode)?, satellite: Some(branch.classify(&ground, mode)?) })
+    }
+
+    /// The aerial encoder's five maps, the metadata added to the coarsest.
+    ///
+    /// # Errors
+    /// If the metadata is missing, the shapes do not fit, or the device fails.
+    pub fn encode(&self, aerial: &Tensor, metadata: Option<&Tensor>, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+        let mut maps = self.aerial.encoder.forward(aerial, mode)?;
+        if let (Some(mlp), Some(coarsest)) = (&self.metadata, maps.last_mut()) {
+            let Some(metadata) = metadata else { candle_core::bail!("this network needs the patches' metadata") };
+            *coarsest = mlp.add_to(coarsest, metadata, mode)?;
+        }
+        Ok(maps)
+    }
+}
+
+impl SatelliteBranch {
+    fn new(scope: &Scope<'_>, utae: &UtaeConfig, config: &UttConfig) -> Result<Self> {
+        let Some(&channels) = utae.decoder_widths.first() else { candle_core::bail!("U-TAE needs a stage") };
+        let widths: Vec<usize> = std::iter::once(config.aerial_channels).chain(resnet34::WIDTHS).collect();
+        let head = scope.at("reshape_utae_output.1");
+        Ok(Self {
+            utae: Utae::new(&scope.at("arch_hr"), utae)?,
+            cropped: Cropped::new(&scope.at("fm_utae_featmap_cropped"), channels, &widths)?,
+            collapsed: Collapsed::new(&scope.at("fm_utae_featmap_collapsed"), channels, &widths)?,
+            head: Conv2d::new(&head, channels, config.classes, Conv2dConfig::same(1), ConvInit::Torch)?,
+            drop: config.drop_satellite,
+            patch_size: config.patch_size,
+        })
+    }
+
+    /// The U-TAE's maps of a batch of series, coarse to fine: `[B, T, 10, h, w]` and `[B, T]` days.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn maps(&self, images: &Tensor, dates: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+        self.utae.forward(images, dates, mode)
+    }
+
+    /// Its last map, `[B, 64, h, w]`: all that the rest of the network sees of the series.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn observe(&self, images: &Tensor, dates: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        match self.maps(images, dates, mode)?.pop() {
+            Some(last) => Ok(last),
+            None => candle_core::bail!("U-TAE gave no map"),
+        }
+    }
+
+    /// Adds what the series says to the aerial encoder's five maps.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn fuse(&self, maps: &[Tensor], ground: &Tensor, collapse: Collapse, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+        if self.drop >= 1.0 || self.is_dropped(mode) {
+            return Ok(maps.to_vec());
+        }
+        let crop = center_crop(ground, CROP)?;
+        let seen = match collapse {
+            Collapse::FirstOfBatch => ground.narrow(0, 0, 1)?,
+            Collapse::Each => ground.clone(),
+        };
+        let mean = seen.flatten_from(2)?.mean(2)?; // [N, 64]
+        // Level 0 is the image itself, which the decoder never reads: nothing is computed for it.
+        let fused = maps.iter().zip(1..).map(|(map, level)| {
+            let (_, _, height, width) = map.dims4()?;
+            let near = self.cropped.forward(&crop, level, (height, width), mode)?;
+            let around = self.collapsed.forward(&mean, level, mode)?;
+            map + near.broadcast_add(&around)?
+        });
+        fused.collect()
+    }
+
+    /// Whether training leaves the branch out of this step. Upstream draws in evaluation as well; here it is then
+    /// always in.
+    fn is_dropped(&self, mode: Mode<'_>) -> bool {
+        let draw = |generator: &std::sync::Mutex<Generator>| {
+            generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).chance(self.drop)
+        };
+        self.drop > 0.0 && mode.dropout().is_some_and(draw)
+    }
+
+    /// The auxiliary head: the ground under the patch, enlarged, to logits `[B, K, H, W]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn classify(&self, ground: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        // A convolution of 1×1 and a nearest-neighbour resize commute, and the small image is 2,600 times smaller.
+        nearest(&self.head.forward(&center_crop(ground, CROP)?, mode)?, self.patch_size, self.patch_size)
+    }
+}

@@ -1,0 +1,121 @@
+//! Convolutions, `torch.nn.Conv2d` and `torch.nn.ConvTranspose2d`.
+
+use candle_core::{Result, Tensor};
+
+use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
+
+/// Geometry of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dConfig {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step in pixels, on both axes.
+    pub stride: usize,
+    /// Pixels added on each side.
+    pub padding: usize,
+    /// What is added.
+    pub padding_mode: Padding,
+}
+
+impl Conv2dConfig {
+    /// A kernel of odd side that keeps the size of the image: stride 1, zeros around.
+    pub const fn same(kernel: usize) -> Self {
+        Self { kernel, stride: 1, padding: kernel / 2, padding_mode: Padding::Zeros }
+    }
+
+    /// The same with another stride.
+    #[must_use]
+    pub const fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+}
+
+/// A convolution: `weight [N, C, k, k]`, and `bias [N]` where asked for.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    weight: Parameter,
+    bias: Option<Parameter>,
+    config: Conv2dConfig,
+}
+
+impl Conv2d {
+    /// With a bias.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(scope: &Scope<'_>, c_in: usize, c_out: usize, config: Conv2dConfig, init: ConvInit) -> Result<Self> {
+        let (_, bias) = init.of(c_in, c_out, config.kernel);
+        let bias = scope.weight("bias", c_out, bias)?;
+        Ok(Self { bias: Some(bias), ..Self::without_bias(scope, c_in, c_out, config, init)? })
+    }
+
+    /// Without one, as in front of a batch norm.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn without_bias(
+        scope: &Scope<'_>,
+        c_in: usize,
+        c_out: usize,
+        config: Conv2dConfig,
+        init: ConvInit,
+    ) -> Result<Self> {
+        let (weight, _) = init.of(c_in, c_out, config.kernel);
+        let weight = scope.weight("weight", (c_out, c_in, config.kernel, config.kernel), weight)?;
+        Ok(Self { weight, bias: None, config })
+    }
+
+    /// `[B, C, H, W]` to `[B, N, H', W']`, `H' = (H + 2 padding - kernel) / stride + 1`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
+        let y = if padding_mode == Padding::Zeros {
+            x.conv2d(&self.weight.value(mode), padding, stride, 1, 1)?
+        } else {
+            padding_mode.pad(x, padding)?.conv2d(&self.weight.value(mode), 0, stride, 1, 1)?
+        };
+        match &self.bias {
+            Some(bias) => y.broadcast_add(&bias.value(mode).reshape((1, (), 1, 1))?),
+            None => Ok(y),
+        }
+    }
+}
+
+/// A transposed convolution with a bias: `weight [C, N, k, k]`, `bias [N]`.
+#[derive(Clone, Debug)]
+pub struct ConvTranspose2d {
+    weight: Parameter,
+    bias: Parameter,
+    stride: usize,
+    padding: usize,
+}
+
+impl ConvTranspose2d {
+    /// Drawn as torch draws it (which takes the *output* channels for the fan-in).
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(
+        scope: &Scope<'_>,
+        c_in: usize,
+        c_out: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self> {
+        let init = Init::torch_default(c_out * kernel * kernel);
+        let weight = scope.weight("weight", (c_in, c_out, kernel, kernel), init)?;
+        Ok(Self { weight, bias: scope.weight("bias", c_out, init)?, stride, padding })
+    }
+
+    /// `[B, C, H, W]` to `[B, N, H', W']`, `H' = (H - 1) stride - 2 padding + kernel`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        x.conv_transpose2d(&self.weight.value(mode), self.padding, 0, self.stride, 1)?
+            .broadcast_add(&self.bias.value(mode).reshape((1, (), 1, 1))?)
+    }
+}

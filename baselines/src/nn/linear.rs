@@ -1,0 +1,57 @@
+//! The fully connected layer.
+
+use candle_core::{D, Result, Tensor};
+
+use super::{Init, Mode, Parameter, Scope};
+
+/// `x · Wᵀ + b`, `torch.nn.Linear`: `weight [N, M]`, `bias [N]`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Parameter,
+    bias: Parameter,
+}
+
+impl Linear {
+    /// From `c_in` to `c_out` channels, drawn as torch draws them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
+        Self::with_weight_init(scope, c_in, c_out, Init::torch_default(c_in))
+    }
+
+    /// The same with other initial weights; the bias is torch's.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn with_weight_init(scope: &Scope<'_>, c_in: usize, c_out: usize, init: Init) -> Result<Self> {
+        let weight = scope.weight("weight", (c_out, c_in), init)?;
+        let bias = scope.weight("bias", c_out, Init::torch_default(c_in))?;
+        Ok(Self { weight, bias })
+    }
+
+    /// A `torch.nn.Conv1d` of kernel 1 on the last axis: its `weight [N, M, 1]` has a third axis.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn pointwise(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
+        let weight = scope.weight("weight", (c_out, c_in, 1), Init::torch_default(c_in))?;
+        Ok(Self { weight, bias: scope.weight("bias", c_out, Init::torch_default(c_in))? })
+    }
+
+    /// `[…, M]` to `[…, N]`.
+    ///
+    /// # Errors
+    /// If the last axis is not `M`, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let c_in = x.dim(D::Minus1)?;
+        let weight = self.weight.value(mode).flatten_from(1)?;
+        let mut dims = x.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = weight.dim(0)?;
+        }
+        // One flat product: a batched one would repeat the weights per batch item.
+        let y = x.reshape(((), c_in))?.matmul(&weight.t()?)?.broadcast_add(&self.bias.value(mode))?;
+        y.reshape(dims)
+    }
+}

@@ -1,0 +1,72 @@
+//! Padding of images, in torch's four modes.
+
+use candle_core::{D, Result, Tensor, bail};
+use serde::{Deserialize, Serialize};
+
+/// What stands around an image: `torch.nn.Conv2d`'s `padding_mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// The image mirrored, its edge not repeated.
+    Reflect,
+    /// The edge repeated.
+    Replicate,
+    /// The image repeated.
+    Circular,
+}
+
+impl Padding {
+    /// `[…, H, W]` with `width` more on each of the four sides.
+    ///
+    /// # Errors
+    /// If the image is too small to be mirrored or repeated that far, or the device fails.
+    pub fn pad(self, x: &Tensor, width: usize) -> Result<Tensor> {
+        if width == 0 {
+            return Ok(x.clone());
+        }
+        if self == Self::Zeros {
+            return x.pad_with_zeros(D::Minus2, width, width)?.pad_with_zeros(D::Minus1, width, width);
+        }
+        let rows = self.indices(x.dim(D::Minus2)?, width)?;
+        let columns = self.indices(x.dim(D::Minus1)?, width)?;
+        let index = |places: Vec<u32>| Tensor::new(places, x.device());
+        x.contiguous()?.index_select(&index(rows)?, D::Minus2)?.index_select(&index(columns)?, D::Minus1)
+    }
+
+    /// Where each of `size + 2 width` places of an axis comes from.
+    fn indices(self, size: usize, width: usize) -> Result<Vec<u32>> {
+        let farthest = match self {
+            Self::Reflect => size.saturating_sub(1),
+            Self::Circular => size,
+            Self::Zeros | Self::Replicate => usize::MAX,
+        };
+        if size == 0 || width > farthest {
+            bail!("an axis of {size} is too short for a {self:?} padding of {width}");
+        }
+        let (n, w) = (size as i64, width as i64);
+        let place = |i: i64| match self {
+            Self::Reflect if i < 0 => -i,
+            Self::Reflect if i >= n => 2 * (n - 1) - i,
+            Self::Circular => i.rem_euclid(n),
+            _ => i.clamp(0, n - 1),
+        };
+        Ok((-w..n + w).map(|i| place(i) as u32).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_numpy_pad() {
+        assert_eq!(Padding::Reflect.indices(4, 2).unwrap(), [2, 1, 0, 1, 2, 3, 2, 1]);
+        assert_eq!(Padding::Replicate.indices(3, 2).unwrap(), [0, 0, 0, 1, 2, 2, 2]);
+        assert_eq!(Padding::Circular.indices(3, 2).unwrap(), [1, 2, 0, 1, 2, 0, 1]);
+        assert!(Padding::Reflect.indices(1, 1).is_err());
+        assert!(Padding::Circular.indices(2, 3).is_err());
+    }
+}

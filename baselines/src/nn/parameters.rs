@@ -1,0 +1,284 @@
+//! The parameters of a network: named as upstream's state dict names them, kept in the order of their names.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display},
+};
+
+use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+
+use super::{Init, Mode};
+use crate::random::Generator;
+
+/// Whether an optimiser moves a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Trained.
+    Weight,
+    /// Kept beside the weights: running statistics and their counter.
+    Buffer,
+}
+
+/// One parameter. A clone is the same parameter.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    var: Var,
+    kind: Kind,
+}
+
+impl Parameter {
+    /// Its value: in training with a gradient, in evaluation without.
+    pub fn value(&self, mode: Mode<'_>) -> Tensor {
+        if mode.is_training() && self.kind == Kind::Weight {
+            self.var.as_tensor().clone()
+        } else {
+            self.var.as_detached_tensor()
+        }
+    }
+
+    /// The variable itself.
+    pub fn var(&self) -> &Var {
+        &self.var
+    }
+
+    /// Whether it is trained.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// All parameters of a network, by name.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    by_name: BTreeMap<String, Parameter>,
+    dtype: DType,
+    device: Device,
+}
+
+/// How a set of tensors differs from what a network needs: everything at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Mismatch {
+    /// Needed, and not there.
+    pub missing: Vec<String>,
+    /// There, and not needed.
+    pub unexpected: Vec<String>,
+    /// Of another shape: name, shape needed, shape found.
+    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl Mismatch {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
+    }
+}
+
+impl Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} missing, {} unexpected and {} misshapen tensors",
+            self.missing.len(),
+            self.unexpected.len(),
+            self.misshapen.len()
+        )?;
+        for name in &self.missing {
+            write!(f, "\n  missing     {name}")?;
+        }
+        for name in &self.unexpected {
+            write!(f, "\n  unexpected  {name}")?;
+        }
+        for (name, needed, found) in &self.misshapen {
+            write!(f, "\n  misshapen   {name}: {found:?}, needed {needed:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Parameters {
+    /// Names and parameters, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Parameter)> {
+        self.by_name.iter().map(|(name, parameter)| (name.as_str(), parameter))
+    }
+
+    /// The parameter of that name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.by_name.get(name)
+    }
+
+    /// How many numbers are trained.
+    pub fn weight_count(&self) -> usize {
+        self.by_name.values().filter(|p| p.kind == Kind::Weight).map(|p| p.var.elem_count()).sum()
+    }
+
+    /// How `tensors` differ from what is needed; `None` where they fit.
+    pub fn mismatch(&self, tensors: &BTreeMap<String, Tensor>) -> Option<Mismatch> {
+        let (needed, found): (BTreeSet<_>, BTreeSet<_>) = (self.by_name.keys().collect(), tensors.keys().collect());
+        let misshapen = self.by_name.iter().filter_map(|(name, parameter)| {
+            let found = tensors.get(name)?.dims();
+            (found != parameter.var.dims()).then(|| (name.clone(), parameter.var.dims().to_vec(), found.to_vec()))
+        });
+        let mismatch = Mismatch {
+            missing: needed.difference(&found).map(|&name| name.clone()).collect(),
+            unexpected: found.difference(&needed).map(|&name| name.clone()).collect(),
+            misshapen: misshapen.collect(),
+        };
+        (!mismatch.is_empty()).then_some(mismatch)
+    }
+
+    /// Takes over the values of `tensors`, in this network's type and on its device. Nothing is changed if a name or a
+    /// shape does not fit.
+    ///
+    /// # Errors
+    /// Every missing, unexpected and misshapen tensor in one error (as the inner `Result`), or the device's own.
+    pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
+        if let Some(mismatch) = self.mismatch(tensors) {
+            return Ok(Err(mismatch));
+        }
+        for (name, parameter) in &self.by_name {
+            let value = tensors[name].to_device(&self.device)?.to_dtype(parameter.var.dtype())?;
+            parameter.var.set(&value.contiguous()?)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// A copy of all values, by name: what a checkpoint holds.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn snapshot(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.by_name.iter().map(|(name, p)| Ok((name.clone(), p.var.as_detached_tensor().copy()?))).collect()
+    }
+
+    /// Type of the weights: f32 or f64.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where they are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}
+
+/// Collects the parameters of a network while it is built.
+#[derive(Debug)]
+pub struct Builder {
+    by_name: RefCell<BTreeMap<String, Parameter>>,
+    dtype: DType,
+    device: Device,
+    seed: u64,
+}
+
+impl Builder {
+    /// Parameters of type `dtype` (f32 or f64) on `device`; their initial values follow from `seed` and their names
+    /// alone, so that a part of a network begins the same in every network that holds it.
+    pub fn new(dtype: DType, device: &Device, seed: u64) -> Self {
+        Self { by_name: RefCell::default(), dtype, device: device.clone(), seed }
+    }
+
+    /// The outermost scope, without a prefix.
+    pub fn root(&self) -> Scope<'_> {
+        Scope { builder: self, prefix: String::new() }
+    }
+
+    /// All that was asked for.
+    pub fn finish(self) -> Parameters {
+        Parameters { by_name: self.by_name.into_inner(), dtype: self.dtype, device: self.device }
+    }
+}
+
+/// A place in a network's tree of names.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    builder: &'a Builder,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    /// The scope `name` below this one.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        Self { builder: self.builder, prefix: self.name(&name.to_string()) }
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    /// A trained parameter.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn weight(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Parameter> {
+        let name = self.name(name);
+        let shape = shape.into();
+        let values = init.draw(shape.elem_count(), &mut Generator::new(self.builder.seed, &name));
+        let value = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.builder.dtype)?;
+        self.insert(name, &value, Kind::Weight)
+    }
+
+    /// A running statistic, in the network's type.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn statistic(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Parameter> {
+        let value = Tensor::full(value, shape, &Device::Cpu)?.to_dtype(self.builder.dtype)?;
+        self.insert(self.name(name), &value, Kind::Buffer)
+    }
+
+    /// A counter: one i64, beginning at 0.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn counter(&self, name: &str) -> Result<Parameter> {
+        self.insert(self.name(name), &Tensor::new(0i64, &Device::Cpu)?, Kind::Buffer)
+    }
+
+    fn insert(&self, name: String, value: &Tensor, kind: Kind) -> Result<Parameter> {
+        let parameter = Parameter { var: Var::from_tensor(&value.to_device(&self.builder.device)?)?, kind };
+        let before = self.builder.by_name.borrow_mut().insert(name, parameter.clone());
+        debug_assert!(before.is_none(), "two parameters of one name");
+        Ok(parameter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters() -> Parameters {
+        let builder = Builder::new(DType::F32, &Device::Cpu, 0);
+        builder.root().at("a").weight("w", (2, 3), Init::Constant(1.0)).unwrap();
+        builder.root().at("a").weight("b", 3, Init::Constant(1.0)).unwrap();
+        builder.root().at("n").counter("seen").unwrap();
+        builder.finish()
+    }
+
+    #[test]
+    fn every_difference_is_told_at_once_and_nothing_is_changed() {
+        let parameters = parameters();
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+        let tensors =
+            BTreeMap::from([("a.w".into(), zeros(&[3, 2])), ("a.b".into(), zeros(&[3])), ("x".into(), zeros(&[1]))]);
+        let mismatch = parameters.assign(&tensors).unwrap().unwrap_err();
+        insta::assert_snapshot!(mismatch, @r"
+        1 missing, 1 unexpected and 1 misshapen tensors
+          missing     n.seen
+          unexpected  x
+          misshapen   a.w: [3, 2], needed [2, 3]
+        ");
+        assert_eq!(parameters.get("a.b").unwrap().var().to_vec1::<f32>().unwrap(), [1.0; 3]);
+    }
+
+    #[test]
+    fn a_snapshot_does_not_follow_the_parameters() {
+        let parameters = parameters();
+        let before = parameters.snapshot().unwrap();
+        let zeros = before.iter().map(|(n, t)| (n.clone(), t.zeros_like().unwrap())).collect();
+        parameters.assign(&zeros).unwrap().unwrap();
+        assert_eq!(before["a.b"].to_vec1::<f32>().unwrap(), [1.0; 3]);
+        assert_eq!(parameters.get("a.b").unwrap().var().to_vec1::<f32>().unwrap(), [0.0; 3]);
+        assert_eq!(parameters.weight_count(), 9);
+    }
+}

@@ -1,0 +1,121 @@
+//! Resizing of images, `torch.nn.functional.interpolate`, and the crop of their centre.
+
+use candle_core::{D, DType, Device, Result, Tensor, bail};
+
+/// Nearest neighbour to `height` × `width`, any ratio: `[B, C, H, W]` to `[B, C, height, width]`.
+///
+/// candle's own overwrites the gradient of another consumer of `x`, and has none for ratios that are not whole.
+///
+/// # Errors
+/// If the device fails.
+pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (batch, channels, h, w) = x.dims4()?;
+    if (height, width) == (2 * h, 2 * w) {
+        // The decoder's case: two broadcasts and one copy, and a gradient that is a plain sum.
+        return x
+            .reshape((batch, channels, h, 1, w, 1))?
+            .broadcast_as((batch, channels, h, 2, w, 2))?
+            .reshape((batch, channels, height, width));
+    }
+    let places = |from: usize, to: usize| {
+        // torch: floor(i · (from / to)), clipped.
+        let scale = from as f64 / to as f64;
+        let places: Vec<u32> = (0..to).map(|i| ((i as f64 * scale) as usize).min(from - 1) as u32).collect();
+        Tensor::new(places, x.device())
+    };
+    x.contiguous()?.index_select(&places(h, height)?, 2)?.index_select(&places(w, width)?, 3)
+}
+
+/// Bilinear to `height` × `width`, corners not aligned: `[B, C, H, W]` to `[B, C, height, width]`.
+///
+/// Two products with constant matrices; candle's own has no gradient, and reads a narrowed input wrongly.
+///
+/// # Errors
+/// If the device fails.
+pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (batch, channels, h, w) = x.dims4()?;
+    if (h, w) == (height, width) {
+        return Ok(x.clone());
+    }
+    let rows = bilinear_matrix(h, height, x.dtype(), x.device())?; // [height, H]
+    let columns = bilinear_matrix(w, width, x.dtype(), x.device())?; // [width, W]
+    // The columns of all rows in one product, then the rows of each image.
+    let wide = x.reshape((batch * channels * h, w))?.matmul(&columns.t()?)?;
+    let wide = wide.reshape((batch * channels, h, width))?;
+    rows.broadcast_left(batch * channels)?.contiguous()?.matmul(&wide)?.reshape((batch, channels, height, width))
+}
+
+/// Weights of `from` places in each of `to` places, `[to, from]`: source = (i + ½) · from / to − ½, clipped at 0.
+fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+    let mut weights = vec![0.0f64; to * from];
+    let scale = from as f64 / to as f64;
+    for (i, row) in weights.chunks_exact_mut(from).enumerate() {
+        let source = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
+        let low = (source as usize).min(from - 1);
+        let share = source - low as f64;
+        row[low] += 1.0 - share;
+        row[(low + 1).min(from - 1)] += share;
+    }
+    Tensor::from_vec(weights, (to, from), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+}
+
+/// The middle `size` × `size` of an image: `[…, H, W]` to `[…, size, size]`. `torchvision.transforms.CenterCrop`.
+///
+/// # Errors
+/// If the image is smaller than that, or the device fails.
+pub fn center_crop(x: &Tensor, size: usize) -> Result<Tensor> {
+    let (height, width) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
+    if height < size || width < size {
+        bail!("an image of {height}×{width} has no middle of {size}×{size}");
+    }
+    // torchvision rounds halves to even here; the maps that are cropped differ from `size` by an even number.
+    x.narrow(D::Minus2, (height - size) / 2, size)?.narrow(D::Minus1, (width - size) / 2, size)?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(h: usize, w: usize) -> Tensor {
+        let values: Vec<f64> = (0..2 * h * w).map(|i| ((i * 7) % 11) as f64).collect();
+        Tensor::from_vec(values, (1, 2, h, w), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn doubling_is_the_general_case() {
+        let x = image(3, 4);
+        let general = x
+            .index_select(&Tensor::new(&[0u32, 0, 1, 1, 2, 2], &Device::Cpu).unwrap(), 2)
+            .unwrap()
+            .index_select(&Tensor::new(&[0u32, 0, 1, 1, 2, 2, 3, 3], &Device::Cpu).unwrap(), 3)
+            .unwrap();
+        let doubled = nearest(&x, 6, 8).unwrap();
+        assert_eq!(
+            doubled.flatten_all().unwrap().to_vec1::<f64>().unwrap(),
+            general.flatten_all().unwrap().to_vec1().unwrap()
+        );
+    }
+
+    #[test]
+    fn ten_to_512_is_torchs_floor() {
+        let column = Tensor::arange(0f32, 10.0, &Device::Cpu).unwrap().reshape((1, 1, 1, 10)).unwrap();
+        let wide = nearest(&column, 1, 512).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(wide.iter().enumerate().all(|(i, &v)| v as usize == i * 10 / 512));
+    }
+
+    #[test]
+    fn bilinear_is_candles_forward() {
+        let x = image(5, 7);
+        #[expect(clippy::disallowed_methods, reason = "its forward pass is right on a contiguous input")]
+        let expected = x.upsample_bilinear2d(11, 4, false).unwrap();
+        let worst = (bilinear(&x, 11, 4).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(worst.to_scalar::<f64>().unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn the_middle_is_cut_out() {
+        let x = Tensor::arange(0u32, 16, &Device::Cpu).unwrap().reshape((1, 1, 4, 4)).unwrap();
+        assert_eq!(center_crop(&x, 2).unwrap().flatten_all().unwrap().to_vec1::<u32>().unwrap(), [5, 6, 9, 10]);
+        assert!(center_crop(&x, 6).is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! Checkpoints: a state dict from any of the formats, adapted to a network's names.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::{SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use super::pytorch;
+use crate::{models::Network, nn::Mismatch};
+
+/// Largest checkpoint that is read. U-T&T's has 110 MB.
+const MAX_FILE: u64 = 8 << 30;
+
+/// Beginnings of names that upstream's checkpoints hold beside the network's: the weights of the two losses.
+const IGNORED: &str = "criterion.";
+
+/// Why weights could not be had from a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file system said no.
+    #[error("`{path}` cannot be read or written: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Not a checkpoint, or a broken one.
+    #[error("`{path}` is no checkpoint that can be read: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A checkpoint of another network.
+    #[error("the weights in `{path}` do not fit the network{}: {mismatch}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Every difference.
+        mismatch: Mismatch,
+        /// What the user may have meant.
+        hint: Option<&'static str>,
+    },
+    /// The device failed.
+    #[error("the weights of `{path}` could not be placed on the device: {source}")]
+    Device {
+        /// The file.
+        path: PathBuf,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+}
+
+/// A state dict and where it came from.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Tensors by name, as the file names them.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
+}
+
+/// Reads a checkpoint as it is: `.safetensors`, or what `torch.save` wrote.
+///
+/// The format is told by the content, not by the name.
+///
+/// # Errors
+/// If the file is missing, too large, broken, or of another format.
+pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
+    let io_error = |source| WeightsError::Io { path: path.to_owned(), source };
+    let damaged = |why: &str| WeightsError::Damaged { path: path.to_owned(), why: why.to_owned() };
+    let mut file = File::open(path).map_err(io_error)?;
+    let size = file.metadata().map_err(io_error)?;
+    if !size.is_file() || size.len() > MAX_FILE {
+        return Err(damaged("it is no file, or larger than 8 GiB"));
+    }
+    let mut start = Vec::new();
+    file.by_ref().take(9).read_to_end(&mut start).map_err(io_error)?;
+    let tensors = if start.starts_with(b"PK") {
+        pytorch::read(path)?
+    } else if start.get(8) == Some(&b'{') {
+        read_safetensors(path)?
+    } else if start.starts_with(b"\x80\x02") {
+        return Err(damaged(
+            "it has the form that torch wrote before version 1.6; load it with torch and save it again with `torch.save`",
+        ));
+    } else {
+        return Err(damaged("it is neither a .safetensors file nor one that torch.save wrote"));
+    };
+    Ok(Checkpoint { tensors, sha256: hash(path).map_err(io_error)? })
+}
+
+/// Reads a checkpoint into a network: Lightning's `model.` in front of the names is taken off, the weights of
+/// upstream's losses (`criterion.*`) are left out, anything else must fit.
+///
+/// # Errors
+/// As [`read`]; and with every missing, unexpected and misshapen tensor if it is another network's.
+pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> {
+    let mut checkpoint = read(path)?;
+    checkpoint.tensors = adapted(checkpoint.tensors);
+    let device = |source| WeightsError::Device { path: path.to_owned(), source };
+    match network.assign(&checkpoint.tensors).map_err(device)? {
+        Ok(()) => Ok(checkpoint),
+        Err(mismatch) => {
+            let hint = hint(&mismatch);
+            Err(WeightsError::Mismatch { path: path.to_owned(), mismatch, hint })
+        }
+    }
+}
+
+/// Upstream's names: without the prefix of the module that wraps the network, without the losses.
+fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let kept: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !name.starts_with(IGNORED)).collect();
+    let strip = |prefix: &str| kept.keys().all(|name| name.starts_with(prefix));
+    let Some(prefix) = ["model.", "module."].into_iter().find(|prefix| strip(prefix)) else {
+        // A U-Net that SMP saved alone.
+        let is_unet =
+            |name: &String| ["encoder.", "decoder.", "segmentation_head."].iter().any(|p| name.starts_with(p));
+        return if kept.keys().all(is_unet) {
+            kept.into_iter().map(|(name, tensor)| (format!("arch_vhr.{name}"), tensor)).collect()
+        } else {
+            kept
+        };
+    };
+    adapted(kept.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect())
+}
+
+fn hint(mismatch: &Mismatch) -> Option<&'static str> {
+    let all = |names: &[String], prefixes: &[&str]| {
+        !names.is_empty() && names.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    let satellite = ["arch_hr.", "fm_utae_", "reshape_utae_output."];
+    let with_metadata = ["arch_hr.", "fm_utae_", "reshape_utae_output.", "mtd_mlp."];
+    if all(&mismatch.unexpected, &["mtd_mlp."]) && mismatch.missing.is_empty() {
+        Some("they are of a network with metadata: add `--set aerial_metadata=true`")
+    } else if all(&mismatch.missing, &["mtd_mlp."]) && mismatch.unexpected.is_empty() {
+        Some("they are of a network without metadata: add `--set aerial_metadata=false`")
+    } else if all(&mismatch.unexpected, &with_metadata) {
+        Some(
+            "they are of a U-T&T: choose one of its presets, or take its U-Net out with `weights convert --only arch_vhr.`",
+        )
+    } else if all(&mismatch.missing, &satellite) && mismatch.unexpected.is_empty() {
+        Some("they are of a U-Net: choose one of its presets")
+    } else {
+        None
+    }
+}
+
+fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let damaged = |why: String| WeightsError::Damaged { path: path.to_owned(), why };
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        let dtype = DType::try_from(view.dtype())
+            .map_err(|_| damaged(format!("its tensor `{name}` has a type that is not read: {:?}", view.dtype())))?;
+        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
+        Ok((name.clone(), tensor.map_err(|e| damaged(format!("its tensor `{name}` cannot be built: {e}")))?))
+    };
+    file.tensors().into_iter().map(tensor).collect()
+}
+
+/// Writes tensors as `.safetensors`, whole or not at all; `metadata` is text that goes along.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), WeightsError> {
+    let device = |source| WeightsError::Device { path: path.to_owned(), source };
+    let mut contiguous = BTreeMap::new();
+    for (name, tensor) in tensors {
+        contiguous.insert(name.as_str(), tensor.to_device(&Device::Cpu).and_then(|t| t.contiguous()).map_err(device)?);
+    }
+    let metadata = metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let bytes = safetensors::serialize(&contiguous, Some(metadata))
+        .map_err(|e| WeightsError::Damaged { path: path.to_owned(), why: e.to_string() })?;
+    flair_scoring::files::write_atomically(path, |file| io::Write::write_all(file, &bytes))
+        .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
+}
+
+fn hash(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
