@@ -1,3 +1,5 @@
 //! FLAIR #2 data: files become arrays. Nothing here knows tensors.
 
 pub mod dates;
+pub mod prefetch;
+pub mod toy;

@@ -1,0 +1,185 @@
+//! How a landscape is divided: blocks of land (Voronoi cells) with roads, tracks and hedges along their borders.
+
+use super::{
+    noise::{Noise, Point, across, along, cell, dot, from},
+    scene::Scene,
+};
+
+/// Distance of neighbouring blocks in metres: a patch shows one or two, and each fills dozens
+/// of Sentinel-2 pixels.
+const SPACING_M: f32 = 86.0;
+/// Half the width of roads and tracks, in metres.
+pub(super) const ROAD_M: f32 = 3.4;
+pub(super) const TRACK_M: f32 = 2.3;
+const HEDGE_M: f32 = 2.2;
+
+/// A piece of land of one use.
+pub(super) struct Block {
+    pub(super) site: Point,
+    pub(super) scene: Scene,
+    /// Direction of its rows and furrows.
+    pub(super) axis: Point,
+    /// Its chance: brightness and hue, each in `[-1, 1]`.
+    pub(super) parcel: [f32; 2],
+    /// The parcels around which roads and tracks run: borders between different values are roads and tracks, so
+    /// these never end in a field.
+    districts: [bool; 2],
+    noise: u32,
+}
+
+/// What runs along a border.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Border {
+    /// Nothing within reach.
+    Open,
+    /// A road; how far its middle is away, in metres.
+    Road(f32),
+    /// A track; how far its middle is away, in metres.
+    Track(f32),
+    Hedge,
+}
+
+/// Where a point lies.
+pub(super) struct Place {
+    /// Index of its block.
+    pub(super) block: usize,
+    /// Distance to the nearest border of the block, in metres.
+    pub(super) inset: f32,
+    /// Direction to that border.
+    pub(super) outward: Point,
+    pub(super) border: Border,
+    /// Distance to the river's shore in metres, above 0 in the water.
+    pub(super) shore: f32,
+}
+
+/// A river across the zone.
+pub(super) struct River {
+    through: Point,
+    direction: Point,
+    noise: Noise,
+}
+
+/// All blocks of a zone.
+pub(super) struct Blocks {
+    all: Vec<Block>,
+    columns: usize,
+    rows: usize,
+    river: Option<River>,
+}
+
+impl River {
+    /// Half its width, in metres.
+    const HALF_M: f32 = 7.0;
+
+    /// A river past `middle`.
+    pub(super) fn new(noise: Noise, middle: Point) -> Self {
+        let (sine, cosine) = (noise.uniform(0, 0) * std::f32::consts::PI).sin_cos();
+        Self { through: along(middle, 30.0, [-sine, cosine]), direction: [cosine, sine], noise: noise.layer(1) }
+    }
+
+    fn shore(&self, point: Point) -> f32 {
+        let offset = from(self.through, point);
+        let (down, aside) = (dot(offset, self.direction), dot(offset, across(self.direction)));
+        let bends = 28.0 * (down / 70.0).sin() + 5.0 * self.noise.smooth(point.map(|metres| metres / 30.0));
+        Self::HALF_M - (aside - bends).abs()
+    }
+}
+
+impl Blocks {
+    /// Blocks over `extent` metres (to the east, to the south) and a little beyond; all meadows at first.
+    pub(super) fn new(noise: Noise, extent: Point, river: Option<River>) -> Self {
+        // One ring around, so that every point inside has all its neighbours.
+        let [columns, rows] = extent.map(|side| usize::try_from(cell(side / SPACING_M)).unwrap_or(0) + 3);
+        let mut blocks = Vec::with_capacity(columns * rows);
+        for (row, column) in (0_i16..).take(rows).flat_map(|row| (0_i16..).take(columns).map(move |c| (row, c))) {
+            let chance = |layer: u32| noise.layer(layer).uniform(column.into(), row.into());
+            let site = [(column, chance(0)), (row, chance(1))]
+                .map(|(index, jitter)| (f32::from(index) - 0.5 + 0.56 * (jitter - 0.5)) * SPACING_M);
+            let (sine, cosine) = (chance(2) * std::f32::consts::PI).sin_cos();
+            blocks.push(Block {
+                site,
+                scene: Scene::Meadow,
+                axis: [cosine, sine],
+                parcel: [2.0 * chance(3) - 1.0, 2.0 * chance(4) - 1.0],
+                districts: [chance(5) < 0.5, chance(6) < 0.5],
+                noise: noise.layer(7).bits(column.into(), row.into()),
+            });
+        }
+        Self { all: blocks, columns, rows, river }
+    }
+
+    pub(super) fn all_mut(&mut self) -> &mut [Block] {
+        &mut self.all
+    }
+
+    pub(super) fn all(&self) -> &[Block] {
+        &self.all
+    }
+
+    pub(super) fn get(&self, index: usize) -> &Block {
+        &self.all[index]
+    }
+
+    /// Where `point` lies.
+    pub(super) fn place(&self, point: Point) -> Place {
+        let home = |metres: f32, count: usize| {
+            usize::try_from(cell(metres / SPACING_M + 1.0)).unwrap_or(0).clamp(1, count.saturating_sub(2).max(1))
+        };
+        let (column, row) = (home(point[0], self.columns), home(point[1], self.rows));
+        let around: [usize; 9] = std::array::from_fn(|i| (row + i / 3 - 1) * self.columns + column + i % 3 - 1);
+        let mut distances = [0.0; 9];
+        let mut nearest = 0;
+        for i in 0..9 {
+            let offset = from(self.all[around[i]].site, point);
+            distances[i] = dot(offset, offset);
+            if distances[i] < distances[nearest] {
+                nearest = i;
+            }
+        }
+        let block = &self.all[around[nearest]];
+        let shore = self.river.as_ref().map_or(f32::MIN, |river| river.shore(point));
+        let mut place =
+            Place { block: around[nearest], inset: f32::MAX, outward: [1.0, 0.0], border: Border::Open, shore };
+        for i in (0..9).filter(|&i| i != nearest) {
+            let other = &self.all[around[i]];
+            let way = from(block.site, other.site);
+            let length = dot(way, way).sqrt();
+            let inset = (distances[i] - distances[nearest]) / (2.0 * length);
+            if inset < place.inset {
+                place.inset = inset;
+                place.outward = way.map(|metres| metres / length);
+            }
+            if inset < ROAD_M + 1.0 {
+                place.border = place.border.or(block.border(other, inset));
+            }
+        }
+        place
+    }
+}
+
+impl Block {
+    fn border(&self, other: &Self, inset: f32) -> Border {
+        if self.districts[0] != other.districts[0] {
+            if inset < ROAD_M { Border::Road(inset) } else { Border::Open }
+        } else if self.districts[1] != other.districts[1] {
+            if inset < TRACK_M { Border::Track(inset) } else { Border::Open }
+        } else if inset < HEDGE_M && self.noise.wrapping_add(other.noise).is_multiple_of(3) {
+            Border::Hedge
+        } else {
+            Border::Open
+        }
+    }
+}
+
+impl Border {
+    /// The one that lies above the other where two meet: the wider one, then the nearer one.
+    fn or(self, other: Self) -> Self {
+        let order = |border| match border {
+            Self::Road(off) => (0, off),
+            Self::Track(off) => (1, off),
+            Self::Hedge => (2, 0.0),
+            Self::Open => (3, 0.0),
+        };
+        if order(other) < order(self) { other } else { self }
+    }
+}

@@ -1,0 +1,221 @@
+//! A synthetic dataset in the official layout: landscapes that look like France from the air and are made of
+//! nothing but chance, for a first run without the 100 GB of the real thing.
+//!
+//! Zones are continuous worlds; the aerial patches and the Sentinel-2 super-area of a zone show the same ground.
+//! Two pairs of classes look alike from the air and part in their seasons: herbaceous vegetation and agricultural
+//! land, and (less so) coniferous and deciduous. The test domains are other places than those of trainval.
+//! At the root lies [`MARKER`], so that nothing made of this is ever taken for a result on real data.
+
+mod aerial;
+mod blocks;
+mod cover;
+mod landscape;
+mod noise;
+mod npy;
+mod objects;
+mod plan;
+mod scene;
+mod sentinel;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use flair_scoring::Progress;
+use serde::{Deserialize, Serialize};
+
+pub use plan::ToySplit;
+
+/// Name of the file that marks a dataset as synthetic.
+pub const MARKER: &str = "TOY.json";
+/// What [`ToyMarker::schema`] says.
+pub const SCHEMA: &str = "flair-bench/toy-dataset/1";
+/// Version of the generator: the same version, options and machine give the same bytes.
+pub const VERSION: u32 = 1;
+/// What [`ToyMarker::generator`] says.
+const GENERATOR: &str = "flair-bench data toy: synthetic landscapes; no data of IGN, Copernicus or anybody else";
+
+/// What toy dataset to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToyOptions {
+    /// Seed of everything in it.
+    pub seed: u64,
+    /// Number of patches, a third of them for the test: [`ToyOptions::PATCHES`].
+    pub patches: usize,
+}
+
+impl ToyOptions {
+    /// What [`ToyOptions::patches`] may be: at most as many as the official test set has numbers for.
+    pub const PATCHES: std::ops::RangeInclusive<usize> = 3..=48_150;
+}
+
+impl Default for ToyOptions {
+    /// 48 patches: all classes in each domain, some 80 MB, made in seconds.
+    fn default() -> Self {
+        Self { seed: 1, patches: 48 }
+    }
+}
+
+/// What [`MARKER`] holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToyMarker {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Always true.
+    pub synthetic: bool,
+    /// What made it, in words.
+    pub generator: String,
+    /// [`VERSION`] of the generator that made it.
+    pub version: u32,
+    /// What it was made with.
+    pub options: ToyOptions,
+    /// What is in it, in the order of the patches' numbers.
+    pub domains: Vec<ToyDomain>,
+}
+
+/// One domain of a toy dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToyDomain {
+    /// Its official name, such as `D004_2021`; what it shows has nothing to do with that place.
+    pub name: String,
+    /// Where it belongs.
+    pub split: ToySplit,
+    /// Its zones, such as `Z1_UA`.
+    pub zones: Vec<String>,
+    /// Number of its patches.
+    pub patches: usize,
+}
+
+/// How [`generate`] came by the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToyOrigin {
+    /// It was made now.
+    Made,
+    /// It was there already, made with the same options.
+    Reused,
+}
+
+/// A toy dataset on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToySummary {
+    /// Its folder.
+    pub root: PathBuf,
+    /// What is in it.
+    pub marker: ToyMarker,
+    /// How it came there.
+    pub origin: ToyOrigin,
+}
+
+/// Why there is no toy dataset.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToyError {
+    /// The number of patches is out of range.
+    #[error("`patches` is {0}, expected {min} to {max}", min = ToyOptions::PATCHES.start(), max = ToyOptions::PATCHES.end())]
+    Patches(usize),
+    /// The folder holds something else, which is never touched.
+    #[error("`{}` is no toy dataset and not empty: name another folder", .0.display())]
+    Occupied(PathBuf),
+    /// The folder holds a toy dataset made with other options, or by another version.
+    #[error(
+        "`{}` holds a toy dataset of seed {}, {} patches, version {}: remove it or name another folder",
+        path.display(), found.options.seed, found.options.patches, found.version
+    )]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: Box<ToyMarker>,
+    },
+    /// The marker is not one.
+    #[error("`{}` does not mark a toy dataset: {reason}", path.display())]
+    Marker {
+        /// The marker's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("`{}`: {error}", path.display())]
+    Io {
+        /// What was read or written.
+        path: PathBuf,
+        /// What the file system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl ToyError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
+}
+
+/// Makes a toy dataset in `root`, in the official layout (`flair_aerial_train/`, … and the two JSON files), or finds
+/// that it is there already. What is there otherwise is never overwritten. A run that is killed leaves nothing in
+/// `root`, but for what it had made in a folder `.{name}.{process}.part` beside it.
+///
+/// The bytes depend on the options alone, not on the number of threads.
+///
+/// # Errors
+/// [`ToyError::Patches`], [`ToyError::Occupied`], [`ToyError::Other`] before anything is written;
+/// [`ToyError::Io`] while it is.
+pub fn generate(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToySummary, ToyError> {
+    if !ToyOptions::PATCHES.contains(&options.patches) {
+        return Err(ToyError::Patches(options.patches));
+    }
+    if let Some(summary) = existing(root, options)? {
+        return Ok(summary);
+    }
+    match store::make(root, options, progress)? {
+        Some(marker) => Ok(ToySummary { root: root.to_owned(), marker, origin: ToyOrigin::Made }),
+        // Another run was faster.
+        None => existing(root, options)?.ok_or_else(|| ToyError::Occupied(root.to_owned())),
+    }
+}
+
+/// The marker of the toy dataset in `root`; `None` where there is no marker, so that the data, if any, are real.
+///
+/// # Errors
+/// [`ToyError::Marker`] if there is a marker that is not understood, [`ToyError::Io`] if it cannot be read.
+pub fn marker(root: &Path) -> Result<Option<ToyMarker>, ToyError> {
+    let path = root.join(MARKER);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(ToyError::Io { path, error }),
+    };
+    let wrong = |reason: String| ToyError::Marker { path: path.clone(), reason };
+    let marker: ToyMarker = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if marker.schema != SCHEMA {
+        return Err(wrong(format!("its schema is `{}`, expected `{SCHEMA}`", marker.schema)));
+    }
+    Ok(Some(marker))
+}
+
+/// The dataset in `root` if it is the one that is asked for, `None` if there is nothing.
+fn existing(root: &Path, options: &ToyOptions) -> Result<Option<ToySummary>, ToyError> {
+    if let Some(found) = marker(root)? {
+        if found.options == *options && found.version == VERSION {
+            let root = root.to_owned();
+            return Ok(Some(ToySummary { root, marker: found, origin: ToyOrigin::Reused }));
+        }
+        return Err(ToyError::Other { path: root.to_owned(), found: Box::new(found) });
+    }
+    match fs::read_dir(root).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() != io::ErrorKind::NotADirectory => Err(ToyError::io(root)(error)),
+        _ => Err(ToyError::Occupied(root.to_owned())),
+    }
+}
