@@ -1,0 +1,37 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Read every file of a dataset, and tell everything that is missing or wrong
+    Audit(AuditArgs),
+    /// Make a synthetic dataset in the official layout: plausible landscapes, all 13 classes
+    Toy(ToyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The dataset's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ToyArgs {
+    /// The folder to make
+    #[arg(value_name = "DIR")]
+    pub(crate) root: PathBuf,
+
+    /// Seed of the landscapes
+    #[arg(long, value_name = "N", default_value_t = flair_baselines::data::toy::ToyOptions::default().seed)]
+    pub(crate) seed: u64,
+
+    /// Number of patches, training and test together
+    #[arg(long, value_name = "N", default_value_t = flair_baselines::data::toy::ToyOptions::default().patches)]
+    pub(crate) patches: usize,
+}

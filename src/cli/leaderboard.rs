@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people, in a terminal
+    Terminal,
+    /// A pipe table
+    Markdown,
+    /// Comma-separated values
+    Csv,
+    /// The entries with all their fields
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LeaderboardArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LeaderboardCommand>,
+
+    /// Only this benchmark, such as `FLAIR#2 test` (default: a table for each)
+    #[arg(long, value_name = "BENCHMARK")]
+    pub(crate) benchmark: Option<String>,
+
+    /// How to write the tables
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(crate) format: Format,
+
+    /// Folder of entries, beside the published ones that are built in
+    #[arg(long, value_name = "DIR")]
+    pub(crate) entries: Option<PathBuf>,
+
+    /// Write the tables between the markers of this Markdown file
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaderboardCommand {
+    /// Make an entry of a run's folder
+    Add(AddArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The run's folder, with score.json
+    #[arg(value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+
+    /// Name of the team or of the model
+    #[arg(long)]
+    pub(crate) name: String,
+
+    /// Anything else that readers should know
+    #[arg(long, default_value = "")]
+    pub(crate) notes: String,
+
+    /// Folder of the entries
+    #[arg(long, value_name = "DIR", default_value = "leaderboard/entries")]
+    pub(crate) entries: PathBuf,
+}
