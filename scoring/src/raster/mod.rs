@@ -1,4 +1,27 @@
 //! Rasters of 8-bit samples: the dataset's TIFFs in, the submission's TIFFs out.
+//!
+//! The reader is this crate's own, since what it must never do is read fewer bands than there are, or trust a size
+//! that a file merely claims. What it reads: classic TIFF and BigTIFF of either byte order, strips and tiles, any
+//! number of 8-bit bands interleaved by pixel or by band, uncompressed, LZW, Deflate, ZSTD or PackBits, with or
+//! without horizontal differencing. Only the first image of a file counts: overviews are ignored.
+
+mod codec;
+mod decode;
+mod encode;
+mod header;
+mod tags;
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+pub use decode::decode;
+pub use encode::encode;
+pub use header::{Chunks, Compression, Header, Interleave, Photometric, SampleFormat, header};
+
+use crate::files::write_atomically;
 
 /// A raster of 8-bit samples, band after band: `[C, H, W]`, u8.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,10 +33,18 @@ pub struct Raster {
 }
 
 impl Raster {
-    /// A raster of `bands` × `height` × `width` samples; `None` if that is not their number, or is zero.
+    /// Most samples that a raster holds: what a classic TIFF can point at, whatever becomes of them in LZW.
+    pub const MAX_SAMPLES: usize = 1 << 31;
+
+    /// Most bands that a raster holds: TIFF counts them in 16 bits.
+    pub const MAX_BANDS: usize = 65_535;
+
+    /// A raster of `bands` × `height` × `width` samples; `None` if that is not their number, or is zero, or is
+    /// beyond [`Raster::MAX_SAMPLES`] or [`Raster::MAX_BANDS`].
     pub fn new(bands: usize, height: usize, width: usize, samples: Vec<u8>) -> Option<Self> {
         let expected = bands.checked_mul(height)?.checked_mul(width)?;
-        (expected > 0 && expected == samples.len()).then_some(Self { bands, height, width, samples })
+        let fits = (1..=Self::MAX_SAMPLES).contains(&expected) && bands <= Self::MAX_BANDS;
+        (fits && expected == samples.len()).then_some(Self { bands, height, width, samples })
     }
 
     /// Number of bands, `C`.
@@ -41,3 +72,88 @@ impl Raster {
         self.samples
     }
 }
+
+/// How much a file may ask for. Whatever it claims is held against these before anything is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest file, in bytes.
+    pub file_bytes: u64,
+    /// Most samples (rows × columns × bands), the padding of its tiles included.
+    pub samples: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB of either: some fifty times a patch of five bands.
+    fn default() -> Self {
+        Self { file_bytes: 64 << 20, samples: 64 << 20 }
+    }
+}
+
+/// Why a raster could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RasterError {
+    /// The file could not be opened or read.
+    #[error("cannot read the file: {0}")]
+    Io(#[from] io::Error),
+    /// The file breaks the format, or is cut short.
+    #[error("not a valid TIFF: {0}")]
+    Format(String),
+    /// The file may be right, but this reader does not know what it uses.
+    #[error("TIFF not supported: {0}")]
+    Unsupported(String),
+    /// The file is, or claims to be, larger than allowed.
+    #[error("too large: {0}")]
+    Limits(String),
+}
+
+/// Why the raster at a path could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`: {error}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub error: RasterError,
+}
+
+/// Reads a whole raster from a file.
+///
+/// # Errors
+/// As [`decode`], or if the file cannot be read; the error names the path.
+pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
+    load(path, limits)
+        .and_then(|bytes| decode(&bytes, limits))
+        .map_err(|error| ReadError { path: path.to_owned(), error })
+}
+
+/// A file's bytes, if they are not too many.
+fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    // The size that the file system tells may be wrong (a pipe, a file that grows), so the reading is bounded itself.
+    let expected = file.metadata()?.len().min(limits.file_bytes);
+    bytes.reserve(usize::try_from(expected).unwrap_or(0));
+    file.take(limits.file_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    check_file_size(&bytes, limits)?;
+    Ok(bytes)
+}
+
+fn check_file_size(bytes: &[u8], limits: &Limits) -> Result<(), RasterError> {
+    if bytes.len() as u64 > limits.file_bytes {
+        return Err(RasterError::Limits(format!("the file has more than {} bytes", limits.file_bytes)));
+    }
+    Ok(())
+}
+
+/// Writes a raster as [`encode`] does: the whole file or none, never a part. Missing parent folders are made.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(path: &Path, raster: &Raster) -> io::Result<()> {
+    write_atomically(path, |file| file.write_all(&encode(raster)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! From the bytes of a TIFF to a raster.
+
+use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
+use super::{check_file_size, tags, tags::Tags};
+
+/// Decodes the first image of a TIFF: all its bands, whatever its colours are said to mean.
+///
+/// # Errors
+/// If the file is no TIFF, is cut short, contradicts itself, claims more than the limits allow, or has samples other
+/// than 8-bit unsigned ones or a compression that is not read.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
+    check_file_size(bytes, limits)?;
+    let tags = Tags::parse(bytes)?;
+    let header = Header::of(&tags, limits)?;
+    check_readable(&header, &tags)?;
+
+    let (offsets, byte_counts) = match header.chunks {
+        Chunks::Strips { .. } => (tags::STRIP_OFFSETS, tags::STRIP_BYTE_COUNTS),
+        Chunks::Tiles { .. } => (tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS),
+    };
+    let grid = Grid::of(&header);
+    let offsets = tags.required(offsets, grid.len() as u64)?;
+    let byte_counts = tags.required(byte_counts, grid.len() as u64)?;
+
+    let mut samples = vec![0; header.bands * header.height * header.width];
+    // One more than a chunk holds: what reaches it is too long.
+    let mut chunk = vec![0; grid.chunk_len() + 1];
+    for (index, (at, len)) in offsets.iter().zip(byte_counts.iter()).enumerate() {
+        let place = grid.place(index);
+        if at == 0 && len == 0 {
+            return Err(RasterError::Unsupported(format!("its piece {index} is left out (a sparse file)")));
+        }
+        let found = codec::decompress(header.compression, tags.slice(at, len)?, &mut chunk)?;
+        let due = grid.due(&place);
+        if found < due || found > grid.chunk_len() {
+            let too = if found < due { "short" } else { "long" };
+            return Err(RasterError::Format(format!("its piece {index} is too {too}: {due} samples are due")));
+        }
+        if header.predictor == 2 {
+            codec::undo_differences(&mut chunk[..due], grid.row_len(), grid.bands);
+        }
+        grid.copy(&place, &chunk, &mut samples);
+    }
+    let too_large = || RasterError::Limits("it has more samples than a raster holds".to_owned());
+    Raster::new(header.bands, header.height, header.width, samples).ok_or_else(too_large)
+}
+
+fn check_readable(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {
+    let unsupported = |what| Err(RasterError::Unsupported(what));
+    if header.bits != 8 || header.sample_format != SampleFormat::Unsigned {
+        return unsupported(format!("its samples are {}, expected uint8", header.sample_type()));
+    }
+    if !matches!(header.predictor, 1 | 2) {
+        return unsupported(format!("its predictor is {}, expected 1 or 2", header.predictor));
+    }
+    if header.photometric == Photometric::Other(6) {
+        return unsupported("its colours are YCbCr, whose bands may differ in size".to_owned());
+    }
+    match tags.single(tags::FILL_ORDER)? {
+        Some(2) if header.compression != Compression::None => unsupported("its bits run backwards".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// How strips or tiles cover the image. Strips are tiles as wide as the image, except that the last one is cut.
+struct Grid {
+    width: usize,
+    height: usize,
+    /// Bands that one chunk holds.
+    bands: usize,
+    /// Chunks that share one place, one a band.
+    planes: usize,
+    chunk_width: usize,
+    chunk_height: usize,
+    has_padded_rows: bool,
+}
+
+/// Where a chunk goes.
+struct Place {
+    plane: usize,
+    row: usize,
+    column: usize,
+}
+
+impl Grid {
+    fn of(header: &Header) -> Self {
+        let (chunk_width, chunk_height) = header.chunk_size();
+        let (bands, planes) = match header.interleave {
+            Interleave::Pixel => (header.bands, 1),
+            Interleave::Band => (1, header.bands),
+        };
+        let has_padded_rows = matches!(header.chunks, Chunks::Tiles { .. });
+        Self { width: header.width, height: header.height, bands, planes, chunk_width, chunk_height, has_padded_rows }
+    }
+
+    fn across(&self) -> usize {
+        self.width.div_ceil(self.chunk_width)
+    }
+
+    fn down(&self) -> usize {
+        self.height.div_ceil(self.chunk_height)
+    }
+
+    fn len(&self) -> usize {
+        self.across() * self.down() * self.planes
+    }
+
+    fn row_len(&self) -> usize {
+        self.chunk_width * self.bands
+    }
+
+    fn chunk_len(&self) -> usize {
+        self.row_len() * self.chunk_height
+    }
+
+    fn place(&self, index: usize) -> Place {
+        let (across, down) = (self.across(), self.down());
+        Place {
+            plane: index / (across * down),
+            row: index / across % down * self.chunk_height,
+            column: index % across * self.chunk_width,
+        }
+    }
+
+    /// Rows of a chunk that lie within the image.
+    fn rows(&self, place: &Place) -> usize {
+        self.chunk_height.min(self.height - place.row)
+    }
+
+    /// Samples that a chunk must give. The last strip may be cut, or whole: both are met.
+    fn due(&self, place: &Place) -> usize {
+        self.row_len() * if self.has_padded_rows { self.chunk_height } else { self.rows(place) }
+    }
+
+    /// Copies a chunk to its place in `[C, H, W]`, without its padding.
+    fn copy(&self, place: &Place, chunk: &[u8], samples: &mut [u8]) {
+        let columns = self.chunk_width.min(self.width - place.column);
+        for (row, source) in chunk.chunks_exact(self.row_len()).take(self.rows(place)).enumerate() {
+            for band in 0..self.bands {
+                let plane = place.plane + band;
+                let start = (plane * self.height + place.row + row) * self.width + place.column;
+                let target = &mut samples[start..start + columns];
+                if self.bands == 1 {
+                    target.copy_from_slice(&source[..columns]);
+                } else {
+                    let stored = source[band..].iter().step_by(self.bands);
+                    target.iter_mut().zip(stored).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+    }
+}

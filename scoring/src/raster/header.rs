@@ -1,0 +1,202 @@
+//! What a TIFF says of its first image, before any pixel is decoded.
+
+use std::fmt;
+
+use super::{Limits, RasterError, check_file_size, tags, tags::Tags};
+
+/// What a sample is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SampleFormat {
+    /// An unsigned integer.
+    Unsigned,
+    /// A signed integer.
+    Signed,
+    /// A floating-point number.
+    Float,
+    /// Something else: the value of tag 339.
+    Other(u64),
+}
+
+/// How strips or tiles are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZW as TIFF 6.0 has it.
+    Lzw,
+    /// zlib, under its official number or the old one.
+    Deflate,
+    /// Zstandard, as GDAL writes it.
+    Zstd,
+    /// Apple's run lengths.
+    PackBits,
+    /// One that this reader does not know: the value of tag 259.
+    Other(u64),
+}
+
+/// How samples are meant to be seen. Decoding ignores it: all bands come out, as they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Photometric {
+    /// Grey, 0 is white. Readers differ: Pillow inverts the samples, GDAL does not, nor does this reader.
+    MinIsWhite,
+    /// Grey, 0 is black.
+    MinIsBlack,
+    /// The first three bands are red, green and blue.
+    Rgb,
+    /// The sample is an index into a table of colours.
+    Palette,
+    /// Something else: the value of tag 262.
+    Other(u64),
+}
+
+/// In which order samples are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interleave {
+    /// All bands of a pixel together.
+    Pixel,
+    /// One band after the other.
+    Band,
+}
+
+/// The pieces that an image is stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunks {
+    /// Bands of whole rows; the last one may have fewer.
+    Strips {
+        /// Rows a strip, at most the image's.
+        rows: usize,
+    },
+    /// Rectangles of one size, padded at the right and the lower edge.
+    Tiles {
+        /// Columns of a tile.
+        width: usize,
+        /// Rows of a tile.
+        height: usize,
+    },
+}
+
+/// What a TIFF says of its first image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Header {
+    /// Number of columns, at least 1.
+    pub width: usize,
+    /// Number of rows, at least 1.
+    pub height: usize,
+    /// Number of bands, at least 1.
+    pub bands: usize,
+    /// Bits of a sample, in every band.
+    pub bits: u64,
+    /// What a sample is.
+    pub sample_format: SampleFormat,
+    /// How strips or tiles are compressed.
+    pub compression: Compression,
+    /// How samples are meant to be seen.
+    pub photometric: Photometric,
+    /// In which order samples are stored.
+    pub interleave: Interleave,
+    /// Strips or tiles.
+    pub chunks: Chunks,
+    /// How samples were changed before compression: 1 not at all, 2 differences along a row, 3 those of floats.
+    pub predictor: u64,
+}
+
+impl fmt::Display for SampleFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned => f.write_str("uint"),
+            Self::Signed => f.write_str("int"),
+            Self::Float => f.write_str("float"),
+            Self::Other(number) => write!(f, "format {number}, bits "),
+        }
+    }
+}
+
+impl Header {
+    /// What a sample is, as NumPy calls it: `uint8`, `float32`.
+    pub fn sample_type(&self) -> String {
+        format!("{}{}", self.sample_format, self.bits)
+    }
+
+    /// Columns and rows of a strip or a tile.
+    pub(super) fn chunk_size(&self) -> (usize, usize) {
+        match self.chunks {
+            Chunks::Strips { rows } => (self.width, rows),
+            Chunks::Tiles { width, height } => (width, height),
+        }
+    }
+
+    pub(super) fn of(tags: &Tags<'_>, limits: &Limits) -> Result<Self, RasterError> {
+        let size = |tag, name, default: Option<u64>| match tags.single(tag)?.or(default) {
+            Some(0) | None => Err(RasterError::Format(format!("its {name} is missing or 0"))),
+            Some(size) => Ok(size),
+        };
+        let width = size(tags::WIDTH, "width", None)?;
+        let height = size(tags::HEIGHT, "height", None)?;
+        let bands = size(tags::SAMPLES_PER_PIXEL, "number of bands", Some(1))?;
+        let is_tiled = tags.numbers(tags::TILE_OFFSETS)?.is_some();
+        let (columns, rows) = if is_tiled {
+            (size(tags::TILE_WIDTH, "tile width", None)?, size(tags::TILE_LENGTH, "tile height", None)?)
+        } else {
+            (width, size(tags::ROWS_PER_STRIP, "number of rows per strip", Some(height))?.min(height))
+        };
+        let padded = |size: u64, chunk| size.div_ceil(chunk).saturating_mul(chunk);
+        let stored_rows = if is_tiled { padded(height, rows) } else { height };
+        let samples = padded(width, columns).saturating_mul(stored_rows).saturating_mul(bands);
+        if samples > limits.samples {
+            let size = format!("{width} × {height} × {bands}, in pieces of {columns} × {rows}");
+            return Err(RasterError::Limits(format!("it has {samples} samples ({size}), at most {}", limits.samples)));
+        }
+        // All of these are within the limit on samples; only a limit beyond the memory's addresses can fail here.
+        let index = |size| usize::try_from(size).map_err(|_| RasterError::Limits(format!("a side of {size}")));
+        let (columns, rows) = (index(columns)?, index(rows)?);
+        let chunks = if is_tiled { Chunks::Tiles { width: columns, height: rows } } else { Chunks::Strips { rows } };
+        Ok(Self {
+            width: index(width)?,
+            height: index(height)?,
+            bands: index(bands)?,
+            bits: tags.single(tags::BITS_PER_SAMPLE)?.unwrap_or(1),
+            sample_format: match tags.single(tags::SAMPLE_FORMAT)? {
+                None | Some(1) => SampleFormat::Unsigned,
+                Some(2) => SampleFormat::Signed,
+                Some(3) => SampleFormat::Float,
+                Some(other) => SampleFormat::Other(other),
+            },
+            compression: match tags.single(tags::COMPRESSION)? {
+                None | Some(1) => Compression::None,
+                Some(5) => Compression::Lzw,
+                Some(8 | 32_946) => Compression::Deflate,
+                Some(50_000) => Compression::Zstd,
+                Some(32_773) => Compression::PackBits,
+                Some(other) => Compression::Other(other),
+            },
+            photometric: match tags.single(tags::PHOTOMETRIC)? {
+                Some(0) => Photometric::MinIsWhite,
+                None | Some(1) => Photometric::MinIsBlack,
+                Some(2) => Photometric::Rgb,
+                Some(3) => Photometric::Palette,
+                Some(other) => Photometric::Other(other),
+            },
+            interleave: match tags.single(tags::PLANAR_CONFIGURATION)? {
+                None | Some(1) => Interleave::Pixel,
+                Some(2) => Interleave::Band,
+                Some(other) => return Err(RasterError::Format(format!("its planar configuration is {other}"))),
+            },
+            chunks,
+            predictor: tags.single(tags::PREDICTOR)?.unwrap_or(1),
+        })
+    }
+}
+
+/// Reads what a TIFF says of its first image, whatever its samples are. Says nothing of the pixels: [`super::decode`]
+/// may still fail.
+///
+/// # Errors
+/// If the file is no TIFF, if it is cut short or contradicts itself, or if it claims more than the limits allow.
+pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, RasterError> {
+    check_file_size(bytes, limits)?;
+    Header::of(&Tags::parse(bytes)?, limits)
+}

@@ -1,0 +1,160 @@
+//! The tags of a TIFF's first image: the only part of the file's structure that is looked at.
+
+use std::collections::BTreeMap;
+
+use super::RasterError;
+
+pub(super) const WIDTH: u16 = 256;
+pub(super) const HEIGHT: u16 = 257;
+pub(super) const BITS_PER_SAMPLE: u16 = 258;
+pub(super) const COMPRESSION: u16 = 259;
+pub(super) const PHOTOMETRIC: u16 = 262;
+pub(super) const FILL_ORDER: u16 = 266;
+pub(super) const STRIP_OFFSETS: u16 = 273;
+pub(super) const SAMPLES_PER_PIXEL: u16 = 277;
+pub(super) const ROWS_PER_STRIP: u16 = 278;
+pub(super) const STRIP_BYTE_COUNTS: u16 = 279;
+pub(super) const PLANAR_CONFIGURATION: u16 = 284;
+pub(super) const PREDICTOR: u16 = 317;
+pub(super) const TILE_WIDTH: u16 = 322;
+pub(super) const TILE_LENGTH: u16 = 323;
+pub(super) const TILE_OFFSETS: u16 = 324;
+pub(super) const TILE_BYTE_COUNTS: u16 = 325;
+pub(super) const EXTRA_SAMPLES: u16 = 338;
+pub(super) const SAMPLE_FORMAT: u16 = 339;
+
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    /// The unsigned number in up to eight bytes.
+    fn number(self, bytes: &[u8]) -> u64 {
+        let join = |number, byte: &u8| (number << 8) | u64::from(*byte);
+        match self {
+            Self::Little => bytes.iter().rev().fold(0, join),
+            Self::Big => bytes.iter().fold(0, join),
+        }
+    }
+}
+
+/// Where a tag's value is described. The value itself is looked up only when asked for: a broken tag that nobody
+/// needs does no harm.
+struct Entry {
+    kind: u16,
+    count: u64,
+    field: u64,
+}
+
+/// The unsigned numbers of one tag, read in place: nothing is allocated for a count that a file claims.
+pub(super) struct Numbers<'a> {
+    bytes: &'a [u8],
+    size: usize,
+    order: ByteOrder,
+}
+
+impl Numbers<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() / self.size
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.bytes.chunks_exact(self.size).map(|number| self.order.number(number))
+    }
+}
+
+/// The tags of the first image.
+pub(super) struct Tags<'a> {
+    bytes: &'a [u8],
+    order: ByteOrder,
+    /// Bytes of an offset and of a count: 4, or 8 in BigTIFF.
+    word: usize,
+    entries: BTreeMap<u16, Entry>,
+}
+
+impl<'a> Tags<'a> {
+    /// Reads the list of tags, not yet their values.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, RasterError> {
+        let order = match bytes.get(..2) {
+            Some(b"II") => ByteOrder::Little,
+            Some(b"MM") => ByteOrder::Big,
+            _ => return Err(RasterError::Format("it does not begin as a TIFF does".to_owned())),
+        };
+        let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new() };
+        let directory = match tags.number(2, 2)? {
+            42 => tags.number(4, 4)?,
+            43 if tags.number(4, 2)? == 8 => {
+                tags.word = 8;
+                tags.number(8, 8)?
+            }
+            version => return Err(RasterError::Format(format!("its version is {version}, expected 42 or 43"))),
+        };
+        let counter = if tags.word == 8 { 8 } else { 2 };
+        let count = tags.number(directory, counter)?;
+        let entry_bytes = 4 + 2 * tags.word as u64;
+        let first = directory.saturating_add(counter as u64);
+        // One look tells whether the whole list is there, so a huge count ends here.
+        tags.slice(first, count.saturating_mul(entry_bytes))?;
+        for entry in 0..count {
+            let at = first + entry * entry_bytes;
+            let tag = u16::try_from(tags.number(at, 2)?).unwrap_or_default();
+            let kind = u16::try_from(tags.number(at + 2, 2)?).unwrap_or_default();
+            let count = tags.number(at + 4, tags.word)?;
+            // A tag that comes twice means its first value, as in libtiff.
+            tags.entries.entry(tag).or_insert(Entry { kind, count, field: at + 4 + tags.word as u64 });
+        }
+        Ok(tags)
+    }
+
+    /// The bytes at an offset.
+    pub(super) fn slice(&self, at: u64, len: u64) -> Result<&'a [u8], RasterError> {
+        let range = usize::try_from(at).ok().zip(at.checked_add(len).and_then(|end| usize::try_from(end).ok()));
+        range.and_then(|(start, end)| self.bytes.get(start..end)).ok_or_else(|| {
+            let size = self.bytes.len();
+            RasterError::Format(format!("it is cut short: {len} bytes are due at {at}, the file has {size} bytes"))
+        })
+    }
+
+    fn number(&self, at: u64, size: usize) -> Result<u64, RasterError> {
+        Ok(self.order.number(self.slice(at, size as u64)?))
+    }
+
+    /// The numbers of a tag; `None` where the file has no such tag.
+    pub(super) fn numbers(&self, tag: u16) -> Result<Option<Numbers<'a>>, RasterError> {
+        let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
+        let size = match entry.kind {
+            1 => 1,
+            3 => 2,
+            4 | 13 => 4,
+            16 | 18 => 8,
+            kind => return Err(RasterError::Format(format!("tag {tag} has type {kind}, expected unsigned numbers"))),
+        };
+        let len = entry.count.saturating_mul(size as u64);
+        let at = if len <= self.word as u64 { entry.field } else { self.number(entry.field, self.word)? };
+        Ok(Some(Numbers { bytes: self.slice(at, len)?, size, order: self.order }))
+    }
+
+    /// The numbers of a tag that must be there, `count` of them.
+    pub(super) fn required(&self, tag: u16, count: u64) -> Result<Numbers<'a>, RasterError> {
+        let numbers = self.numbers(tag)?.ok_or_else(|| RasterError::Format(format!("tag {tag} is missing")))?;
+        if numbers.len() as u64 != count {
+            let found = numbers.len();
+            return Err(RasterError::Format(format!("tag {tag} has {found} values, expected {count}")));
+        }
+        Ok(numbers)
+    }
+
+    /// The one number that a tag holds, however often it repeats it (some tags have a value a band); `None` where
+    /// the file has no such tag.
+    pub(super) fn single(&self, tag: u16) -> Result<Option<u64>, RasterError> {
+        let Some(numbers) = self.numbers(tag)? else { return Ok(None) };
+        let mut values = numbers.iter();
+        let first = values.next().ok_or_else(|| RasterError::Format(format!("tag {tag} is empty")))?;
+        match values.find(|value| *value != first) {
+            None => Ok(Some(first)),
+            Some(other) => Err(RasterError::Unsupported(format!("tag {tag} differs between bands: {first}, {other}"))),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Wrong files: each ends in a clear error, soon, and without large allocations.
+
+use proptest::prelude::*;
+
+use super::{super::*, raster, writer::Layout};
+
+fn error(layout: &Layout) -> String {
+    decode(&layout.write(&raster(2, 45, 37)), &Limits::default()).unwrap_err().to_string()
+}
+
+fn set(tag: u16, kind: u16, values: &[u64]) -> String {
+    error(&Layout { set: vec![(tag, kind, values.to_vec())], ..Layout::default() })
+}
+
+#[test]
+fn what_contradicts_itself_is_told() {
+    let lines = [
+        set(256, 4, &[0]),
+        set(256, 4, &[4_000_000_000]),
+        set(256, 4, &[]),
+        set(257, 16, &[u64::MAX]),
+        set(256, 11, &[37]),
+        set(256, 3, &[1000]),
+        set(256, 3, &[9]),
+        set(258, 3, &[8, 16]),
+        set(258, 3, &[16]),
+        set(259, 3, &[7]),
+        set(262, 3, &[6]),
+        set(277, 3, &[65_535]),
+        set(278, 3, &[0]),
+        set(278, 3, &[1]),
+        set(279, 4, &[1, 2]),
+        set(279, 4, &[u64::from(u32::MAX); 7]),
+        set(284, 3, &[3]),
+        set(317, 3, &[3]),
+        error(&Layout { set: vec![(273, 4, vec![0; 7]), (279, 4, vec![0; 7])], ..Layout::default() }),
+        error(&Layout { unset: vec![273], ..Layout::default() }),
+        error(&Layout { compression: 5, set: vec![(266, 3, vec![2])], ..Layout::default() }),
+        error(&Layout { tile: Some((16, 16)), set: vec![(322, 4, vec![1 << 31])], ..Layout::default() }),
+        error(&Layout { tile: Some((16, 16)), set: vec![(323, 4, vec![0])], ..Layout::default() }),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @"
+    not a valid TIFF: its width is missing or 0
+    too large: it has 360000000000 samples (4000000000 × 45 × 2, in pieces of 4000000000 × 7), at most 67108864
+    not a valid TIFF: tag 256 is empty
+    too large: it has 18446744073709551615 samples (37 × 18446744073709551615 × 2, in pieces of 37 × 7), at most 67108864
+    not a valid TIFF: tag 256 has type 11, expected unsigned numbers
+    not a valid TIFF: its piece 0 is too short: 14000 samples are due
+    not a valid TIFF: its piece 0 is too long: 126 samples are due
+    TIFF not supported: tag 258 differs between bands: 8, 16
+    TIFF not supported: its samples are uint16, expected uint8
+    TIFF not supported: its compression is 7; write it uncompressed or with LZW, Deflate, ZSTD or PackBits
+    TIFF not supported: its colours are YCbCr, whose bands may differ in size
+    too large: it has 109115775 samples (37 × 45 × 65535, in pieces of 37 × 7), at most 67108864
+    not a valid TIFF: its number of rows per strip is missing or 0
+    not a valid TIFF: tag 273 has 7 values, expected 45
+    not a valid TIFF: tag 279 has 2 values, expected 7
+    not a valid TIFF: it is cut short: 4294967295 bytes are due at 8, the file has 3544 bytes
+    not a valid TIFF: its planar configuration is 3
+    TIFF not supported: its predictor is 3, expected 1 or 2
+    TIFF not supported: its piece 0 is left out (a sparse file)
+    not a valid TIFF: tag 273 is missing
+    TIFF not supported: its bits run backwards
+    too large: it has 206158430208 samples (37 × 45 × 2, in pieces of 2147483648 × 16), at most 67108864
+    not a valid TIFF: its tile height is missing or 0
+    ");
+}
+
+#[test]
+fn chunks_of_another_length_are_told() {
+    // The stored rows are 37 samples of 2 bands; the width says otherwise.
+    for compression in [1, 5, 8, 50_000, 32_773] {
+        let wider = error(&Layout { compression, set: vec![(256, 3, vec![38])], ..Layout::default() });
+        assert_eq!(wider, "not a valid TIFF: its piece 0 is too short: 532 samples are due", "{compression}");
+        let narrower = error(&Layout { compression, set: vec![(256, 3, vec![36])], ..Layout::default() });
+        assert_eq!(narrower, "not a valid TIFF: its piece 0 is too long: 504 samples are due", "{compression}");
+    }
+}
+
+#[test]
+fn the_directory_may_not_lie_about_its_length() {
+    let claims = |order: &[u8], directory: &[u8]| decode(&[order, directory].concat(), &Limits::default()).unwrap_err();
+    for error in [
+        claims(b"II\x2a\0\x08\0\0\0", &[0xff, 0xff, 0, 0]),
+        claims(b"II\x2a\0\xff\xff\xff\xff", &[]),
+        claims(b"MM\0\x2b\0\x08\0\0", &[0, 0, 0, 0, 0, 0, 0, 16, 255, 255, 255, 255, 255, 255, 255, 255]),
+        claims(b"MM\0\x2b\0\x08\0\0", &[255; 8]),
+        claims(b"MM\0\x2b\0\x04\0\0", &[0; 8]),
+        claims(b"II\x2a\0", &[]),
+        claims(b"", b""),
+    ] {
+        assert!(matches!(error, RasterError::Format(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_zstd_window_is_not_believed() {
+    let raster = raster(1, 7, 37);
+    let mut file = Layout { compression: 50_000, ..Layout::default() }.write(&raster);
+    // The one strip begins right behind the file's 8 bytes: magic number, flags, window descriptor.
+    assert_eq!((&file[8..12], file[12] & 0x20), (&[0x28, 0xb5, 0x2f, 0xfd][..], 0));
+    file[13] = 31 << 3;
+    assert_eq!(decode(&file, &Limits::default()).unwrap(), raster);
+}
+
+#[test]
+fn limits_hold() {
+    let file = Layout::default().write(&raster(2, 45, 37));
+    let exact = Limits { file_bytes: file.len() as u64, samples: 2 * 45 * 37 };
+    assert!(decode(&file, &exact).is_ok());
+    for limits in [Limits { file_bytes: exact.file_bytes - 1, ..exact }, Limits { samples: exact.samples - 1, ..exact }]
+    {
+        assert!(matches!(decode(&file, &limits), Err(RasterError::Limits(_))));
+        assert!(matches!(header(&file, &limits), Err(RasterError::Limits(_))));
+    }
+}
+
+fn any_layout() -> impl Strategy<Value = Layout> {
+    let codecs = prop_oneof![Just(1), Just(5), Just(8), Just(50_000_u16), Just(32_773)];
+    let tile = prop_oneof![Just(None), Just(Some((16, 16)))];
+    (codecs, tile, any::<[bool; 4]>()).prop_map(|(compression, tile, [planar, order, big, difference])| Layout {
+        is_planar: planar,
+        is_big_endian: order,
+        is_big_tiff: big,
+        predictor: if difference { 2 } else { 1 },
+        compression,
+        tile,
+        ..Layout::default()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn broken_bytes_never_panic(layout in any_layout(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), cut in any::<prop::sample::Index>(), is_cut: bool) {
+        let mut file = layout.write(&raster(3, 20, 18));
+        for (at, value) in changes {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        if is_cut {
+            file.truncate(cut.index(file.len()));
+        }
+        let limits = Limits { file_bytes: 1 << 20, samples: 1 << 20 };
+        if let Ok(raster) = decode(&file, &limits) {
+            prop_assert_eq!(raster.samples().len(), raster.bands() * raster.height() * raster.width());
+        }
+    }
+
+    #[test]
+    fn any_cut_off_end_is_told(layout in any_layout(), cut in any::<prop::sample::Index>()) {
+        // The directory is at the end, so a shorter file always lacks a part of it.
+        let file = layout.write(&raster(3, 20, 18));
+        let next = if layout.is_big_tiff { 8 } else { 4 };
+        let cut = cut.index(file.len() - next);
+        prop_assert!(decode(&file[..cut], &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..300), start in 0..4_usize) {
+        let start: &[u8] = [&b"II\x2a\0"[..], b"MM\0\x2a", b"II\x2b\0\x08\0\0\0", b""][start];
+        let _ = decode(&[start, &noise].concat(), &Limits { file_bytes: 1 << 20, samples: 1 << 20 });
+    }
+}

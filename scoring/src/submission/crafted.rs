@@ -1,0 +1,83 @@
+//! Zip archives as no decent tool writes them, for tests.
+
+/// One entry; all but name and data may contradict them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) name: &'a [u8],
+    /// The bytes in the file, already compressed where `method` says so.
+    pub(crate) data: &'a [u8],
+    pub(crate) local_name: Option<&'a [u8]>,
+    pub(crate) method: u16,
+    pub(crate) flags: u16,
+    pub(crate) attributes: u32,
+    pub(crate) size: Option<u32>,
+    pub(crate) stored_size: Option<u32>,
+    pub(crate) crc: Option<u32>,
+    /// Where the directory says that the local header is.
+    pub(crate) offset: Option<u32>,
+}
+
+impl<'a> Part<'a> {
+    /// A decent entry, stored.
+    pub(crate) fn new(name: &'a [u8], data: &'a [u8]) -> Self {
+        let (none, attributes) = (None, 0o100_644 << 16);
+        Self {
+            name,
+            data,
+            local_name: None,
+            method: 0,
+            flags: 0,
+            attributes,
+            size: none,
+            stored_size: none,
+            crc: none,
+            offset: none,
+        }
+    }
+
+    fn header(&self, name: &[u8]) -> Vec<u8> {
+        let mut crc = flate2::Crc::new();
+        crc.update(self.data);
+        let len = u32::try_from(self.data.len()).unwrap();
+        let words = [self.crc.unwrap_or(crc.sum()), self.stored_size.unwrap_or(len), self.size.unwrap_or(len)];
+        let mut header = Vec::new();
+        // Version, flags, method, time, date (1980-01-01).
+        for half in [20, self.flags, self.method, 0, 0x21] {
+            header.extend(half.to_le_bytes());
+        }
+        header.extend(words.into_iter().flat_map(u32::to_le_bytes));
+        header.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        header.extend([0, 0]);
+        header
+    }
+}
+
+/// The archive of those entries.
+pub(crate) fn zip(parts: &[Part<'_>]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for part in parts {
+        let offset = part.offset.unwrap_or(u32::try_from(file.len()).unwrap());
+        let local = part.local_name.unwrap_or(part.name);
+        file.extend(b"PK\x03\x04");
+        file.extend(part.header(local));
+        file.extend(local);
+        file.extend(part.data);
+        directory.extend(b"PK\x01\x02");
+        directory.extend([20, 3]);
+        directory.extend(part.header(part.name));
+        // Comment, disk, internal attributes.
+        directory.extend([0; 6]);
+        directory.extend(part.attributes.to_le_bytes());
+        directory.extend(offset.to_le_bytes());
+        directory.extend(part.name);
+    }
+    let start = u32::try_from(file.len()).unwrap();
+    let count = u16::try_from(parts.len()).unwrap().to_le_bytes();
+    let size = u32::try_from(directory.len()).unwrap();
+    file.extend(directory);
+    file.extend(b"PK\x05\x06\0\0\0\0");
+    file.extend([count, count].concat());
+    file.extend([size.to_le_bytes(), start.to_le_bytes()].concat());
+    file.extend([0, 0]);
+    file
+}

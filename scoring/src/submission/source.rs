@@ -1,0 +1,338 @@
+//! A folder or a zip archive, seen alike: a sorted list of entries that can be read one by one, from many threads.
+//!
+//! Nothing is ever unpacked to disk, and names of an archive are taken as they are stored: an archive that is meant
+//! to trick whoever unpacks it is described ([`Defect`]), not repaired.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::archive::Archive;
+
+/// Most entries that are listed; a whole dataset is below it.
+pub const MAX_ENTRIES: usize = 500_000;
+
+/// Files to look at: those below a folder, or those in a zip archive.
+///
+/// Made by [`Source::open`]; it can be shared between threads.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    place: Place,
+    entries: Vec<Entry>,
+    left_out: usize,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder,
+    Archive(Archive),
+}
+
+/// What a [`Source`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder, with all below it.
+    Folder,
+    /// A zip archive.
+    Archive,
+}
+
+/// One file of a [`Source`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path in the source, parts joined by `/`; in an archive exactly as stored. Bytes that are no UTF-8 are
+    /// replaced, and [`Defect::NotUtf8`] says so.
+    pub name: String,
+    /// The last part of [`Entry::name`].
+    pub file_name: String,
+    /// Its size in bytes; in an archive a mere claim, which [`Source::read`] holds against what it finds.
+    pub size: u64,
+    /// What forbids to take it as a plain file of a submission.
+    pub defects: Vec<Defect>,
+    /// Its place in the archive's directory.
+    pub(super) index: usize,
+}
+
+/// Why an entry is no plain file that everybody would read alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Defect {
+    /// The path has a part that is `..`, `.` or empty.
+    Traversal,
+    /// The path starts at a root or a drive.
+    Absolute,
+    /// The path has a backslash, which only some systems take as a separator.
+    Backslash,
+    /// The path has a control character.
+    ControlCharacter,
+    /// The path isn't UTF-8.
+    NotUtf8,
+    /// A symbolic link (in an archive; in a folder links are followed).
+    Symlink,
+    /// Neither a file nor a folder: a pipe, a socket, a device.
+    NotAFile,
+    /// Encrypted.
+    Encrypted,
+    /// Compressed by a method other than "stored" and "deflate".
+    Method,
+    /// Another entry of the archive has the same path.
+    Duplicate,
+    /// Its bytes in the archive belong to another entry, too.
+    Overlap,
+}
+
+impl Defect {
+    /// What [`Defect`] says, as the end of a sentence about the entry.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Traversal => "has `..`, `.` or empty parts in its path",
+            Self::Absolute => "has an absolute path",
+            Self::Backslash => "has a backslash in its path",
+            Self::ControlCharacter => "has a control character in its path",
+            Self::NotUtf8 => "has a path that is not UTF-8",
+            Self::Symlink => "is a symbolic link",
+            Self::NotAFile => "is not a regular file",
+            Self::Encrypted => "is encrypted",
+            Self::Method => "is compressed by a method other than stored and deflate",
+            Self::Duplicate => "is in the archive several times",
+            Self::Overlap => "shares its bytes with another entry",
+        }
+    }
+}
+
+/// Why a source could not be listed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The path, or a folder below it, cannot be read.
+    #[error("cannot read `{path}`: {error}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file that is no zip archive, or a broken one.
+    #[error("`{path}` is not a readable zip archive: {reason}")]
+    Archive {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why an entry could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file system failed.
+    #[error("cannot read `{name}`: {error}")]
+    Io {
+        /// The entry's path.
+        name: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// More bytes than the caller allows.
+    #[error("`{name}` is larger than {limit} bytes")]
+    TooLarge {
+        /// The entry's path.
+        name: String,
+        /// What the caller allows.
+        limit: u64,
+    },
+    /// The entry has a [`Defect`] that hides its bytes.
+    #[error("`{name}` {}", .defect.reason())]
+    Refused {
+        /// The entry's path.
+        name: String,
+        /// The defect.
+        defect: Defect,
+    },
+    /// The archive's data of this entry are damaged, or contradict its directory.
+    #[error("`{name}` is damaged in the archive: {reason}")]
+    Damaged {
+        /// The entry's path.
+        name: String,
+        /// How.
+        reason: String,
+    },
+}
+
+impl Source {
+    /// Lists a folder, with all below it, or a zip archive.
+    ///
+    /// Entries come sorted by path (bytewise), so that nothing depends on the file system's order.
+    ///
+    /// # Errors
+    /// [`SourceError::Io`] where `path`, or a folder below it, cannot be read; [`SourceError::Archive`] for a file
+    /// that is no zip archive.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let io = |error| SourceError::Io { path: path.to_owned(), error };
+        let (place, mut entries, left_out) = if std::fs::metadata(path).map_err(io)?.is_dir() {
+            let (entries, left_out) = walk(path)?;
+            (Place::Folder, entries, left_out)
+        } else {
+            let (archive, entries, left_out) = Archive::open(path)?;
+            (Place::Archive(archive), entries, left_out)
+        };
+        entries.sort_by(|a, b| (&a.name, a.index).cmp(&(&b.name, b.index)));
+        Ok(Self { path: path.to_owned(), place, entries, left_out })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self.place {
+            Place::Folder => Kind::Folder,
+            Place::Archive(_) => Kind::Archive,
+        }
+    }
+
+    /// Its files, sorted by path; folders are left out.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of files beyond [`MAX_ENTRIES`], which are not listed.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The bytes of an entry of this source; at most `limit` of them are ever held.
+    ///
+    /// In an archive, the data must fit the directory: name, size and CRC-32.
+    ///
+    /// # Errors
+    /// [`ReadError`]: larger than `limit`, unreadable, refused because of a [`Defect`], or damaged.
+    pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, ReadError> {
+        let hiding = [Defect::NotAFile, Defect::Symlink, Defect::Encrypted, Defect::Method];
+        if let Some(&defect) = entry.defects.iter().find(|d| hiding.contains(d)) {
+            return Err(ReadError::Refused { name: entry.name.clone(), defect });
+        }
+        if entry.size > limit {
+            return Err(ReadError::TooLarge { name: entry.name.clone(), limit });
+        }
+        match &self.place {
+            Place::Archive(archive) => archive.read(&self.path, entry, limit),
+            Place::Folder => File::open(self.path.join(&entry.name))
+                .and_then(|file| read_limited(file, entry.size, limit))
+                .map_err(|error| ReadError::Io { name: entry.name.clone(), error })?
+                .ok_or_else(|| ReadError::TooLarge { name: entry.name.clone(), limit }),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Folder => "folder",
+            Self::Archive => "archive",
+        })
+    }
+}
+
+impl Entry {
+    pub(super) fn new(name: String, size: u64, index: usize, defects: Vec<Defect>) -> Self {
+        let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
+        Self { name, file_name, size, defects, index }
+    }
+}
+
+/// Reads to the end; `None` where there are more bytes than `limit`. `size` is only a hint.
+pub(super) fn read_limited(reader: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0));
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+fn walk(root: &Path) -> Result<(Vec<Entry>, usize), SourceError> {
+    let io =
+        |error: walkdir::Error| SourceError::Io { path: error.path().unwrap_or(root).to_owned(), error: error.into() };
+    let (mut entries, mut left_out) = (Vec::new(), 0);
+    // Links are followed: keeping predictions on another disk is common. walkdir stops at loops.
+    for found in walkdir::WalkDir::new(root).follow_links(true) {
+        let found = found.map_err(io)?;
+        let kind = found.file_type();
+        if kind.is_dir() {
+            continue;
+        }
+        if entries.len() == MAX_ENTRIES {
+            left_out += 1;
+            continue;
+        }
+        let parts = found.path().strip_prefix(root).unwrap_or(found.path()).components();
+        let parts: Vec<_> = parts.map(std::path::Component::as_os_str).collect();
+        let mut defects = Vec::new();
+        if parts.iter().any(|part| part.to_str().is_none()) {
+            defects.push(Defect::NotUtf8);
+        }
+        if !kind.is_file() {
+            defects.push(Defect::NotAFile);
+        }
+        let name = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+        let size = found.metadata().map_err(io)?.len();
+        entries.push(Entry::new(name, size, 0, defects));
+    }
+    Ok((entries, left_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(source: &Source) -> Vec<&str> {
+        source.entries().iter().map(|e| e.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_folder_is_listed_in_order_and_read_within_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("z/a")).unwrap();
+        for name in ["z/a/two.tif", "z/b.tif", "a.tif"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let source = Source::open(dir.path()).unwrap();
+        assert_eq!(names(&source), ["a.tif", "z/a/two.tif", "z/b.tif"]);
+        let entry = &source.entries()[1];
+        assert_eq!((entry.file_name.as_str(), entry.size, source.kind()), ("two.tif", 11, Kind::Folder));
+        assert_eq!(source.read(entry, 11).unwrap(), b"z/a/two.tif");
+        assert!(matches!(source.read(entry, 10), Err(ReadError::TooLarge { limit: 10, .. })));
+        // It grew since it was listed.
+        std::fs::write(dir.path().join(&entry.name), [0; 100]).unwrap();
+        assert!(matches!(source.read(entry, 20), Err(ReadError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_archive_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Source::open(&dir.path().join("none")), Err(SourceError::Io { .. })));
+        let text = dir.path().join("text.zip");
+        std::fs::write(&text, "not a zip").unwrap();
+        assert!(matches!(Source::open(&text), Err(SourceError::Archive { .. })));
+        std::fs::write(&text, "").unwrap();
+        assert!(matches!(Source::open(&text), Err(SourceError::Archive { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_sockets_are_not_read() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(other.path().join("real"), "there").unwrap();
+        std::os::unix::fs::symlink(other.path().join("real"), dir.path().join("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        let source = Source::open(dir.path()).unwrap();
+        assert_eq!(source.read(&source.entries()[0], 5).unwrap(), b"there");
+        assert_eq!(source.entries()[1].defects, [Defect::NotAFile]);
+        assert!(matches!(source.read(&source.entries()[1], 5), Err(ReadError::Refused { .. })));
+    }
+}

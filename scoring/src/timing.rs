@@ -1,0 +1,331 @@
+//! The clock of the challenge: how long a prediction took, and whether that is within the rules.
+//!
+//! The organisers measured the whole of `trainer.predict` (loading, cloud filter, network, writing of files; not
+//! training, building the model or zipping) and failed what took more than 1500 GPU-seconds: elapsed seconds × nodes
+//! × GPUs a node (IGNF/FLAIR-2-AI-Challenge `src/utils_prints.py:19-28`, `main.py:153-166`). Participants held
+//! themselves to 2.5 times what the baseline took on their own machine.
+
+use std::{
+    fmt,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A clock that only goes forward; injected, so that rules about time are tested without waiting.
+pub trait Clock: Sync {
+    /// Time since some fixed moment.
+    fn now(&self) -> Duration;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct MonotonicClock(Instant);
+
+impl Default for MonotonicClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A clock for tests: tells given times one after the other, then the last one for ever.
+#[derive(Debug, Default)]
+pub struct ScriptedClock {
+    times: Mutex<(Vec<Duration>, usize)>,
+}
+
+impl ScriptedClock {
+    /// A clock that tells those times.
+    pub fn new(times: impl IntoIterator<Item = Duration>) -> Self {
+        Self { times: Mutex::new((times.into_iter().collect(), 0)) }
+    }
+}
+
+impl Clock for ScriptedClock {
+    fn now(&self) -> Duration {
+        let mut script = self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (times, next) = &mut *script;
+        let now = times.get(*next).or(times.last()).copied().unwrap_or_default();
+        *next += 1;
+        now
+    }
+}
+
+/// The schema of [`Timing`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimingSchema {
+    /// The first one.
+    #[default]
+    #[serde(rename = "flair-bench/timing/1")]
+    V1,
+}
+
+/// How long a prediction took, on what, and what the clock covered: `timing.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// `flair-bench/timing/1`.
+    pub schema: TimingSchema,
+    /// Wall-clock seconds of the clocked part.
+    pub seconds: f64,
+    /// Number of machines.
+    pub nodes: u32,
+    /// Number of devices on each; 1 for a CPU.
+    pub devices_per_node: u32,
+    /// `seconds × nodes × devices_per_node`: what the absolute rule is about.
+    pub device_seconds: f64,
+    /// Number of patches that were predicted under the clock.
+    pub patches: u64,
+    /// `patches / seconds`; 0 where no time passed.
+    pub patches_per_second: f64,
+    /// Number of patches that were kept from an earlier, stopped run: the clock doesn't cover them.
+    pub kept_patches: u64,
+    /// What the clock covers, such as "loading", "network", "writing".
+    pub covers: Vec<String>,
+    /// The device, such as "cpu" or "cuda:0".
+    pub device: String,
+    /// The machine, in words.
+    pub hardware: String,
+    /// Number of threads that computed.
+    pub threads: u32,
+    /// Version of what wrote the record.
+    pub version: String,
+    /// What else should be known of the measurement.
+    pub notes: Vec<String>,
+}
+
+/// On how many devices a run was computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Devices {
+    /// Number of machines.
+    pub nodes: u32,
+    /// Number of devices on each; 1 for a CPU.
+    pub per_node: u32,
+}
+
+impl Timing {
+    /// The record of a run that took `elapsed` for `patches` patches on those devices; the other fields are empty,
+    /// for the caller to fill in.
+    pub fn new(elapsed: Duration, patches: u64, devices: Devices) -> Self {
+        let seconds = elapsed.as_secs_f64();
+        Self {
+            schema: TimingSchema::V1,
+            seconds,
+            nodes: devices.nodes,
+            devices_per_node: devices.per_node,
+            device_seconds: seconds * f64::from(devices.nodes) * f64::from(devices.per_node),
+            patches,
+            patches_per_second: if seconds > 0.0 { patches as f64 / seconds } else { 0.0 },
+            kept_patches: 0,
+            covers: Vec::new(),
+            device: String::new(),
+            hardware: String::new(),
+            threads: 1,
+            version: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether the clock covers all patches of the run: false where some were kept from an earlier one.
+    pub fn is_whole(&self) -> bool {
+        self.kept_patches == 0
+    }
+}
+
+/// What a run may take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Most device-seconds.
+    pub device_seconds: f64,
+    /// How many times the baseline's time a run may take.
+    pub factor: f64,
+    /// What the challenge's baseline took on the same machine, in seconds, if declared.
+    pub baseline_seconds: Option<f64>,
+}
+
+impl Default for Limits {
+    /// The challenge's: 1500 device-seconds, 2.5 times a baseline that is not declared.
+    fn default() -> Self {
+        Self { device_seconds: 1500.0, factor: 2.5, baseline_seconds: None }
+    }
+}
+
+/// What one rule says of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// Within the limit, or exactly at it.
+    Pass {
+        /// What was used of it, in the rule's unit.
+        used: f64,
+        /// The limit.
+        limit: f64,
+    },
+    /// Beyond it.
+    Fail {
+        /// What was used of it, in the rule's unit.
+        used: f64,
+        /// The limit.
+        limit: f64,
+    },
+    /// Not to be judged: no baseline is declared, a number makes no sense, or the clock doesn't cover the run.
+    NotJudged,
+}
+
+/// What both rules say of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The absolute rule, in device-seconds.
+    pub absolute: Outcome,
+    /// The rule relative to the baseline, in seconds on the clock.
+    pub relative: Outcome,
+}
+
+impl Verdict {
+    /// Whether a rule is broken.
+    pub fn is_over(&self) -> bool {
+        [self.absolute, self.relative].iter().any(|rule| matches!(rule, Outcome::Fail { .. }))
+    }
+}
+
+/// Holds a record against the limits. Being exactly at a limit passes, as upstream's `tt > 1500` has it.
+///
+/// A run whose clock doesn't cover all of it can fail, but not pass.
+pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
+    let rule = |used: f64, limit: f64| match used.partial_cmp(&limit) {
+        _ if !(used >= 0.0 && (0.0..f64::INFINITY).contains(&limit)) => Outcome::NotJudged,
+        Some(std::cmp::Ordering::Greater) => Outcome::Fail { used, limit },
+        Some(_) if timing.is_whole() => Outcome::Pass { used, limit },
+        _ => Outcome::NotJudged,
+    };
+    // Taken from its factors: a record from elsewhere may state a product that isn't theirs.
+    let device_seconds = timing.seconds * f64::from(timing.nodes) * f64::from(timing.devices_per_node);
+    Verdict {
+        absolute: rule(device_seconds.max(timing.device_seconds), limits.device_seconds),
+        relative: match limits.baseline_seconds {
+            Some(baseline) => rule(timing.seconds, baseline * limits.factor),
+            None => Outcome::NotJudged,
+        },
+    }
+}
+
+/// Shows a time in seconds as `H:MM:SS`, floored; `-` for what is no time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hms(pub f64);
+
+impl fmt::Display for Hms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Duration::try_from_secs_f64(self.0) {
+            Ok(time) => {
+                let seconds = time.as_secs();
+                write!(f, "{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+            }
+            Err(_) => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Devices = Devices { nodes: 1, per_node: 1 };
+
+    fn verdict(seconds: f64, devices: Devices, baseline_seconds: Option<f64>) -> Verdict {
+        let timing = Timing::new(Duration::from_secs_f64(seconds), 10, devices);
+        judge(&timing, &Limits { baseline_seconds, ..Limits::default() })
+    }
+
+    #[test]
+    fn exactly_at_a_limit_passes_and_anything_above_fails() {
+        assert_eq!(verdict(1500.0, ONE, None).absolute, Outcome::Pass { used: 1500.0, limit: 1500.0 });
+        assert!(matches!(verdict(1_500.000_000_001, ONE, None).absolute, Outcome::Fail { .. }));
+        // association-rosia's machine: 5 min 57 s, hence 14 min 52.5 s.
+        assert_eq!(verdict(892.5, ONE, Some(357.0)).relative, Outcome::Pass { used: 892.5, limit: 892.5 });
+        assert!(matches!(verdict(892.500_000_001, ONE, Some(357.0)).relative, Outcome::Fail { .. }));
+        assert!(verdict(893.0, ONE, Some(357.0)).is_over());
+    }
+
+    #[test]
+    fn devices_multiply_the_absolute_rule_alone() {
+        let verdict = verdict(100.0, Devices { nodes: 4, per_node: 4 }, Some(40.0));
+        assert_eq!(verdict.absolute, Outcome::Fail { used: 1600.0, limit: 1500.0 });
+        assert_eq!(verdict.relative, Outcome::Pass { used: 100.0, limit: 100.0 });
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_not() {
+        assert_eq!(verdict(1.0, ONE, None).relative, Outcome::NotJudged);
+        assert_eq!(verdict(1.0, ONE, Some(f64::NAN)).relative, Outcome::NotJudged);
+        assert_eq!(verdict(1.0, ONE, Some(-1.0)).relative, Outcome::NotJudged);
+        // Part of the run was done before the clock ran: being fast then means nothing.
+        let mut resumed = Timing::new(Duration::from_secs(10), 5, ONE);
+        resumed.kept_patches = 5;
+        assert_eq!(judge(&resumed, &Limits::default()).absolute, Outcome::NotJudged);
+        resumed.seconds = 2000.0;
+        assert!(judge(&resumed, &Limits::default()).is_over());
+    }
+
+    #[test]
+    fn a_record_that_understates_its_product_is_not_believed() {
+        let mut timing = Timing::new(Duration::from_secs(1000), 5, Devices { nodes: 1, per_node: 2 });
+        timing.device_seconds = 1000.0;
+        assert!(judge(&timing, &Limits::default()).is_over());
+    }
+
+    #[test]
+    fn the_record_reads_well_and_reads_back() {
+        let mut timing = Timing::new(Duration::from_millis(2500), 5, Devices { nodes: 1, per_node: 2 });
+        timing.covers = ["loading", "network", "writing"].map(str::to_owned).into();
+        timing.device = "cuda:0".to_owned();
+        let json = serde_json::to_string_pretty(&timing).unwrap();
+        insta::assert_snapshot!(json, @r#"
+        {
+          "schema": "flair-bench/timing/1",
+          "seconds": 2.5,
+          "nodes": 1,
+          "devices_per_node": 2,
+          "device_seconds": 5.0,
+          "patches": 5,
+          "patches_per_second": 2.0,
+          "kept_patches": 0,
+          "covers": [
+            "loading",
+            "network",
+            "writing"
+          ],
+          "device": "cuda:0",
+          "hardware": "",
+          "threads": 1,
+          "version": "",
+          "notes": []
+        }
+        "#);
+        assert_eq!(serde_json::from_str::<Timing>(&json).unwrap(), timing);
+        assert!(serde_json::from_str::<Timing>(&json.replace("timing/1", "timing/2")).is_err());
+        let verdict = judge(&timing, &Limits::default());
+        insta::assert_snapshot!(serde_json::to_string(&verdict).unwrap(), @r#"{"absolute":{"outcome":"pass","used":5.0,"limit":1500.0},"relative":{"outcome":"not-judged"}}"#);
+    }
+
+    #[test]
+    fn the_scripted_clock_tells_its_times_and_the_real_one_goes_forward() {
+        let clock = ScriptedClock::new([3, 5].map(Duration::from_secs));
+        assert_eq!([clock.now(), clock.now(), clock.now()], [3, 5, 5].map(Duration::from_secs));
+        let clock = MonotonicClock::default();
+        assert!(clock.now() <= clock.now());
+    }
+
+    #[test]
+    fn times_are_shown_in_hours_minutes_seconds() {
+        let shown = [0.0, 59.99, 1500.0, 36_000.0, f64::NAN, -1.0, f64::INFINITY].map(|s| Hms(s).to_string());
+        assert_eq!(shown, ["0:00:00", "0:00:59", "0:25:00", "10:00:00", "-", "-", "-"]);
+    }
+}
