@@ -17,7 +17,9 @@ pub enum DataError {
         expected: String,
     },
     /// Nobody said where the data lies.
-    #[error("no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration")]
+    #[error(
+        "no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration"
+    )]
     NoPlace,
     /// A path of the configuration that is not there.
     #[error("`{}` does not exist: correct `{key}` in the configuration", path.display())]
@@ -27,8 +29,19 @@ pub enum DataError {
         /// Its value.
         path: PathBuf,
     },
+    /// A file of the whole dataset that the settings need.
+    #[error("the dataset has no file `*{name}*.json`: add it to the dataset's folder, or set `{key}`")]
+    NoJson {
+        /// What its name holds.
+        name: &'static str,
+        /// The key that may tell its path.
+        key: &'static str,
+    },
+    /// An image or a mask that cannot be read.
+    #[error(transparent)]
+    Raster(#[from] flair_scoring::raster::ReadError),
     /// The file system refuses.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -37,10 +37,41 @@ pub(super) fn read_by_patch<T: DeserializeOwned>(
     for (key, entry) in entries {
         let name = key.strip_suffix(".tif").unwrap_or(&key);
         let id = name.strip_prefix("IMG_").and_then(|number| number.parse().ok());
-        let id = id.ok_or_else(|| DataError::format(path, format!("`{key:.80}` names no image: expected IMG_000826")))?;
+        let id =
+            id.ok_or_else(|| DataError::format(path, format!("`{key:.80}` names no image: expected IMG_000826")))?;
         if is_wanted(id) {
             kept.insert(id, entry);
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::fixture::{Fixture, id};
+
+    fn read(text: &str) -> Result<BTreeMap<PatchId, [i64; 2]>, DataError> {
+        read_by_patch(&Fixture::new().file("a.json", text.as_bytes()), |patch| patch.number() < 10)
+    }
+
+    fn reason(text: &str) -> String {
+        match read(text).unwrap_err() {
+            DataError::Format { reason, .. } => reason,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn entries_of_wanted_patches_are_kept() {
+        let entries = read(r#"{"IMG_000007.tif": [1, -2], "IMG_000003": [3, 4], "IMG_000010.tif": [5, 6]}"#).unwrap();
+        assert_eq!(entries, BTreeMap::from([(id(3), [3, 4]), (id(7), [1, -2])]));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        insta::assert_snapshot!(reason(r#"{"MSK_000007.tif": [1, 2]}"#), @"`MSK_000007.tif` names no image: expected IMG_000826");
+        insta::assert_snapshot!(reason(r#"{"IMG_000007.tif": [1]}"#), @"invalid length 1, expected an array of length 2 at line 1 column 22");
+        insta::assert_snapshot!(reason(r#"{"IMG_000007.tif": [1, 2]"#), @"EOF while parsing an object at line 1 column 25");
+    }
 }

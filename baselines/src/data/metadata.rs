@@ -154,8 +154,8 @@ mod tests {
     fn what_cannot_be_encoded_is_told() {
         let patch = PatchId::new(7).unwrap();
         let wrong = |entry: AerialMetadata| entry.encode(patch, 32, Fidelity::Upstream).unwrap_err().to_string();
-        insta::assert_snapshot!(wrong(AerialMetadata { date: "2022-01-01".to_owned(), ..entry() }), @"");
-        insta::assert_snapshot!(wrong(AerialMetadata { date: "2021-13-01".to_owned(), ..entry() }), @"");
-        insta::assert_snapshot!(wrong(AerialMetadata { time: "25h00".to_owned(), ..entry() }), @"");
+        insta::assert_snapshot!(wrong(AerialMetadata { date: "2022-01-01".to_owned(), ..entry() }), @"metadata of patch 000007: `date` is `2022-01-01`, expected YYYY-MM-DD of 2018 to 2021, the years that the encoding knows");
+        insta::assert_snapshot!(wrong(AerialMetadata { date: "2021-13-01".to_owned(), ..entry() }), @"metadata of patch 000007: `date` is `2021-13-01`, expected YYYY-MM-DD of 2018 to 2021, the years that the encoding knows");
+        insta::assert_snapshot!(wrong(AerialMetadata { time: "25h00".to_owned(), ..entry() }), @"metadata of patch 000007: `time` is `25h00`, expected HHhMM");
     }
 }

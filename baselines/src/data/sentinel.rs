@@ -4,7 +4,12 @@ use std::{fs, ops::Range, path::Path};
 
 use flair_scoring::{Finding, PatchId};
 
-use super::{DataError, SuperAreaPaths, clouds, dates::MonthDay, months, npy::Npy};
+use super::{
+    DataError, SuperAreaPaths, clouds,
+    dates::MonthDay,
+    months,
+    npy::{Dtype, Npy},
+};
 use crate::config::Config;
 
 /// Bands of an acquisition: B2 B3 B4 B5 B6 B7 B8 B8A B11 B12, all at 10 m.
@@ -169,8 +174,15 @@ impl SuperArea {
             }
         }
         let position = |day: MonthDay| f64::from(settings.ref_date.days_since(day, settings.ref_year));
-        let mut series =
-            SuperPatch { t: 0, channels: BANDS, size: settings.size, values: Vec::new(), positions: Vec::new(), kept, finding };
+        let mut series = SuperPatch {
+            t: 0,
+            channels: BANDS,
+            size: settings.size,
+            values: Vec::new(),
+            positions: Vec::new(),
+            kept,
+            finding,
+        };
         if settings.average_month {
             let dates: Vec<_> = series.kept.iter().map(|t| self.dates[*t]).collect();
             for (middle, of_month) in months::by_month(&dates) {
@@ -183,11 +195,12 @@ impl SuperArea {
                 series.push(position(middle), sum.into_iter().map(|sum| sum / count));
             }
         } else {
-            let scale = self.data.dtype().unit_scale();
-            let least = if scale < 1.0 { -1.0 } else { f64::NEG_INFINITY };
+            let dtype = self.data.dtype();
+            let (scale, is_signed) = (dtype.unit_scale(), matches!(dtype, Dtype::Signed(_)));
+            let scaled = |value: f64| if is_signed { (value * scale).max(-1.0) } else { value * scale };
             for t in series.kept.clone() {
                 let values = crop(&self.data, t, BANDS)?;
-                series.push(position(self.dates[t]), values.into_iter().map(|value| (value * scale).max(least)));
+                series.push(position(self.dates[t]), values.into_iter().map(scaled));
             }
         }
         Ok(series)
@@ -220,4 +233,128 @@ fn read_dates(path: &Path) -> Result<Vec<MonthDay>, DataError> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{
+        Dataset, Part,
+        fixture::{Fixture, Series, id, npy, stored},
+    };
+
+    const ZONE: &str = "D004_2021/Z1_UA";
+
+    fn settings() -> SeriesSettings {
+        let mut settings = SeriesSettings::from(&Config::preset("utt").unwrap());
+        settings.size = 8;
+        settings
+    }
+
+    /// The files of a super-area of 24 × 24 pixels.
+    fn area(fixture: &Fixture, acquisitions: &[(&'static str, u8, u8)]) -> SuperAreaPaths {
+        fixture.patch(Part::Train, ZONE, 1).series(
+            Part::Train,
+            ZONE,
+            &Series { side: 24, acquisitions: acquisitions.to_vec() },
+        );
+        let dataset = Dataset::discover(fixture.root()).unwrap();
+        SuperAreaPaths::clone(dataset.patches[&id(1)].sentinel.as_ref().unwrap())
+    }
+
+    fn series(acquisitions: &[(&'static str, u8, u8)], settings: &SeriesSettings) -> SuperPatch {
+        let fixture = Fixture::new();
+        SuperArea::open(&area(&fixture, acquisitions)).unwrap().around(id(1), [10, 15], settings).unwrap()
+    }
+
+    /// The mean over acquisitions of what is stored, in the order `[C, H, W]`.
+    fn expected(of: &[usize], scale: f64) -> Vec<f32> {
+        let mut values = Vec::new();
+        for c in 0..10 {
+            for (row, column) in (6..14).flat_map(|row| (11..19).map(move |column| (row, column))) {
+                let sum: f64 = of.iter().map(|t| f64::from(stored(*t, c, row, column))).sum();
+                values.push((sum / of.len() as f64 * scale) as f32);
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn a_plain_series_is_the_crop_scaled() {
+        let patch = series(&[("0105", 0, 0), ("0615", 100, 100)], &settings());
+        assert_eq!((patch.t, patch.channels, patch.size), (2, 10, 8));
+        assert_eq!(patch.values, [expected(&[0], 1.0 / 65_535.0), expected(&[1], 1.0 / 65_535.0)].concat());
+        assert_eq!(patch.positions, [130.0, -31.0]);
+        assert_eq!((patch.kept, patch.finding), (vec![0, 1], None));
+    }
+
+    #[test]
+    fn months_are_averaged_unscaled_over_what_is_clear() {
+        let acquisitions = [("0105", 0, 0), ("0110", 60, 0), ("0120", 59, 59), ("0401", 0, 60), ("1231", 0, 0)];
+        let patch = series(&acquisitions, &SeriesSettings { filter_clouds: true, average_month: true, ..settings() });
+        assert_eq!(patch.kept, [0, 2, 4]);
+        assert_eq!(patch.values, [expected(&[0, 2], 1.0), expected(&[4], 1.0)].concat());
+        assert_eq!(patch.positions, [120.0, -214.0]);
+    }
+
+    #[test]
+    fn an_empty_series_keeps_the_clearest() {
+        let clouded = SeriesSettings { filter_clouds: true, ..settings() };
+        let patch = series(&[("0105", 100, 100), ("0229", 0, 100), ("0301", 100, 100)], &clouded);
+        assert_eq!((patch.kept, patch.t), (vec![1], 1));
+        assert_eq!(patch.positions, [76.0]);
+        insta::assert_json_snapshot!(patch.finding.unwrap(), @r#"
+        {
+          "severity": "warning",
+          "code": "no-clear-acquisition",
+          "subject": "IMG_000001",
+          "message": "clouds or snow cover all 3 acquisitions: the clearest, of 02-29, is used alone"
+        }
+        "#);
+    }
+
+    #[test]
+    fn signed_integers_and_floats_are_scaled_as_skimage_does() {
+        let fixture = Fixture::new();
+        let paths = area(&fixture, &[("0105", 0, 0)]);
+        let write = |descr: &str, number: &[u8]| {
+            std::fs::write(&paths.data, npy(descr, &[1, 10, 24, 24], &number.repeat(5760))).unwrap();
+            SuperArea::open(&paths).unwrap().around(id(1), [10, 15], &settings()).unwrap().values[0]
+        };
+        assert_eq!(write("<i2", &i16::MIN.to_le_bytes()), -1.0);
+        assert_eq!(write("<i2", &i16::MAX.to_le_bytes()), 1.0);
+        assert_eq!(write("<f4", &1234.5_f32.to_le_bytes()), 1234.5);
+        assert!(write("<f4", &f32::NAN.to_le_bytes()).is_nan(), "no number is made up");
+    }
+
+    #[test]
+    fn a_crop_that_does_not_fit_is_told() {
+        let fixture = Fixture::new();
+        let area = SuperArea::open(&area(&fixture, &[("0105", 0, 0)])).unwrap();
+        let fits = |centroid| area.window(id(1), centroid, 8).is_ok();
+        assert!(fits([4, 20]) && fits([20, 4]));
+        assert!(!fits([3, 10]) && !fits([10, 3]) && !fits([21, 10]) && !fits([10, 21]) && !fits([-1, 10]));
+        assert!(!fits([i64::MIN, i64::MAX]));
+        let message = area.window(id(1), [3, 10], 8).unwrap_err().to_string();
+        insta::assert_snapshot!(message.replace(&fixture.root().display().to_string(), "ROOT"), @"patch 000001 lies at row 3, column 10 of `ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy`, which has 24 rows and 24 columns: a crop of 8 pixels does not fit; choose a smaller `sat_patch_size`");
+    }
+
+    #[test]
+    fn files_that_disagree_are_refused() {
+        let fixture = Fixture::new();
+        let paths = area(&fixture, &[("0105", 0, 0), ("0106", 0, 0)]);
+        let refused = |path: &Path, bytes: &[u8]| {
+            let before = std::fs::read(path).unwrap();
+            std::fs::write(path, bytes).unwrap();
+            let message = SuperArea::open(&paths).unwrap_err().to_string();
+            std::fs::write(path, before).unwrap();
+            message.split_once(": ").unwrap().1.to_owned()
+        };
+        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[2, 9, 24, 24], &[0; 20_736])), @"it has 9 bands, expected 10");
+        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[0, 10, 24, 24], &[])), @"it has no acquisition");
+        insta::assert_snapshot!(refused(&paths.masks, &npy("|u1", &[2, 2, 24, 23], &[0; 2208])), @"its shape is [2, 2, 24, 23], expected [2, 2, 24, 24], as the data's");
+        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it names 1 products, expected 2, as many as acquisitions");
+        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\nS2A_MSIL2A_20211315T105021\n"), @"line 2 is no product with a date: `S2A_MSIL2A_20211315T105021`");
+        insta::assert_snapshot!(refused(&paths.products, "S2A_MSIL2A_2021\u{e9}15\n".as_bytes()), @"line 1 is no product with a date: `S2A_MSIL2A_2021é15`");
+    }
 }
