@@ -138,7 +138,7 @@ pub fn predict(
                 let mut batch = Vec::with_capacity(batch_size);
                 loop {
                     batch.clear();
-                    for sample in samples.by_ref().take(batch_size) {
+                    for sample in (&mut *samples).take(batch_size) {
                         batch.push(sample?);
                     }
                     if batch.is_empty() || failed.load(Ordering::Relaxed) {

@@ -1,19 +1,7 @@
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
-
-/// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people, in a terminal
-    Terminal,
-    /// A pipe table
-    Markdown,
-    /// Comma-separated values
-    Csv,
-    /// The entries with all their fields
-    Json,
-}
+use clap::{Args, Subcommand};
+use flair_leaderboard::render::Format;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -25,8 +13,8 @@ pub(crate) struct LeaderboardArgs {
     #[arg(long, value_name = "BENCHMARK")]
     pub(crate) benchmark: Option<String>,
 
-    /// How to write the tables
-    #[arg(long, value_enum, default_value = "terminal")]
+    /// How to write the tables: terminal, markdown, csv or json
+    #[arg(long, value_name = "FORMAT", default_value = "terminal")]
     pub(crate) format: Format,
 
     /// Folder of entries, beside the published ones that are built in

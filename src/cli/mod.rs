@@ -1,21 +1,27 @@
 //! The command line: what can be said, not what is done.
 
 mod check;
+#[cfg(feature = "baselines")]
 mod data;
 mod generate;
 mod leaderboard;
 mod package;
+#[cfg(feature = "baselines")]
 mod run;
 mod score;
+#[cfg(feature = "baselines")]
 mod weights;
 
 pub(crate) use check::CheckArgs;
+#[cfg(feature = "baselines")]
 pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
 pub(crate) use generate::{CompletionsArgs, ManArgs};
-pub(crate) use leaderboard::{AddArgs, Format, LeaderboardArgs, LeaderboardCommand};
+pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;
+#[cfg(feature = "baselines")]
 pub(crate) use run::{BaselineArgs, RunCommand};
 pub(crate) use score::{OutOfRangeArg, ScoreArgs};
+#[cfg(feature = "baselines")]
 pub(crate) use weights::{ConvertArgs, InspectArgs, WeightsCommand};
 
 use clap::{Args, Parser, Subcommand};
@@ -70,6 +76,7 @@ pub(crate) enum Command {
 #[group(multiple = false)]
 pub(crate) struct ExpectedArgs {
     /// Dataset whose test patches are expected (the folder that holds `flair_2_aerial_test` and so on)
+    #[cfg(feature = "baselines")]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use flair_baselines::{data::Split, runtime::DeviceChoice};
+use flair_scoring::submission::MinutesSeconds;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunCommand {
@@ -9,19 +11,6 @@ pub(crate) enum RunCommand {
     /// Without arguments a synthetic dataset is made and the U-Net runs on it. A run that was stopped goes on where it
     /// was if it is called again with the same --out: predictions that are whole are kept, and told.
     Baseline(BaselineArgs),
-}
-
-/// Patches of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SplitArg {
-    /// The test domains
-    Test,
-    /// The validation domains (`--set flair_bench.validation=hf|flair1|random`)
-    Val,
-    /// The other domains
-    Train,
-    /// All patches
-    All,
 }
 
 #[derive(Debug, Args)]
@@ -50,13 +39,13 @@ pub(crate) struct BaselineArgs {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Which of its patches
-    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
-    pub(crate) split: SplitArg,
+    /// Which of its patches: test, val, train or all; `--set flair_bench.validation=hf|flair1|random` chooses val
+    #[arg(long, value_name = "SPLIT", default_value = "test", help_heading = "Data")]
+    pub(crate) split: Split,
 
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "How")]
-    pub(crate) device: flair_baselines::runtime::DeviceChoice,
+    pub(crate) device: DeviceChoice,
 
     /// Patches that go through the aerial network together (default: the configuration's); changes no result
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "How")]
@@ -68,7 +57,7 @@ pub(crate) struct BaselineArgs {
 
     /// What the challenge's baseline took on this machine, as M-S such as 5-57: judges the relative rule too
     #[arg(long, value_name = "M-S", help_heading = "Time rule")]
-    pub(crate) baseline_time: Option<flair_scoring::submission::MinutesSeconds>,
+    pub(crate) baseline_time: Option<MinutesSeconds>,
 
     /// How many times the baseline's time a prediction may take
     #[arg(long, value_name = "FACTOR", default_value_t = 2.5, help_heading = "Time rule")]
