@@ -4,6 +4,7 @@
 pub mod classes;
 pub mod confusion;
 pub mod evaluate;
+pub mod figure;
 pub mod files;
 pub mod finding;
 pub mod metrics;
