@@ -118,7 +118,7 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
 }
 
 /// Upstream's names: without the prefix of the module that wraps the network, without the losses.
-fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+pub fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let kept: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !name.starts_with(IGNORED)).collect();
     let strip = |prefix: &str| kept.keys().all(|name| name.starts_with(prefix));
     let Some(prefix) = ["model.", "module."].into_iter().find(|prefix| strip(prefix)) else {
