@@ -3,6 +3,7 @@
 
 pub mod classes;
 pub mod confusion;
+pub mod evaluate;
 pub mod files;
 pub mod finding;
 pub mod metrics;
@@ -10,12 +11,15 @@ pub mod pairing;
 mod patch;
 pub mod progress;
 pub mod raster;
+pub mod report;
 pub mod submission;
 pub mod timing;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};
+pub use evaluate::evaluate;
 pub use finding::{Finding, Severity};
 pub use metrics::{Metrics, Protocol};
 pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
 pub use progress::{Event, Progress};
+pub use report::ScoreReport;

@@ -129,7 +129,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
 }
 
 /// A file's bytes, if they are not too many.
-fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
+pub(crate) fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
     let file = File::open(path)?;
     let mut bytes = Vec::new();
     // The size that the file system tells may be wrong (a pipe, a file that grows), so the reading is bounded itself.
