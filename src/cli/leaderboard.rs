@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use flair_leaderboard::render::Format;
+use flair_leaderboard::Format;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -42,9 +42,25 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     pub(crate) name: String,
 
+    /// What the network sees, such as `aerial+S2`
+    #[arg(long, default_value = "")]
+    pub(crate) input: String,
+
     /// Anything else that readers should know
     #[arg(long, default_value = "")]
     pub(crate) notes: String,
+
+    /// Where readers find more: a repository, a paper
+    #[arg(long, default_value = "")]
+    pub(crate) source: String,
+
+    /// Put it into this benchmark's table (default: told by what the run was scored on)
+    #[arg(long)]
+    pub(crate) benchmark: Option<String>,
+
+    /// Replace an entry of the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
 
     /// Folder of the entries
     #[arg(long, value_name = "DIR", default_value = "leaderboard/entries")]

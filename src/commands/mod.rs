@@ -28,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Score(arguments) => score::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),
-        Command::Leaderboard(arguments) => leaderboard::run(arguments),
+        Command::Leaderboard(arguments) => leaderboard::run(&arguments),
         #[cfg(feature = "baselines")]
         Command::Weights(WeightsCommand::Convert(arguments)) => weights::convert(&arguments),
         #[cfg(feature = "baselines")]

@@ -8,6 +8,7 @@ pub(crate) use findings::write_findings;
 pub(crate) use progress::Bars;
 pub(crate) use score::score_table;
 
+
 use tracing_subscriber::EnvFilter;
 
 /// Log lines on standard error: warnings, and with `-v` more. `FLAIR_BENCH_LOG` overrides.
@@ -34,4 +35,9 @@ pub(crate) fn failure(error: &anyhow::Error) {
 #[expect(clippy::print_stderr, reason = "talk goes to standard error")]
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
+}
+
+/// Columns of the terminal, if there is one.
+pub(crate) fn terminal_width() -> Option<u16> {
+    indicatif::TermLike::width(&indicatif::ProgressDrawTarget::stdout().into_term()?).into()
 }
