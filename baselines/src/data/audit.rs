@@ -283,3 +283,165 @@ fn ranges(ids: &[PatchId]) -> String {
     let rest = if parts.next().is_some() { ", …" } else { "" };
     shown.join(", ") + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use flair_scoring::progress::Silent;
+
+    use super::*;
+    use crate::data::fixture::{Fixture, Series, id, npy};
+
+    const ZONES: [&str; 2] = ["D004_2021/Z1_UA", "D004_2021/Z2_UA"];
+
+    fn fixture() -> Fixture {
+        let fixture = Fixture::new();
+        for (zone, number) in [(ZONES[0], 1), (ZONES[0], 2), (ZONES[1], 3)] {
+            fixture.patch(Part::Train, zone, number);
+        }
+        fixture.patch(Part::Test, "D015_2020/Z1_UA", 77_413);
+        for (part, zone) in [(Part::Train, ZONES[0]), (Part::Train, ZONES[1]), (Part::Test, "D015_2020/Z1_UA")] {
+            fixture.series(part, zone, &Series { side: 48, acquisitions: vec![("0105", 0, 0), ("0301", 0, 0)] });
+        }
+        fixture.centroids(&[(1, [20, 28]), (2, [28, 20]), (3, [24, 24]), (77_413, [24, 24])]);
+        fixture.metadata(&[1, 2, 3, 77_413]);
+        fixture
+    }
+
+    fn report(fixture: &Fixture, depth: Depth) -> (AuditReport, String) {
+        let report = audit(&Dataset::discover(fixture.root()).unwrap(), 40, depth, &Silent);
+        let told =
+            report.findings.iter().map(|f| format!("{:?} {} {}: {}\n", f.severity, f.code, f.subject, f.message));
+        let told = told.collect::<String>().replace(&fixture.root().display().to_string(), "ROOT");
+        (report, told)
+    }
+
+    #[test]
+    fn a_sound_dataset_is_only_counted() {
+        let (report, told) = report(&fixture(), Depth::Pixels);
+        insta::assert_json_snapshot!(report.domains, @r#"
+        [
+          {
+            "part": "train",
+            "domain": "D004_2021",
+            "official": 1800,
+            "zones": [
+              {
+                "zone": "Z1_UA",
+                "images": 2,
+                "masks": 2,
+                "super_area": [
+                  2,
+                  10,
+                  48,
+                  48
+                ]
+              },
+              {
+                "zone": "Z2_UA",
+                "images": 1,
+                "masks": 1,
+                "super_area": [
+                  2,
+                  10,
+                  48,
+                  48
+                ]
+              }
+            ]
+          },
+          {
+            "part": "test",
+            "domain": "D015_2020",
+            "official": null,
+            "zones": [
+              {
+                "zone": "Z1_UA",
+                "images": 1,
+                "masks": 1,
+                "super_area": [
+                  2,
+                  10,
+                  48,
+                  48
+                ]
+              }
+            ]
+          }
+        ]
+        "#);
+        insta::assert_snapshot!(told, @"
+        Note part-of-the-dataset train: it holds 3 of 61712 patches
+        Note part-of-the-dataset test: it holds 1 of 16050 patches
+        ");
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let fixture = fixture();
+        let file = |path: &str| fixture.root().join(path);
+        fixture.centroids(&[(1, [19, 28]), (3, [24, 24]), (77_413, [24, 24])]);
+        fixture.metadata(&[1, 3]);
+        fs::remove_file(file("flair_labels_train/D004_2021/Z1_UA/msk/MSK_000002.tif")).unwrap();
+        fs::write(file("flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif"), b"II*").unwrap();
+        fs::write(
+            file("flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy"),
+            npy("<i2", &[2, 10, 48, 48], &vec![0; 92_160]),
+        )
+        .unwrap();
+        let products = "flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt";
+        fs::write(file(products), b"S2A_MSIL2A_20210415T105021\n").unwrap();
+        fs::rename(file("flair_aerial_train/D004_2021/Z2_UA"), file("flair_aerial_train/D004_2021/Z9_UA")).unwrap();
+        fixture.patch(Part::Train, "D099_2021/Z1_UA", 9);
+        insta::assert_snapshot!(report(&fixture, Depth::Pixels).1, @"
+        Error misplaced-mask ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
+        Note unused-super-area D004_2021/Z2_UA: it has a super-area, and no patches
+        Error unusable-super-area ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it names 1 products, expected 2, as many as acquisitions
+        Note unusual-dtype ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its numbers are int16, the dataset's are uint16
+        Warning missing-mask train/D004_2021: 2 of 3 patches have no mask: 000002-000003
+        Warning missing-super-area train/D004_2021: 1 of 3 patches have no Sentinel-2 super-area: 000003
+        Warning missing-super-area train/D099_2021: 1 of 1 patches have no Sentinel-2 super-area: 000009
+        Warning missing-centroid train/D004_2021: 1 of 3 patches have no place in their super-area: 000002
+        Warning missing-centroid train/D099_2021: 1 of 1 patches have no place in their super-area: 000009
+        Error outside-super-area IMG_000001.tif: patch 000001 lies at row 19, column 28 of `ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy`, which has 48 rows and 48 columns: a crop of 40 pixels does not fit; choose a smaller `sat_patch_size`
+        Warning missing-metadata train/D004_2021: 1 of 3 patches have no metadata: 000002
+        Warning missing-metadata train/D099_2021: 1 of 1 patches have no metadata: 000009
+        Warning missing-metadata test/D015_2020: 1 of 1 patches have no metadata: 077413
+        Note part-of-the-dataset train: it holds 4 of 61712 patches
+        Warning unknown-domain train/D099_2021: the published train part has no such domain
+        Note part-of-the-dataset test: it holds 1 of 16050 patches
+        Error unusable-raster ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: `ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif`: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+        ");
+        assert!(!report(&fixture, Depth::Headers).1.contains("unusable-raster"));
+    }
+
+    #[test]
+    fn every_raster_is_a_step() {
+        #[derive(Default)]
+        struct Count(AtomicUsize);
+        impl Progress for Count {
+            fn event(&self, event: Event<'_>) {
+                match event {
+                    Event::Started { steps, .. } => assert_eq!(steps, 8),
+                    Event::Step { .. } => drop(self.0.fetch_add(1, Ordering::Relaxed)),
+                    _ => (),
+                }
+            }
+        }
+        let (fixture, count) = (fixture(), Count::default());
+        audit(&Dataset::discover(fixture.root()).unwrap(), 40, Depth::Pixels, &count);
+        assert_eq!(count.0.into_inner(), 8);
+    }
+
+    #[test]
+    fn numbers_in_a_row_are_a_range() {
+        let shown = |numbers: &[u32]| ranges(&numbers.iter().map(|number| id(*number)).collect::<Vec<_>>());
+        assert_eq!(shown(&[1, 2, 3, 7, 9, 10]), "000001-000003, 000007, 000009-000010");
+        assert_eq!(shown(&[1, 3, 5, 7, 9]), "000001, 000003, 000005, 000007, 000009");
+        assert_eq!(shown(&[1, 3, 5, 7, 9, 11, 13]), "000001, 000003, 000005, 000007, 000009, …");
+    }
+}

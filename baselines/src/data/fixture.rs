@@ -83,8 +83,8 @@ impl Fixture {
         let masks: Vec<u8> = series.acquisitions.iter().flat_map(|(_, snow, clouds)| [*snow, *clouds]).collect();
         let masks: Vec<u8> = masks.into_iter().flat_map(|p| vec![p; side * side]).collect();
         self.file(&format!("{stem}_masks.npy"), &npy("|u1", &[t, 2, side, side], &masks));
-        let products = series.acquisitions.iter().map(|(day, ..)| format!("S2A_MSIL2A_2021{day}T105021_N0300_R051\n"));
-        self.file(&format!("{stem}_products.txt"), products.collect::<String>().as_bytes());
+        let products = series.acquisitions.iter().map(|(day, ..)| format!("S2A_MSIL2A_2021{day}T105021_N0300_R051"));
+        self.file(&format!("{stem}_products.txt"), products.collect::<Vec<_>>().join("\n").as_bytes());
         self
     }
 
@@ -109,7 +109,8 @@ impl Fixture {
 
 /// A `.npy` file.
 pub(super) fn npy(descr: &str, shape: &[usize], numbers: &[u8]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let sizes = format!("{shape:?}");
+    let sizes = sizes.trim_matches(['[', ']']);
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
     raw_npy(1, &header, numbers)
 }

@@ -74,7 +74,7 @@ impl Npy {
         #[expect(unsafe_code, reason = "mmap: the file is only read, and the dataset is not changed while it is used")]
         let map = unsafe { Mmap::map(&file) }.map_err(DataError::io(path))?;
         let wrong = |reason: String| DataError::format(path, reason);
-        let (text, start) = header(&map).ok_or_else(|| wrong("it has no `NumPy` header".to_owned()))?;
+        let (text, start) = header(&map).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
         let field = |name: &str| {
             text.split_once(&format!("'{name}':"))
                 .map(|(_, value)| value.trim_start())
@@ -207,6 +207,7 @@ fn shape(sizes: &str) -> Option<[usize; 4]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use super::*;
     use crate::data::fixture::{Fixture, npy, raw_npy};
@@ -267,8 +268,8 @@ mod tests {
         let header = |descr: &str, fortran: &str, shape: &str| {
             raw_npy(1, &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"), &[0; 64])
         };
-        insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it has no `NumPy` header");
-        insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it has no `NumPy` header");
+        insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it does not begin as a .npy file");
+        insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it does not begin as a .npy file");
         insta::assert_snapshot!(reason(&raw_npy(1, "{}", &[])), @"its header has no `descr`");
         insta::assert_snapshot!(reason(&header("'<U2'", "False", "(1, 1, 1, 1)")), @"it holds `<U2`, expected integers or floats");
         insta::assert_snapshot!(reason(&header("[('a', '<u2')]", "False", "(1, 1, 1, 1)")), @"it holds `a list`, expected integers or floats");

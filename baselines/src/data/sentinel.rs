@@ -236,6 +236,7 @@ fn read_dates(path: &Path) -> Result<Vec<MonthDay>, DataError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, clippy::cast_possible_truncation, reason = "the values are exact, and computed in f32")]
 mod tests {
     use super::*;
     use crate::data::{
@@ -350,7 +351,7 @@ mod tests {
             std::fs::write(path, before).unwrap();
             message.split_once(": ").unwrap().1.to_owned()
         };
-        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[2, 9, 24, 24], &[0; 20_736])), @"it has 9 bands, expected 10");
+        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[2, 9, 24, 24], &vec![0; 20_736])), @"it has 9 bands, expected 10");
         insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[0, 10, 24, 24], &[])), @"it has no acquisition");
         insta::assert_snapshot!(refused(&paths.masks, &npy("|u1", &[2, 2, 24, 23], &[0; 2208])), @"its shape is [2, 2, 24, 23], expected [2, 2, 24, 24], as the data's");
         insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it names 1 products, expected 2, as many as acquisitions");
