@@ -121,7 +121,7 @@ pub struct ReadError {
 /// Reads a whole raster from a file.
 ///
 /// # Errors
-/// As [`decode`], or if the file cannot be read; the error names the path.
+/// As [`decode()`], or if the file cannot be read; the error names the path.
 pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
     load(path, limits)
         .and_then(|bytes| decode(&bytes, limits))
@@ -147,7 +147,7 @@ fn check_file_size(bytes: &[u8], limits: &Limits) -> Result<(), RasterError> {
     Ok(())
 }
 
-/// Writes a raster as [`encode`] does: the whole file or none, never a part. Missing parent folders are made.
+/// Writes a raster as [`encode()`] does: the whole file or none, never a part. Missing parent folders are made.
 ///
 /// # Errors
 /// What the file system says.
