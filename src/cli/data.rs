@@ -16,6 +16,10 @@ pub(crate) struct AuditArgs {
     #[arg(value_name = "DIR")]
     pub(crate) data: PathBuf,
 
+    /// Side of the Sentinel-2 crop that must fit around every patch, in pixels of 10 m
+    #[arg(long, value_name = "PIXELS", default_value_t = 40)]
+    pub(crate) crop_size: usize,
+
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,

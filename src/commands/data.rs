@@ -12,19 +12,19 @@ use flair_scoring::Severity;
 use crate::{
     cli::{AuditArgs, ToyArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, write_findings},
+    ui::{Bars, audit_table, write_findings},
 };
 
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;
-    let report = audit_dataset(&dataset, Depth::Pixels, &Bars::new());
+    let report = audit_dataset(&dataset, arguments.crop_size, Depth::Pixels, &Bars::new());
     let mut out = stdout().lock();
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}", report.table())?;
+        write!(out, "{}", audit_table(&report))?;
         write_findings(&mut out, &report.findings)?;
         writeln!(out, "{} findings, {errors} of them errors", report.findings.len())?;
     }
@@ -44,7 +44,14 @@ pub(crate) fn toy(arguments: &ToyArgs) -> Outcome {
     };
     writeln!(stdout(), "{}: synthetic dataset of {} patches {verb}", summary.root.display(), options.patches)?;
     for domain in &summary.marker.domains {
-        writeln!(stdout(), "  {} ({:?}): {} patches in {}", domain.name, domain.split, domain.patches, domain.zones.join(", "))?;
+        writeln!(
+            stdout(),
+            "  {} ({:?}): {} patches in {}",
+            domain.name,
+            domain.split,
+            domain.patches,
+            domain.zones.join(", ")
+        )?;
     }
     Ok(Exit::Done)
 }

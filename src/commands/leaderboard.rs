@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{IsTerminal, Write, stdout},
+    io::{Write, stdout},
     path::Path,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
         }
     }
     let Some(file) = &arguments.write else {
-        let width = stdout().is_terminal().then(crate::ui::terminal_width).flatten();
+        let width = crate::ui::terminal_width();
         let format = match arguments.format {
             Format::Terminal { .. } => Format::Terminal { width },
             other => other,

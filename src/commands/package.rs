@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
                 .and_then(|text| Ok(serde_json::from_str(&text)?))
                 .with_context(|| format!("`{}` is no timing record", file.display()))
                 .or_input()?;
-            let limits = Limits { baseline_seconds: Some(Duration::from(baseline).as_secs_f64()), ..Limits::default() };
+            let limits = Limits { baseline_seconds: Some(baseline.duration().as_secs_f64()), ..Limits::default() };
             if judge(&timing, &limits).is_over() {
                 crate::ui::say("warning: this run took longer than the rules allow; see its timing record");
                 exit = Exit::Negative;

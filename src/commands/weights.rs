@@ -54,7 +54,7 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> Outcome {
         for line in lines {
             writeln!(out, "{:4} {:20} {}", line.dtype, format!("{:?}", line.shape), line.name)?;
         }
-        let count: usize = checkpoint.tensors.values().map(|tensor| tensor.elem_count()).sum();
+        let count: usize = checkpoint.tensors.values().map(|tensor| tensor.dims().iter().product::<usize>()).sum();
         writeln!(out, "{} tensors, {count} numbers, sha256 {}", checkpoint.tensors.len(), checkpoint.sha256)?;
     }
     Ok(Exit::Done)

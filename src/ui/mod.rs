@@ -1,13 +1,16 @@
 //! What the terminal shows. Standard output is for results, standard error for talk.
 
+#[cfg(feature = "baselines")]
+mod audit;
 mod findings;
 mod progress;
 mod score;
 
+#[cfg(feature = "baselines")]
+pub(crate) use audit::audit_table;
 pub(crate) use findings::write_findings;
 pub(crate) use progress::Bars;
 pub(crate) use score::score_table;
-
 
 use tracing_subscriber::EnvFilter;
 
@@ -19,7 +22,12 @@ pub(crate) fn logging(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("FLAIR_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
 }
 
 /// An error that ends the program, with its causes.
@@ -37,7 +45,7 @@ pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
-/// Columns of the terminal, if there is one.
+/// Columns of the terminal that standard output is, if it is one.
 pub(crate) fn terminal_width() -> Option<u16> {
-    indicatif::TermLike::width(&indicatif::ProgressDrawTarget::stdout().into_term()?).into()
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
 }

@@ -13,7 +13,9 @@ pub(crate) fn score_table(report: &ScoreReport) -> String {
     for class in &report.classes {
         let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
         let figures = [class.iou, class.precision, class.recall, class.f1].map(|v| right(figure(v, 4)));
-        table.add_row([Cell::new(name)].into_iter().chain(figures).chain([right(format!("{:.2}", percent(class.support)))]));
+        table.add_row(
+            [Cell::new(name)].into_iter().chain(figures).chain([right(format!("{:.2}", percent(class.support)))]),
+        );
     }
     let averaged = report.classes_averaged;
     let mut text = format!(
@@ -21,7 +23,7 @@ pub(crate) fn score_table(report: &ScoreReport) -> String {
         figure(report.miou, 5),
         figure(report.overall_accuracy, 4),
         report.patches,
-        report.protocol,
+        report.protocol.name(),
     );
     for note in &report.notes {
         text.push_str("note: ");
@@ -31,8 +33,8 @@ pub(crate) fn score_table(report: &ScoreReport) -> String {
     text
 }
 
-fn right(text: impl ToString) -> Cell {
-    Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
+fn right(text: impl Into<String>) -> Cell {
+    Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }
 
 /// A figure, or a dash where there is none.

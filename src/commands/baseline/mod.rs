@@ -59,13 +59,8 @@ pub(crate) fn run(arguments: &BaselineArgs) -> Outcome {
     record.finish()?;
 
     let is_negative = verdict.is_over() || packed.is_err();
-    let summary = Summary {
-        plan: &plan,
-        timing: &timing,
-        verdict: &verdict,
-        score: score.as_ref(),
-        packed: packed.as_ref(),
-    };
+    let summary =
+        Summary { plan: &plan, timing: &timing, verdict: &verdict, score: score.as_ref(), packed: packed.as_ref() };
     write!(std::io::stdout(), "{summary}")?;
     Ok(if is_negative { Exit::Negative } else { Exit::Done })
 }
@@ -74,7 +69,7 @@ fn limits(arguments: &BaselineArgs) -> Outcome<Limits> {
     let limits = Limits {
         device_seconds: arguments.time_limit,
         factor: arguments.time_factor,
-        baseline_seconds: arguments.baseline_time.map(|time| Duration::from(time).as_secs_f64()),
+        baseline_seconds: arguments.baseline_time.map(|time| time.duration().as_secs_f64()),
     };
     let is_sound = |value: f64| value.is_finite() && value > 0.0;
     if is_sound(limits.device_seconds) && is_sound(limits.factor) {
@@ -87,15 +82,8 @@ fn limits(arguments: &BaselineArgs) -> Outcome<Limits> {
 fn predict(plan: &Plan, out: &Path, bars: &Bars) -> Outcome<Predicted> {
     let preprocessor = Preprocessor::new(&plan.config, &plan.dataset).or_input()?;
     let options = PredictOptions { batch_size: plan.batch_size, workers: plan.workers };
-    let result = predict::predict(
-        &plan.network,
-        &preprocessor,
-        &plan.patches,
-        out,
-        options,
-        &MonotonicClock::default(),
-        bars,
-    );
+    let result =
+        predict::predict(&plan.network, &preprocessor, &plan.patches, out, options, &MonotonicClock::default(), bars);
     match result {
         Err(error @ (PredictError::Device { .. } | PredictError::Write { .. })) => Err(error).or_environment(),
         other => other.or_input(),

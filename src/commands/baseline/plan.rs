@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use candle_core::{DType, Device};
 use flair_baselines::{
+    DType, Device,
     config::{Config, DataPaths},
     data::{
         Dataset, Split,
@@ -66,6 +66,7 @@ impl Plan {
         }
         let (root, is_toy) = data_root(arguments, &config, bars)?;
         let dataset = Dataset::open(root.as_deref(), &config).or_input()?;
+        tell_findings(&dataset)?;
         let patches = arguments.split.patches(&dataset, &config.flair_bench).or_input()?;
         let network = Network::new(&UttConfig::from(&config), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {error}"))
@@ -164,7 +165,7 @@ fn next_free(name: &str) -> PathBuf {
 }
 
 /// What was noticed while the dataset was found.
-pub(super) fn tell_findings(dataset: &Dataset) -> Outcome<()> {
+fn tell_findings(dataset: &Dataset) -> Outcome<()> {
     write_findings(&mut std::io::stderr(), &dataset.findings)?;
     Ok(())
 }

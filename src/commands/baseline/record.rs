@@ -4,9 +4,8 @@ use std::{fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::{Context, anyhow};
 use flair_baselines::{config::Config, runtime::Environment};
-use flair_scoring::submission::fold_ranges;
+use flair_scoring::{files::sha256, submission::fold_ranges};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{plan::Plan, write_json};
 use crate::exit::{OrExit, Outcome};
@@ -120,7 +119,7 @@ fn identity(plan: &Plan) -> anyhow::Result<String> {
     let weights = plan.weights.as_ref().map(|(_, sha256)| sha256);
     let patches: Vec<u32> = plan.patches.iter().map(|id| id.number()).collect();
     let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), &plan.config, weights, &patches, root))?;
-    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(text.as_slice())?)
 }
 
 fn now() -> String {

@@ -36,11 +36,21 @@ impl fmt::Display for Summary<'_> {
             timing.device,
             timing.threads
         )?;
-        writeln!(f, "  absolute  {}", Rule(self.verdict.absolute, "no judgement: some predictions are from an earlier run"))?;
+        writeln!(
+            f,
+            "  absolute  {}",
+            Rule(self.verdict.absolute, "no judgement: some predictions are from an earlier run")
+        )?;
         writeln!(f, "  relative  {}", Rule(self.verdict.relative, "no judgement: declare --baseline-time M-S"))?;
         match self.packed {
             Ok(packed) => {
-                writeln!(f, "submission  {} ({} files, {} bytes)", packed.path.display(), packed.entries, packed.bytes)?;
+                writeln!(
+                    f,
+                    "submission  {} ({} files, {} bytes)",
+                    packed.path.display(),
+                    packed.entries,
+                    packed.bytes
+                )?;
             }
             Err(error) => match error.report() {
                 Some(report) => writeln!(f, "submission  none: {}", verdict(report))?,
