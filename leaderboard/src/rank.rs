@@ -85,7 +85,7 @@ impl Ranking<'_> {
         protocols.sort_unstable();
         protocols.dedup();
         if protocols.len() > 1 {
-            notes.push("Scores of different protocols are not comparable to the last digit.".to_owned());
+            notes.push("Scores by different protocols, or by an unstated one, may not be comparable.".to_owned());
         }
         if self.rows.iter().any(|row| row.entry.untrained) {
             notes.push("An untrained model's score shows that the machinery works, and nothing else.".to_owned());
