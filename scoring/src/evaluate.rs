@@ -1,15 +1,13 @@
 //! Scoring a set of predictions: all pairs at once on all cores, all problems told at once.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, Progress, Severity,
     confusion::{CountError, Strays},
     pairing::{Masks, Pair, Pairing},
-    raster::{self, Header, Limits, Photometric, SampleFormat},
-    submission::Source,
+    raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
+    submission::{Code, ReadError, Source, shown},
 };
 
 /// How to score.
@@ -63,7 +61,7 @@ pub fn evaluate(
     progress: &dyn Progress,
 ) -> Result<Evaluation, EvaluateError> {
     let Pairing { pairs, mut findings } = Pairing::of(masks, source);
-    if masks.is_empty() && findings.iter().all(|finding| finding.code == "extra-prediction") {
+    if masks.is_empty() && findings.iter().all(|finding| finding.code == Code::ExtraPrediction.code()) {
         return Err(EvaluateError::NoMasks);
     }
     progress.event(Event::Started { stage: "scoring", steps: pairs.len() as u64 });
@@ -112,20 +110,27 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Confus
     let limits = &options.limits;
     let mut findings = Vec::new();
     let mask_name = pair.mask.to_string_lossy();
-    let name = pair.prediction.name.as_str();
-    findings.extend(pair.prediction.defects.iter().map(|defect| {
-        let message = format!("the entry {}", defect.reason());
-        Finding::error("unsafe-prediction", name, message)
-    }));
-    let bytes = load(pair.mask, limits);
-    let mask = Layer::open(Role::Mask, &mask_name, bytes, limits, &mut findings);
-    let bytes = source.read(pair.prediction, limits.file_bytes).map_err(|error| error.to_string());
-    let prediction = Layer::open(Role::Prediction, name, bytes, limits, &mut findings);
+    let name = shown(&pair.prediction.name);
+    for defect in &pair.prediction.defects {
+        findings.push(Code::from(*defect).finding(&name, format!("this entry {}", defect.reason())));
+    }
+    let bytes = raster::load(pair.mask, limits);
+    let bytes = bytes.map_err(|error| Finding::error(UNREADABLE_MASK, &*mask_name, error.to_string()));
+    let mask = Layer::open(UNREADABLE_MASK, &mask_name, bytes, limits, &mut findings);
+    let bytes = source.read(pair.prediction, limits.file_bytes).map_err(|error| {
+        let code = match error {
+            ReadError::TooLarge { .. } => Code::FileTooLarge,
+            ReadError::Damaged { .. } => Code::DamagedEntry,
+            _ => Code::UnreadableFile,
+        };
+        code.finding(&name, shown(&error.to_string()))
+    });
+    let prediction = Layer::open(Code::UnreadableImage.code(), &name, bytes, limits, &mut findings);
     let (Some(mask), Some(prediction)) = (mask, prediction) else { return Err(findings) };
     let [due, found] = [&mask, &prediction].map(|layer| (layer.header.width, layer.header.height));
     if due != found {
-        let message = format!("it has {} × {} pixels, its mask {} × {}", found.0, found.1, due.0, due.1);
-        findings.push(Finding::error("wrong-size", name, message));
+        let message = format!("{} × {} pixels, its mask has {} × {}", found.0, found.1, due.0, due.1);
+        findings.push(Code::WrongSize.finding(&name, message));
     }
     if !findings.is_empty() {
         return Err(findings);
@@ -135,33 +140,17 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Confus
     if let (Some(mask), Some(prediction)) = (mask, prediction)
         && let Err(error) = matrix.add(&mask, &prediction, options.out_of_range)
     {
-        findings.extend(told(&error, &mask_name, name));
+        findings.extend(told(&error, &mask_name, &name));
     }
     if findings.is_empty() { Ok(matrix) } else { Err(findings) }
 }
 
-fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, String> {
-    raster::load(path, limits).map_err(|error| error.to_string())
-}
-
-#[derive(Clone, Copy)]
-enum Role {
-    Mask,
-    Prediction,
-}
-
-impl Role {
-    const fn unreadable(self) -> &'static str {
-        match self {
-            Self::Mask => "unreadable-mask",
-            Self::Prediction => "unreadable-prediction",
-        }
-    }
-}
+const UNREADABLE_MASK: &str = "unreadable-mask";
 
 /// A raster of which only the header was read.
 struct Layer<'a> {
-    role: Role,
+    /// The code of a finding that it cannot be decoded.
+    unreadable: &'static str,
     name: &'a str,
     bytes: Vec<u8>,
     header: Header,
@@ -170,38 +159,34 @@ struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// Reads the header and tells what of it cannot be scored; `None` if there is none to read.
     fn open(
-        role: Role,
+        unreadable: &'static str,
         name: &'a str,
-        bytes: Result<Vec<u8>, String>,
+        bytes: Result<Vec<u8>, Finding>,
         limits: &Limits,
         findings: &mut Vec<Finding>,
     ) -> Option<Self> {
-        let header = |bytes: &Vec<u8>| raster::header(bytes, limits).map_err(|error| error.to_string());
-        let (bytes, header) = match bytes.and_then(|bytes| Ok((header(&bytes)?, bytes))) {
-            Ok((header, bytes)) => (bytes, header),
-            Err(message) => {
-                findings.push(Finding::error(role.unreadable(), name, message));
-                return None;
-            }
-        };
+        let refuse = |error: RasterError| Finding::error(unreadable, name, shown(&error.to_string()));
+        let (bytes, header) = bytes
+            .and_then(|bytes| raster::header(&bytes, limits).map(|header| (bytes, header)).map_err(refuse))
+            .map_err(|finding| findings.push(finding))
+            .ok()?;
         if header.bands != 1 {
-            let message = format!("it has {} bands, expected 1", header.bands);
-            findings.push(Finding::error("wrong-bands", name, message));
+            findings.push(Code::WrongBands.finding(name, format!("{} bands, expected 1", header.bands)));
         }
         if header.bits != 8 || header.sample_format != SampleFormat::Unsigned {
-            let message = format!("its samples are {}, expected uint8", header.sample_type());
-            findings.push(Finding::error("wrong-dtype", name, message));
+            let message = format!("samples are {}, expected uint8", header.sample_type());
+            findings.push(Code::WrongSampleType.finding(name, message));
         }
         if header.photometric == Photometric::MinIsWhite {
-            let message = "its photometric tag says that 0 is white: some readers would invert it; write MinIsBlack";
-            findings.push(Finding::error("wrong-photometric", name, message));
+            let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
+            findings.push(Code::InvertedGrey.finding(name, message));
         }
-        Some(Self { role, name, bytes, header })
+        Some(Self { unreadable, name, bytes, header })
     }
 
     fn samples(self, limits: &Limits, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
         raster::decode(&self.bytes, limits)
-            .map_err(|error| findings.push(Finding::error(self.role.unreadable(), self.name, error.to_string())))
+            .map_err(|error| findings.push(Finding::error(self.unreadable, self.name, shown(&error.to_string()))))
             .ok()
             .map(raster::Raster::into_samples)
     }
@@ -209,7 +194,7 @@ impl<'a> Layer<'a> {
 
 fn told(error: &CountError, mask: &str, prediction: &str) -> Vec<Finding> {
     let CountError::Strays { labels, predictions } = error else {
-        return vec![Finding::error("wrong-size", prediction, error.to_string())];
+        return vec![Code::WrongSize.finding(prediction, error.to_string())];
     };
     let mut findings = Vec::new();
     if !labels.is_empty() {
@@ -220,7 +205,7 @@ fn told(error: &CountError, mask: &str, prediction: &str) -> Vec<Finding> {
         let from_one = predictions.keys().eq([&13]);
         let hint = if from_one { " (13 and nothing above: counted from 1? subtract 1)" } else { "" };
         let message = format!("{}; classes are 0..=12{hint}", pixels(predictions));
-        findings.push(Finding::error("class-out-of-range", prediction, message));
+        findings.push(Code::ValueOutOfRange.finding(prediction, message));
     }
     findings
 }

@@ -7,7 +7,11 @@ use std::{
 
 use crate::{
     Finding, PatchId,
-    submission::{Entry, Source},
+    submission::{
+        Code, Entry, Source, fold_ranges,
+        hints::{Named, by_name},
+        shown,
+    },
 };
 
 /// Prefix of a mask's file name.
@@ -125,45 +129,41 @@ impl<'a> Pairing<'a> {
     pub fn of(masks: &'a Masks, source: &'a Source) -> Self {
         let mut findings = masks.findings.clone();
         let mut predictions: BTreeMap<PatchId, Vec<&Entry>> = BTreeMap::new();
-        for entry in source.entries().iter().filter(|entry| is_tiff_of(&entry.file_name, PREDICTION_PREFIX)) {
-            match PatchId::from_file_name(&entry.file_name, PREDICTION_PREFIX) {
-                Some(id) => predictions.entry(id).or_default().push(entry),
-                None => findings.push(Finding::error(
-                    "wrong-prediction-name",
-                    &entry.name,
-                    "the name has no patch number of six digits, as in PRED_000826.tif",
-                )),
+        for entry in source.entries() {
+            match by_name(&entry.name) {
+                Named::Prediction(id) => predictions.entry(id).or_default().push(entry),
+                Named::WrongName(why) if is_tiff_of(&entry.file_name, PREDICTION_PREFIX) => {
+                    findings.push(Code::WrongName.finding(shown(&entry.name), why));
+                }
+                _ => {}
             }
+        }
+        if source.left_out() > 0 {
+            let message = format!("more entries than are looked at: {} were left out", source.left_out());
+            findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
         }
         let mut pairing = Self { pairs: Vec::new(), findings };
         let missing = masks.paths.keys().copied().filter(|id| !predictions.contains_key(id));
-        pairing.tell("missing-prediction", missing, |files| format!("{files} missing: every mask needs one"));
+        pairing.tell(Code::MissingPrediction, missing, "no prediction: every mask needs one");
         let extra = predictions.keys().copied().filter(|id| !masks.paths.contains_key(id));
-        pairing.tell("extra-prediction", extra, |files| format!("{files} too many: there is no such mask"));
+        pairing.tell(Code::ExtraPrediction, extra, "a prediction, but no mask to score it against");
         for (id, mask) in masks.iter() {
             match predictions.get(&id).map(Vec::as_slice) {
                 None => {}
                 Some([prediction]) => pairing.pairs.push(Pair { id, mask, prediction }),
                 Some(all) => {
-                    let names: Vec<_> = all.iter().map(|entry| format!("`{}`", entry.name)).collect();
+                    let names: Vec<_> = all.iter().map(|entry| format!("`{}`", shown(&entry.name))).collect();
                     let message = format!("{} predictions for one patch: {}", all.len(), names.join(", "));
-                    pairing.findings.push(Finding::error("duplicate-prediction", id.to_string(), message));
+                    pairing.findings.push(Code::DuplicatePrediction.finding(id.to_string(), message));
                 }
             }
         }
         pairing
     }
 
-    fn tell(&mut self, code: &str, ids: impl IntoIterator<Item = PatchId>, message: impl Fn(&str) -> String) {
-        for (first, last) in ranges(ids) {
-            let (subject, message) = if first == last {
-                (first.to_string(), message("1 prediction is"))
-            } else {
-                let count = last.number() - first.number() + 1;
-                (format!("{first}-{last}"), message(&format!("{count} predictions are")))
-            };
-            self.findings.push(Finding::error(code, subject, message));
-        }
+    /// A finding for every range, so that a long list is told in full.
+    fn tell(&mut self, code: Code, ids: impl IntoIterator<Item = PatchId>, message: &str) {
+        self.findings.extend(fold_ranges(ids).into_iter().map(|range| code.finding(range, message)));
     }
 }
 
@@ -171,18 +171,6 @@ impl<'a> Pairing<'a> {
 /// and `PRED*.tif` take more than the strict names.
 fn is_tiff_of(name: &str, prefix: &str) -> bool {
     name.starts_with(prefix) && Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("tif"))
-}
-
-/// Folds sorted numbers into ranges, first and last: 077413, 077414, 077420 become 077413-077414 and 077420-077420.
-pub fn ranges(ids: impl IntoIterator<Item = PatchId>) -> Vec<(PatchId, PatchId)> {
-    let mut ranges: Vec<(PatchId, PatchId)> = Vec::new();
-    for id in ids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.number() + 1 == id.number() => *last = id,
-            _ => ranges.push((id, id)),
-        }
-    }
-    ranges
 }
 
 #[cfg(test)]
@@ -229,10 +217,10 @@ mod tests {
         duplicate-mask: D2/Z9/msk/MSK_000015.tif: there is a second mask of patch 000015, besides `D1/Z1/msk/MSK_000015.tif`
         duplicate-mask: D2/Z9/msk/MSK_000016.tif: there is a second mask of patch 000016, besides `D1/Z1/msk/MSK_000016.tif`
         wrong-mask-name: D2/Z9/msk/MSK_21.tif: the name has no patch number of six digits, as in MSK_000826.tif
-        wrong-prediction-name: PRED_IMG_000017.tif: the name has no patch number of six digits, as in PRED_000826.tif
-        missing-prediction: 000011-000013: 3 predictions are missing: every mask needs one
-        missing-prediction: 000017-000019: 3 predictions are missing: every mask needs one
-        extra-prediction: 000030-000032: 3 predictions are too many: there is no such mask
+        wrong-name: PRED_IMG_000017.tif: the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`
+        missing-prediction: 000011-000013: no prediction: every mask needs one
+        missing-prediction: 000017-000019: no prediction: every mask needs one
+        extra-prediction: 000030-000032: a prediction, but no mask to score it against
         duplicate-prediction: 000010: 2 predictions for one patch: `PRED_000010.tif`, `more/PRED_000010.tif`
         ");
     }
@@ -248,12 +236,5 @@ mod tests {
         assert_eq!(masks.iter().map(|(id, _)| id.number()).collect::<Vec<_>>(), [1]);
         let error = Masks::find(&dir.path().join("none")).unwrap_err();
         assert!(error.to_string().contains("none`"), "{error}");
-    }
-
-    #[test]
-    fn ranges_break_at_gaps() {
-        let found: Vec<_> = ranges([1, 2, 3, 5, 9, 10].map(id)).iter().map(|(a, b)| (a.number(), b.number())).collect();
-        assert_eq!(found, [(1, 3), (5, 5), (9, 10)]);
-        assert_eq!(ranges([]), []);
     }
 }

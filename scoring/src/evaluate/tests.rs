@@ -1,4 +1,9 @@
-use std::{fs, path::PathBuf, sync::atomic::AtomicU64, sync::atomic::Ordering};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicU64,
+    sync::atomic::Ordering,
+};
 
 use super::*;
 use crate::{PatchId, Protocol, ScoreReport, progress::Silent, raster::Raster};
@@ -97,15 +102,15 @@ fn every_problem_is_told_at_once() {
     fs::create_dir(case.path("pred/again")).unwrap();
     fs::copy(pred(5), case.path("pred/again/PRED_000005.tif")).unwrap();
     insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
-    missing-prediction: 000008-000009: 2 predictions are missing: every mask needs one
-    extra-prediction: 000011: 1 prediction is too many: there is no such mask
+    missing-prediction: 000008-000009: no prediction: every mask needs one
+    extra-prediction: 000011: a prediction, but no mask to score it against
     duplicate-prediction: 000005: 2 predictions for one patch: `PRED_000005.tif`, `again/PRED_000005.tif`
-    class-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
-    unreadable-prediction: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
-    wrong-bands: PRED_000004.tif: it has 3 bands, expected 1
-    wrong-size: PRED_000004.tif: it has 3 × 2 pixels, its mask 2 × 2
-    unreadable-prediction: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
-    class-out-of-range: PRED_000007.tif: 1 pixel out of range: 13 (1); classes are 0..=12 (13 and nothing above: counted from 1? subtract 1)
+    value-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
+    unreadable-image: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+    wrong-bands: PRED_000004.tif: 3 bands, expected 1
+    wrong-size: PRED_000004.tif: 3 × 2 pixels, its mask has 2 × 2
+    unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
+    value-out-of-range: PRED_000007.tif: 1 pixel out of range: 13 (1); classes are 0..=12 (13 and nothing above: counted from 1? subtract 1)
     label-out-of-range: …/MSK_000010.tif: 3 pixels out of range: 0 (2), 20 (1); labels are 1..=19
     ");
 }
@@ -115,7 +120,7 @@ fn dropping_gives_upstreams_number_and_says_so() {
     let case = Case::new();
     case.mask(1, &[1, 1, 2, 2]);
     case.prediction(1, &[0, 255, 1, 255]);
-    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @"class-out-of-range: PRED_000001.tif: 2 pixels out of range: 255 (2); classes are 0..=12");
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @"value-out-of-range: PRED_000001.tif: 2 pixels out of range: 255 (2); classes are 0..=12");
     let report = ScoreReport::new(&case.score(OutOfRange::Drop).unwrap(), Protocol::Flair2);
     assert_eq!((report.miou, report.pixels, report.dropped_pixels), (Some(1.0), 4, 2));
     assert!(report.notes[0].starts_with("2 pixels"), "{:?}", report.notes);
@@ -152,7 +157,7 @@ fn golden_scores_are_upstreams() {
         match run(OutOfRange::Reject) {
             Ok(_) => assert_eq!(dropped, 0, "{name}"),
             Err(EvaluateError::NotScorable(findings)) => {
-                assert!(dropped > 0 && findings.iter().all(|f| f.code == "class-out-of-range"), "{name} {findings:?}");
+                assert!(dropped > 0 && findings.iter().all(|f| f.code == "value-out-of-range"), "{name} {findings:?}");
             }
             Err(error) => panic!("{name}: {error}"),
         }

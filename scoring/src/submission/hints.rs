@@ -6,7 +6,7 @@ use super::codes::Code;
 
 /// What a file is, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(crate) enum Named {
     /// The prediction of that patch.
     Prediction(PatchId),
     /// An image under a wrong name; what is wrong with it.
@@ -18,7 +18,7 @@ pub(super) enum Named {
 }
 
 /// Tells what a file is by its path, as `PRED_000826.tif` somewhere below the root.
-pub(super) fn by_name(path: &str) -> Named {
+pub(crate) fn by_name(path: &str) -> Named {
     let file_name = path.rsplit('/').next().unwrap_or_default();
     if let Some(id) = PatchId::from_file_name(file_name, "PRED") {
         // AppleDouble copies keep the name of their file.

@@ -7,7 +7,7 @@ mod content;
 #[cfg(test)]
 mod crafted;
 pub mod expected;
-mod hints;
+pub(crate) mod hints;
 pub mod name;
 pub mod pack;
 mod remarks;
