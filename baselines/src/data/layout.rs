@@ -139,7 +139,7 @@ impl Dataset {
             let expected = names.collect::<Vec<_>>().join(", ") + ", with folders such as D004_2021/Z10_AU/ below";
             return Err(DataError::NoDataset { root: root.to_owned(), expected });
         };
-        let (centroids, metadata) = find_json(root)?;
+        let (centroids, metadata) = find_json(root);
         Self::index(&trees, centroids, metadata)
     }
 
@@ -351,24 +351,20 @@ fn holds_domains(path: &Path) -> bool {
 }
 
 /// The centroids and the metadata, wherever they were unpacked: their names differ from source to source.
-fn find_json(root: &Path) -> Result<(Option<PathBuf>, Option<PathBuf>), DataError> {
+fn find_json(root: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let (mut centroids, mut metadata) = (None, None);
-    let below = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_domain);
+    let is_domains = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_str().is_some_and(is_domain);
     let entries = WalkDir::new(root).follow_links(true).max_depth(3).sort_by_file_name();
-    for entry in entries.into_iter().filter_entry(below) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
-            DataError::Io { path, source: error.into() }
-        })?;
+    // What cannot be listed here is not the dataset's: its own folders are searched elsewhere.
+    for entry in entries.into_iter().filter_entry(|entry| !is_domains(entry)).filter_map(Result::ok) {
         let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
-        let path = || Some(entry.path().to_owned());
-        if centroids.is_none() && name.contains("centroids_sp_to_patch") {
-            centroids = path();
-        } else if metadata.is_none() && name.contains("aerial_metadata") {
-            metadata = path();
+        if name.contains("centroids_sp_to_patch") {
+            centroids.get_or_insert(entry.into_path());
+        } else if name.contains("aerial_metadata") {
+            metadata.get_or_insert(entry.into_path());
         }
     }
-    Ok((centroids, metadata))
+    (centroids, metadata)
 }
 
 #[cfg(test)]

@@ -213,6 +213,7 @@ mod tests {
                 let near = |name: &str, shape: &[usize], values: &[f32]| {
                     let tensor = tensors.tensor(name).unwrap();
                     assert_eq!(tensor.shape(), shape, "{name}");
+                    assert_eq!(tensor.data().len(), 4 * values.len(), "{name}");
                     let expected = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
                     // Preprocessing to 1 ulp of f32: upstream rounds once, at the end, as is done here.
                     let far = expected.zip(values).map(|(a, b)| ulps(a, *b)).max().unwrap_or(0);
