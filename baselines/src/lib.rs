@@ -1,7 +1,10 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
+pub mod config;
 pub mod data;
 pub mod models;
 pub mod nn;
+pub mod predict;
 pub mod random;
+pub mod runtime;
 pub mod weights;

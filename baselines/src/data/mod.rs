@@ -1,3 +1,4 @@
-//! FLAIR data: what lies on disk, and what is made of it.
+//! FLAIR #2 data: files become arrays. Nothing here knows tensors.
 
+pub mod dates;
 pub mod toy;

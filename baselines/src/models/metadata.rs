@@ -5,6 +5,9 @@ use candle_core::{Result, Tensor};
 use super::fusion::Mlp;
 use crate::nn::{Mode, Scope};
 
+/// Values of the encoding beside those of the place: height, camera (2), year (4), month, day and time (2 each).
+pub const BESIDE_PLACE: usize = 13;
+
 /// A small network from the metadata's encoding to one value a row of the coarsest map. Names: `enc_mlp.{0,3,6}`.
 #[derive(Clone, Debug)]
 pub struct MetadataMlp {

@@ -92,7 +92,7 @@ mod tests {
         let doubled = nearest(&x, 6, 8).unwrap();
         assert_eq!(
             doubled.flatten_all().unwrap().to_vec1::<f64>().unwrap(),
-            general.flatten_all().unwrap().to_vec1().unwrap()
+            general.flatten_all().unwrap().to_vec1::<f64>().unwrap()
         );
     }
 

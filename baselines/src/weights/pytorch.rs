@@ -39,7 +39,8 @@ impl<'a> Archive<'a> {
         let size = file.metadata().map_err(|source| WeightsError::Io { path: path.to_owned(), source })?.len();
         let zip =
             ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(format!("its archive cannot be read: {e}")))?;
-        let root = zip.file_names().filter_map(Result::ok).find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
+        let root =
+            zip.file_names().filter_map(Result::ok).find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
         let root = root.ok_or_else(|| {
             damaged("it is a zip archive, but torch.save did not write it: no `data.pkl` within".into())
         })?;

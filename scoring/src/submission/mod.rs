@@ -1,10 +1,36 @@
 //! The contract of a submission: which files it holds, what is wrong with them, how they become an archive.
 
 mod archive;
+pub mod check;
+pub mod codes;
+mod content;
 #[cfg(test)]
 mod crafted;
+pub mod expected;
+mod hints;
 pub mod name;
+pub mod pack;
+mod remarks;
+mod shown;
 pub mod source;
+#[cfg(test)]
+mod tests;
 
+pub use check::{CheckOptions, CheckReport, Counts, check, check_path};
+pub use codes::Code;
+pub use expected::{IdsError, fold_ranges, read_ids};
 pub use name::{ArchiveName, MinutesSeconds, Times};
+pub use pack::{PackError, Packed, pack};
+pub use shown::shown;
 pub use source::{Defect, Entry, Kind, ReadError, Source, SourceError};
+
+use crate::PatchId;
+
+/// The entries of a source that are named like predictions, `PRED_077413.tif` in any folder, with their patches, in
+/// the order of the source. The same patch may come more than once.
+pub fn predictions(source: &Source) -> impl Iterator<Item = (PatchId, &Entry)> {
+    source.entries().iter().filter_map(|entry| match hints::by_name(&entry.name) {
+        hints::Named::Prediction(id) => Some((id, entry)),
+        _ => None,
+    })
+}

@@ -1,0 +1,178 @@
+//! The ranges of the settings: what a type cannot say.
+
+use std::fmt::Debug;
+
+use flair_scoring::CLASS_COUNT;
+
+use super::{Config, ConfigError};
+use crate::{
+    models::utae::{Aggregation, EncoderNorm},
+    nn::Padding,
+};
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` is {value}: expected {expected}")]
+pub struct Problem {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it should be.
+    pub expected: String,
+}
+
+impl Config {
+    /// Errs where a value is outside its range, naming all such values.
+    pub(super) fn check(&self, origin: &str) -> Result<(), ConfigError> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid { origin: origin.to_owned(), problems }) }
+    }
+
+    /// All values that are outside their ranges.
+    fn problems(&self) -> Vec<Problem> {
+        let mut found = Found::default();
+        self.check_inputs(&mut found);
+        self.check_training(&mut found);
+        self.check_utae(&mut found);
+        found.0
+    }
+
+    fn check_inputs(&self, found: &mut Found) {
+        let size = self.sat_patch_size;
+        found.unless(
+            (8..=112).contains(&size) && size.is_multiple_of(8),
+            "sat_patch_size",
+            &size,
+            "8 to 112, a multiple of 8",
+        );
+        let geo = self.geo_enc_size;
+        found.unless(
+            (4..=256).contains(&geo) && geo.is_multiple_of(4),
+            "geo_enc_size",
+            &geo,
+            "4 to 256, a multiple of 4",
+        );
+        found.unless(self.num_classes == CLASS_COUNT, "num_classes", &self.num_classes, "13, as FLAIR #2 has");
+        found.unless(
+            self.num_channels_aerial == 5,
+            "num_channels_aerial",
+            &self.num_channels_aerial,
+            "5, as an image has",
+        );
+        found.unless(
+            self.num_channels_sat == 10,
+            "num_channels_sat",
+            &self.num_channels_sat,
+            "10, as a super-area has",
+        );
+        found.unless((1..=9999).contains(&self.ref_year), "ref_year", &self.ref_year, "1 to 9999");
+        found.unless(self.pad_value.is_finite(), "pad_value", &self.pad_value, "a number");
+    }
+
+    fn check_training(&self, found: &mut Found) {
+        let is_weight = |w: &f64| w.is_finite() && *w >= 0.0;
+        let weights = &self.weights_aerial_satellite;
+        found.unless(
+            weights.len() == CLASS_COUNT,
+            "weights_aerial_satellite",
+            &format_args!("of {} classes", weights.len()),
+            "13 classes in their order",
+        );
+        found.unless(
+            weights.values().flatten().all(is_weight),
+            "weights_aerial_satellite",
+            weights,
+            "weights of at least 0",
+        );
+        found.unless(self.w_unet_utae.iter().all(is_weight), "w_unet_utae", &self.w_unet_utae, "weights of at least 0");
+        let drop = self.drop_utae_modality;
+        found.unless((0.0..=1.0).contains(&drop), "drop_utae_modality", &drop, "a probability, 0 to 1");
+        found.unless(self.lr.is_finite() && self.lr > 0.0, "lr", &self.lr, "a number above 0");
+        for (key, value, most) in [
+            ("num_epochs", self.num_epochs, 1_000_000),
+            ("batch_size", self.batch_size, 65_536),
+            ("batch_size_inference", self.batch_size_inference, 65_536),
+            ("gpus_per_node", self.gpus_per_node, 65_536),
+            ("num_nodes", self.num_nodes, 65_536),
+        ] {
+            found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
+        }
+        found.unless(self.num_workers <= 1024, "num_workers", &self.num_workers, "at most 1024");
+    }
+
+    fn check_utae(&self, found: &mut Found) {
+        let (encoder, decoder) = (&self.encoder_widths, &self.decoder_widths);
+        for (key, widths, least) in
+            [("encoder_widths", encoder, 2), ("decoder_widths", decoder, 2), ("out_conv", &self.out_conv, 1)]
+        {
+            let fits = (least..=8).contains(&widths.len()) && widths.iter().all(|w| (1..=4096).contains(w));
+            found.unless(fits, key, widths, format!("{least} to 8 numbers of 1 to 4096"));
+        }
+        for (key, value, most) in
+            [("n_head", self.n_head, 256), ("d_model", self.d_model, 4096), ("d_k", self.d_k, 256)]
+        {
+            found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
+        }
+        let (kernel, stride, padding) = (self.str_conv_k, self.str_conv_s, self.str_conv_p);
+        found.unless((1..=8).contains(&stride), "str_conv_s", &stride, "1 to 8");
+        found.unless(padding <= 8, "str_conv_p", &padding, "at most 8");
+        if !found.0.is_empty() {
+            return; // what follows relates these values to each other
+        }
+        found.unless(
+            encoder.len() == decoder.len() && encoder.first() == decoder.first() && encoder.last() == decoder.last(),
+            "decoder_widths",
+            decoder,
+            format!("as many widths as `encoder_widths`, {encoder:?}, with the same first and last"),
+        );
+        found.unless(
+            kernel == stride + 2 * padding,
+            "str_conv_k",
+            &kernel,
+            format!("str_conv_s + 2 str_conv_p, {}, so that upsampling undoes downsampling", stride + 2 * padding),
+        );
+        // A stride of at most 8 to the 7th power cannot overflow.
+        let shrinks = stride.pow(u32::try_from(encoder.len() - 1).unwrap_or(7));
+        let coarsest = self.sat_patch_size / shrinks;
+        let least = if self.padding_mode == Padding::Reflect { 2 } else { 1 };
+        found.unless(
+            self.sat_patch_size.is_multiple_of(shrinks) && coarsest >= least,
+            "sat_patch_size",
+            &self.sat_patch_size,
+            format!("a multiple of {shrinks}, what the U-TAE shrinks it by, and at least {}", least * shrinks),
+        );
+        let heads = self.n_head;
+        found.unless(
+            self.d_model.is_multiple_of(heads),
+            "d_model",
+            &self.d_model,
+            format!("a multiple of `n_head`, {heads}"),
+        );
+        let by_head = if self.agg_mode == Aggregation::AttGroup { &encoder[..] } else { &encoder[encoder.len() - 1..] };
+        found.unless(
+            by_head.iter().all(|width| width.is_multiple_of(heads)),
+            "encoder_widths",
+            encoder,
+            format!("multiples of `n_head`, {heads}"),
+        );
+        found.unless(
+            self.encoder_norm != EncoderNorm::Group || encoder.iter().all(|width| width.is_multiple_of(4)),
+            "encoder_widths",
+            encoder,
+            "multiples of 4, the groups of `encoder_norm: group`",
+        );
+    }
+}
+
+/// Collects problems.
+#[derive(Default)]
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn unless(&mut self, holds: bool, key: &'static str, value: &dyn Debug, expected: impl Into<String>) {
+        if !holds {
+            self.0.push(Problem { key, value: format!("{value:?}"), expected: expected.into() });
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Prediction: patches in, `PRED_*.tif` out. This is what the challenge's clock covers.
+//!
+//! Images are read ahead and predictions written behind while the network computes. Every patch is predicted as if it
+//! were alone, so that its result depends on nothing but itself (upstream's training batches mix their series: quirks
+//! Q26 and Q33 of docs/domain.md).
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use candle_core::{Device, Tensor};
+use flair_scoring::{
+    CLASS_COUNT, Event, Finding, PATCH_SIZE, PatchId, Progress,
+    raster::{self, Raster},
+    timing::Clock,
+};
+
+use crate::{
+    data::{
+        DataError, Preprocessor, Sample, SuperPatch,
+        prefetch::{Prefetch, in_order},
+    },
+    models::{Collapse, Network},
+    nn::Mode,
+};
+
+/// What the clock of [`predict`] covers.
+pub const CLOCK_COVERS: [&str; 5] = [
+    "reading images and series",
+    "cloud filter and monthly averages",
+    "copies to the device",
+    "network",
+    "writing TIFFs",
+];
+
+/// Batches read ahead of the network.
+const BATCHES_AHEAD: usize = 2;
+
+/// How to predict.
+#[derive(Clone, Copy, Debug)]
+pub struct PredictOptions {
+    /// Patches that go through the aerial network together.
+    pub batch_size: usize,
+    /// Threads that read.
+    pub workers: usize,
+}
+
+/// What a prediction did.
+#[derive(Clone, Debug)]
+pub struct Predicted {
+    /// Time on the clock, from the first file opened to the last one written.
+    pub elapsed: Duration,
+    /// Patches predicted.
+    pub predicted: u64,
+    /// Patches whose file was there from before.
+    pub kept: u64,
+    /// What was noticed in the data, such as a series that is clouded throughout.
+    pub findings: Vec<Finding>,
+}
+
+/// Why a prediction stopped. What was written until then stays, and is kept by the next run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// A patch's data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device failed.
+    #[error("the network failed on patch {patch}: {source}")]
+    Device {
+        /// The first patch of the batch.
+        patch: PatchId,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+    /// The network gave no numbers.
+    #[error("the network's output for patch {0} is not finite: its weights or its input are broken")]
+    NotFinite(PatchId),
+    /// A prediction cannot be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Predicts `patches` into the folder `out`, where files that are whole already are kept.
+///
+/// # Errors
+/// The first patch that cannot be read, predicted or written.
+pub fn predict(
+    network: &Network,
+    source: &Preprocessor<'_>,
+    patches: &[PatchId],
+    out: &Path,
+    options: PredictOptions,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Result<Predicted, PredictError> {
+    let start = clock.now();
+    let todo: Vec<PatchId> = patches.iter().copied().filter(|&id| !is_finished(out, id)).collect();
+    progress.event(Event::Started { stage: "predicting", steps: patches.len() as u64 });
+    for _ in todo.len()..patches.len() {
+        progress.event(Event::Step { patch: None });
+    }
+    let batch_size = options.batch_size.max(1);
+    let prefetch = Prefetch { workers: options.workers, ahead: batch_size * BATCHES_AHEAD };
+    let failed = AtomicBool::new(false);
+    let mut findings = Vec::new();
+    let (to_writer, written) = mpsc::sync_channel::<(PatchId, Vec<u8>)>(2 * batch_size);
+    thread::scope(|scope| {
+        let failed = &failed;
+        let writer = scope.spawn(move || {
+            for (id, classes) in written {
+                let result = write(out, id, classes);
+                if result.is_err() {
+                    failed.store(true, Ordering::Relaxed);
+                    return result;
+                }
+                progress.event(Event::Step { patch: Some(id) });
+            }
+            Ok(())
+        });
+        let computed = in_order(
+            todo.len(),
+            prefetch,
+            |i| source.sample(todo[i]),
+            |samples| {
+                let mut batch = Vec::with_capacity(batch_size);
+                loop {
+                    batch.clear();
+                    for sample in samples.by_ref().take(batch_size) {
+                        batch.push(sample?);
+                    }
+                    if batch.is_empty() || failed.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    for (sample, classes) in batch.iter_mut().zip(classify(network, &batch)?) {
+                        findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
+                        // The writer hangs up only when it failed, which is told below.
+                        let _ = to_writer.send((sample.id, classes));
+                    }
+                }
+            },
+        );
+        drop(to_writer);
+        let wrote = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        computed.and(wrote)
+    })?;
+    let elapsed = clock.now().saturating_sub(start);
+    progress.event(Event::Finished);
+    let predicted = todo.len() as u64;
+    Ok(Predicted { elapsed, predicted, kept: patches.len() as u64 - predicted, findings })
+}
+
+/// Classes of each patch of a batch, `[512, 512]`, u8, 0..=12: the argmax of the aerial logits.
+fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Vec<u8>>, PredictError> {
+    let Some(first) = batch.first() else { return Ok(Vec::new()) };
+    let device = |source| PredictError::Device { patch: first.id, source };
+    let logits = logits(network, batch).map_err(device)?;
+    // A sum is finite only if all its parts are, and candle's argmax passes over NaN.
+    let sums = logits.flatten_from(1).and_then(|l| l.sum(1)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>());
+    for (sample, sum) in batch.iter().zip(sums.map_err(device)?) {
+        if !sum.is_finite() {
+            return Err(PredictError::NotFinite(sample.id));
+        }
+    }
+    let classes = logits.argmax(1).and_then(|c| c.to_dtype(candle_core::DType::U8)?.flatten_from(1)?.to_vec2::<u8>());
+    classes.map_err(device)
+}
+
+/// Logits of a batch, `[B, 13, 512, 512]`, each patch as if it were alone: the U-TAE, whose norms run over the dates,
+/// sees one series at a time; the aerial network treats the images of a batch apart by itself.
+///
+/// # Errors
+/// If the device fails.
+pub fn logits(network: &Network, batch: &[Sample]) -> candle_core::Result<Tensor> {
+    let Network { layers, parameters } = network;
+    let place = |values: &[f32], shape: &[usize]| {
+        Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
+    };
+    let stack = |tensors: Vec<Tensor>| Tensor::cat(&tensors, 0);
+    let aerial =
+        |s: &Sample| place(&s.aerial, &[1, s.aerial.len() / (PATCH_SIZE * PATCH_SIZE), PATCH_SIZE, PATCH_SIZE]);
+    let images = stack(batch.iter().map(aerial).collect::<Result<_, _>>()?)?;
+    let metadata = |s: &Sample| s.metadata.as_ref().map(|values| place(values, &[1, values.len()]));
+    let metadata: Vec<Tensor> = batch.iter().filter_map(metadata).collect::<Result<_, _>>()?;
+    let metadata = if metadata.is_empty() { None } else { Some(stack(metadata)?) };
+    let mut maps = layers.encode(&images, metadata.as_ref(), Mode::EVAL)?;
+    if let Some(branch) = &layers.satellite {
+        let observe = |sample: &Sample| {
+            let Some(series) = &sample.series else { candle_core::bail!("no Sentinel-2 series was read") };
+            let SuperPatch { t, channels, size, .. } = *series;
+            let images = place(&series.values, &[1, t, channels, size, size])?;
+            branch.observe(&images, &place(&series.positions, &[1, t])?, Mode::EVAL)
+        };
+        let ground = stack(batch.iter().map(observe).collect::<Result<_, _>>()?)?;
+        maps = branch.fuse(&maps, &ground, Collapse::Each, Mode::EVAL)?;
+    }
+    layers.aerial.decode(&maps, Mode::EVAL)
+}
+
+fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {
+    let path = out.join(id.file_name("PRED"));
+    let result = match Raster::new(1, PATCH_SIZE, PATCH_SIZE, classes) {
+        Some(raster) => raster::write(&path, &raster),
+        None => Err(io::Error::other("the prediction has another size than a patch")),
+    };
+    result.map_err(|source| PredictError::Write { path, source })
+}
+
+/// Whether a patch's file is there, and whole.
+fn is_finished(out: &Path, id: PatchId) -> bool {
+    let path = out.join(id.file_name("PRED"));
+    let is_whole = |r: Raster| {
+        (r.bands(), r.height(), r.width()) == (1, PATCH_SIZE, PATCH_SIZE)
+            && r.samples().iter().all(|&class| usize::from(class) < CLASS_COUNT)
+    };
+    path.is_file() && raster::read(&path, &raster::Limits::default()).is_ok_and(is_whole)
+}

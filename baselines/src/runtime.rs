@@ -1,0 +1,152 @@
+//! Where a run computes, and the record of it: a number means little without the machine that it came from.
+
+use std::{fs, str::FromStr, thread};
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+/// Which device a user asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU where there is one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The GPU of that number.
+    Cuda(usize),
+}
+
+/// A text that names no device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+pub struct InvalidDevice(String);
+
+impl FromStr for DeviceChoice {
+    type Err = InvalidDevice;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => match other.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(number)) => Ok(Self::Cuda(number)),
+                _ => Err(InvalidDevice(other.to_owned())),
+            },
+        }
+    }
+}
+
+/// Why there is no such device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// This build cannot use a GPU.
+    #[error("this build of flair-bench has no CUDA: build it with `--features cuda`, or use `--device cpu`")]
+    NotBuilt,
+    /// The GPU said no.
+    #[error("the device `cuda:{number}` cannot be used: {source}")]
+    Unusable {
+        /// Its number.
+        number: usize,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+}
+
+impl DeviceChoice {
+    /// The device itself. `auto` falls back to the processor where a GPU cannot be used, and logs why.
+    ///
+    /// # Errors
+    /// If a GPU was asked for by name, and there is none.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        let cuda = |number| match Device::new_cuda(number) {
+            Ok(device) => Ok(device),
+            Err(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
+            Err(source) => Err(DeviceError::Unusable { number, source }),
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(number) => cuda(number),
+            Self::Auto if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or_else(|error| {
+                tracing::warn!("computing on the processor: {error}");
+                Device::Cpu
+            })),
+            Self::Auto => Ok(Device::Cpu),
+        }
+    }
+}
+
+/// What computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of flair-bench.
+    pub flair_bench: String,
+    /// Version of candle.
+    pub candle: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// The processor, as it calls itself.
+    pub processor: String,
+    /// Processors that the system lets this process use.
+    pub processors: usize,
+    /// Threads that compute: candle's pool, set by `RAYON_NUM_THREADS`.
+    pub threads: usize,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+}
+
+impl Environment {
+    /// Of this process, computing on `device`.
+    pub fn of(device: &Device) -> Self {
+        Self {
+            flair_bench: env!("CARGO_PKG_VERSION").to_owned(),
+            candle: "0.11.1".to_owned(),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            processor: processor(),
+            processors: thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            device: match device.location() {
+                candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+                candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+                candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+            },
+        }
+    }
+
+    /// The machine, in words.
+    pub fn hardware(&self) -> String {
+        format!("{}, {} processors, {}", self.processor, self.processors, self.platform)
+    }
+}
+
+/// Linux tells the processor's name; elsewhere it stays unknown.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read() {
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        assert_eq!(
+            "gpu".parse::<DeviceChoice>().unwrap_err().to_string(),
+            "`gpu` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`"
+        );
+        assert!("cuda:x".parse::<DeviceChoice>().is_err());
+        assert!(matches!(DeviceChoice::Cpu.open(), Ok(Device::Cpu)));
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_gpu_that_this_build_cannot_use_is_an_error() {
+        assert!(matches!(DeviceChoice::Cuda(0).open(), Err(DeviceError::NotBuilt)));
+    }
+}

@@ -1,0 +1,140 @@
+//! Which patches a submission must hold: lists of IDs, and how ranges of them are shown.
+
+use std::{collections::BTreeSet, fs::File, io::Read, path::Path, path::PathBuf};
+
+use crate::PatchId;
+
+/// Largest list of IDs, in bytes: the whole dataset, a file name a line, is below it.
+const MAX_LIST: u64 = 32 << 20;
+
+/// Why a list of IDs could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdsError {
+    /// The file cannot be read.
+    #[error("cannot read the list of patches `{path}`: {error}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A line is neither an ID nor a range.
+    #[error("`{path}`, line {line}: {reason}")]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: usize,
+        /// Why, with the fix.
+        reason: String,
+    },
+    /// There is no ID in the file.
+    #[error("`{path}` lists no patch")]
+    Empty {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// Reads a list of patches: on each line an ID (`077413`), a file name of one (`IMG_077413.tif`, with or without a
+/// path) or a range (`077413-093462`, both ends included); `#` starts a comment.
+///
+/// # Errors
+/// [`IdsError`]: the file cannot be read, a line is none of these, or there is none.
+pub fn read_ids(path: &Path) -> Result<BTreeSet<PatchId>, IdsError> {
+    let io = |error| IdsError::Io { path: path.to_owned(), error };
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(MAX_LIST).read_to_string(&mut text)).map_err(io)?;
+    let ids = parse_ids(&text).map_err(|(line, reason)| IdsError::Line { path: path.to_owned(), line, reason })?;
+    if ids.is_empty() {
+        return Err(IdsError::Empty { path: path.to_owned() });
+    }
+    Ok(ids)
+}
+
+/// As [`read_ids`], from a text; an error is the number of its line, from 1, and what is wrong with it.
+fn parse_ids(text: &str) -> Result<BTreeSet<PatchId>, (usize, String)> {
+    let mut ids = BTreeSet::new();
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let item = line.split('#').next().unwrap_or_default().trim();
+        if !item.is_empty() {
+            let (first, last) = parse_item(item).map_err(|reason| (number + 1, reason))?;
+            ids.extend((first.number()..=last.number()).filter_map(PatchId::new));
+        }
+    }
+    Ok(ids)
+}
+
+fn parse_item(item: &str) -> Result<(PatchId, PatchId), String> {
+    let file_name = item.rsplit(['/', '\\']).next().unwrap_or_default();
+    let of_file = ["IMG", "MSK", "PRED"].iter().find_map(|prefix| PatchId::from_file_name(file_name, prefix));
+    if let Some(id) = of_file.or_else(|| item.parse().ok()) {
+        return Ok((id, id));
+    }
+    let range = item.split_once('-').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+    match range {
+        Some((first, last)) if first <= last => Ok((first, last)),
+        Some(_) => Err(format!("the range `{item}` ends before it starts")),
+        None => Err(format!(
+            "`{}` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)",
+            super::shown(item)
+        )),
+    }
+}
+
+/// Folds IDs into ranges of consecutive numbers: `077413-077420`, or `077413` alone.
+pub fn fold_ranges(ids: impl IntoIterator<Item = PatchId>) -> Vec<String> {
+    let ids: BTreeSet<_> = ids.into_iter().collect();
+    let mut ranges: Vec<(PatchId, PatchId)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if last.number() + 1 == id.number() => *last = id,
+            _ => ranges.push((id, id)),
+        }
+    }
+    let show = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    ranges.into_iter().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ids_names_and_ranges_are_read() {
+        let text =
+            "\u{feff}# the test set\r\n077413-077415\r\n\nIMG_000826.tif # a name\nD004/Z1/msk/MSK_000001.tif\n000002";
+        let ids = parse_ids(text).unwrap();
+        assert_eq!(fold_ranges(ids).join(" "), "000001-000002 000826 077413-077415");
+    }
+
+    #[test]
+    fn errors_show_their_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ids.txt");
+        let error = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_ids(&path).unwrap_err().to_string().replace(&path.display().to_string(), "ids.txt")
+        };
+        let errors = ["000001\n77413", "# x\n\n000002-000001", "000001-2", "a\x1b[2J", "# nothing"].map(error);
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        `ids.txt`, line 2: `77413` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)
+        `ids.txt`, line 3: the range `000002-000001` ends before it starts
+        `ids.txt`, line 1: `000001-2` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)
+        `ids.txt`, line 1: `a\u{1b}[2J` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)
+        `ids.txt` lists no patch
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn folded_ranges_are_read_back(numbers in prop::collection::btree_set(0u32..200, 1..80)) {
+            let ids: BTreeSet<_> = numbers.into_iter().filter_map(PatchId::new).collect();
+            let ranges = fold_ranges(ids.iter().copied());
+            prop_assert_eq!(parse_ids(&ranges.join("\n")), Ok(ids));
+        }
+    }
+}

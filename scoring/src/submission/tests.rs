@@ -1,0 +1,344 @@
+//! Checking and packing whole submissions.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use proptest::prelude::*;
+use tiff::encoder::{TiffEncoder, colortype};
+
+use super::{crafted::Part, *};
+use crate::{
+    Event, PATCH_SIZE, Progress, Severity,
+    progress::Silent,
+    raster::{Raster, encode},
+};
+
+const PIXELS: usize = PATCH_SIZE * PATCH_SIZE;
+
+/// A prediction's file in which those values alternate.
+fn prediction(values: &[u8]) -> Vec<u8> {
+    image(PATCH_SIZE, values)
+}
+
+fn image(size: usize, values: &[u8]) -> Vec<u8> {
+    let samples = values.iter().copied().cycle().take(size * size).collect();
+    encode(&Raster::new(1, size, size, samples).unwrap())
+}
+
+/// An uncompressed image of another type.
+fn other<C: colortype::ColorType>(samples: &[C::Inner]) -> Vec<u8>
+where
+    [C::Inner]: tiff::encoder::TiffValue,
+{
+    let mut file = std::io::Cursor::new(Vec::new());
+    let size = u32::try_from(PATCH_SIZE).unwrap();
+    TiffEncoder::new(&mut file).unwrap().write_image::<C>(size, size, samples).unwrap();
+    file.into_inner()
+}
+
+fn white_is_zero(mut file: Vec<u8>) -> Vec<u8> {
+    let tag: [u8; 10] = [6, 1, 3, 0, 1, 0, 0, 0, 1, 0];
+    let place = file.windows(10).position(|window| window == tag).unwrap();
+    file[place + 8] = 0;
+    file
+}
+
+fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
+fn ids(text: &str) -> BTreeSet<PatchId> {
+    let dir = folder(&[("ids", text.as_bytes())]);
+    read_ids(&dir.path().join("ids")).unwrap()
+}
+
+fn report(path: &Path, expected: Option<&str>) -> CheckReport {
+    check_path(path, expected.map(ids).as_ref(), &CheckOptions::default(), &Silent).unwrap()
+}
+
+fn lines(report: &CheckReport) -> String {
+    let line = |f: &crate::Finding| format!("{:?} {} [{}] {}", f.severity, f.code, f.subject, f.message);
+    report.findings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_good_folder_has_no_findings() {
+    let good = prediction(&[0, 5, 12]);
+    let dir = folder(&[("PRED_000001.tif", &good), ("deep/er/PRED_000002.tif", &good)]);
+    let report = report(dir.path(), Some("000001-000002"));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap(), @r#"
+    {
+      "schema": "flair-bench/check/1",
+      "valid": true,
+      "counts": {
+        "files": 2,
+        "predictions": 2,
+        "expected": 2,
+        "missing": 0,
+        "extra": 0,
+        "errors": 0,
+        "warnings": 0,
+        "notes": 0
+      },
+      "missing": [],
+      "extra": [],
+      "findings": []
+    }
+    "#);
+}
+
+#[test]
+fn names_and_patches_are_told_all_at_once() {
+    let good = prediction(&[0, 5]);
+    let dir = folder(&[
+        ("PRED_000001.tif", &good),
+        ("again/PRED_000001.tif", &good),
+        ("PRED_000002.tif", &good),
+        ("PRED_000003.tif", &good),
+        ("IMG_000010.tif", &good),
+        ("IMG_000011.tif", &good),
+        ("MSK_000010.tif", &good),
+        ("PRED_000012.tiff", &good),
+        ("__MACOSX/._PRED_000001.tif", b""),
+        (".DS_Store", b""),
+        ("Thumbs.db", b""),
+        ("notes.txt", b"hello"),
+        (".PRED_000020.tif.17-0.part", b""),
+    ]);
+    let report = report(dir.path(), Some("000001\n000004-000012\n000020"));
+    assert!(!report.valid);
+    assert_eq!(
+        (report.missing.join(" "), report.extra.join(" ")),
+        ("000004-000012 000020".into(), "000002-000003".into())
+    );
+    insta::assert_snapshot!(lines(&report), @r"
+    Error wrong-name [IMG_000010.tif] the name of an aerial image: a prediction's begins with `PRED_` (2 files)
+    Error wrong-name [MSK_000010.tif] the name of a mask: a prediction's begins with `PRED_`
+    Error wrong-name [PRED_000012.tiff] not the expected extension: `.tif`
+    Error duplicate-prediction [000001] several predictions of this patch: `PRED_000001.tif`, `again/PRED_000001.tif`
+    Error missing-prediction [000004-000012, 000020] 10 of 11 expected predictions are missing
+    Error extra-prediction [000002-000003] 2 predictions are of patches that are not expected
+    Warning unexpected-file [.PRED_000020.tif.17-0.part] not a prediction; no scorer looks at it (2 files)
+    Warning junk-file [.DS_Store] left behind by an operating system; remove it (3 files)
+    Note last-batch-missing [000004-000012, 000020] only the last ones are missing: does a data loader drop an incomplete last batch?
+    ");
+}
+
+#[test]
+fn contents_are_told_all_at_once() {
+    let ramp: Vec<u8> = (0..=255).cycle().take(PIXELS * 3).collect();
+    let dir = folder(&[
+        ("PRED_000001.tif", &image(256, &[0, 1])),
+        ("PRED_000002.tif", &image(256, &[0, 1])),
+        ("PRED_000003.tif", &other::<colortype::RGB8>(&ramp)),
+        ("PRED_000004.tif", &other::<colortype::Gray32Float>(&vec![0.5; PIXELS])),
+        ("PRED_000005.tif", &other::<colortype::Gray16>(&vec![7; PIXELS])),
+        ("PRED_000006.tif", &other::<colortype::Gray8>(&ramp[..PIXELS].iter().map(|v| v % 13).collect::<Vec<_>>())),
+        ("PRED_000007.tif", &prediction(&[4])),
+        ("PRED_000008.tif", b"not a tiff"),
+        ("PRED_000009.tif", &prediction(&[0, 1])[..2000]),
+        ("PRED_000010.tif", b""),
+        ("PRED_000011.tif", &vec![0; 9 << 20]),
+        ("PRED_000012.tif", &white_is_zero(prediction(&[0, 1]))),
+    ]);
+    insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
+    Error file-too-large [PRED_000011.tif] more than 8388608 bytes; a prediction has some thousands
+    Error unreadable-image [000008, 000010] not a valid TIFF: it does not begin as a TIFF does (2 files)
+    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
+    Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
+    Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
+    Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8
+    Error wrong-sample-type [PRED_000005.tif] samples are uint16, expected uint8
+    Error inverted-grey [PRED_000012.tif] white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack
+    Error value-out-of-range [000003] 746496 pixels are above 12, the last class: 13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)
+    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
+    Warning not-lzw [000003-000006] not compressed by LZW, as the challenge asks for (4 files)
+    Warning constant-prediction [PRED_000007.tif] all pixels are of one value
+    ");
+}
+
+#[test]
+fn values_out_of_range_are_counted_and_explained() {
+    let dir = folder(&[
+        ("PRED_000001.tif", &prediction(&[1, 13])),
+        ("PRED_000002.tif", &prediction(&[2, 3, 4, 255])),
+        ("PRED_000003.tif", &prediction(&[5, 6])),
+    ]);
+    insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000003"))), @r"
+    Error value-out-of-range [000001-000002] 196608 pixels are above 12, the last class: 13, 255 (2 files)
+    Warning one-based [all predictions] values are 1 to 13 and never 0: classes are counted from 0 here; subtract 1
+    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
+    ");
+}
+
+#[test]
+fn a_dropped_last_batch_is_recognised() {
+    let good = prediction(&[0, 5]);
+    let dir = folder(&[("PRED_000001.tif", &good), ("PRED_000002.tif", &good)]);
+    insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000004"))), @r"
+    Error missing-prediction [000003-000004] 2 of 4 expected predictions are missing
+    Note last-batch-missing [000003-000004] only the last ones are missing: does a data loader drop an incomplete last batch?
+    ");
+    insta::assert_snapshot!(lines(&report(dir.path(), None)), @"Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told");
+    insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @r"
+    Error no-predictions [folder] no file is named like a prediction, PRED_077413.tif
+    Error missing-prediction [000001-000004] 4 of 4 expected predictions are missing
+    ");
+}
+
+#[test]
+fn hostile_archives_are_described() {
+    let (good, none) = (prediction(&[0, 5]), Part::new(b"", b""));
+    let part = |name| Part::new(name, &good);
+    let parts = [
+        part(b"PRED_000001.tif"),
+        part(b"PRED_000001.tif"),
+        part(b"../PRED_000002.tif"),
+        part(b"/etc/PRED_000003.tif"),
+        part(b"a\\PRED_000004.tif"),
+        Part { attributes: 0o120_777 << 16, ..part(b"PRED_000005.tif") },
+        Part { flags: 1, ..part(b"PRED_000006.tif") },
+        Part { method: 14, ..part(b"PRED_000007.tif") },
+        Part { crc: Some(0), ..part(b"PRED_000008.tif") },
+        Part { size: Some(u32::MAX - 1), ..part(b"PRED_000009.tif") },
+        Part { name: b"\x1b]0;PRED_000010.tif", ..none },
+        Part { local_name: Some(b"PRED_000012.tif"), ..part(b"PRED_000011.tif") },
+    ];
+    let dir = folder(&[("a.zip", &crafted::zip(&parts)), ("b.zip", b"PK but no archive")]);
+    insta::assert_snapshot!(lines(&report(&dir.path().join("a.zip"), Some("000001-000012"))), @r"
+    Error path-traversal [../PRED_000002.tif] this entry has `..`, `.` or empty parts in its path
+    Error absolute-path [/etc/PRED_000003.tif] this entry has an absolute path
+    Error backslash-path [a\PRED_000004.tif] this entry has a backslash in its path
+    Error control-character [\u{1b}]0;PRED_000010.tif] this entry has a control character in its path
+    Error symbolic-link [PRED_000005.tif] this entry is a symbolic link
+    Error encrypted-entry [PRED_000006.tif] this entry is encrypted
+    Error unsupported-method [PRED_000007.tif] this entry is compressed by a method other than stored and deflate
+    Error duplicate-entry [PRED_000001.tif] this entry is in the archive several times (2 files)
+    Error damaged-entry [PRED_000008.tif] damaged in the archive: Invalid checksum
+    Error damaged-entry [PRED_000011.tif] damaged in the archive: its header calls it `PRED_000012.tif`
+    Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name, such as PRED_077413.tif (2 files)
+    Error missing-prediction [000004, 000010, 000012] 3 of 12 expected predictions are missing
+    Error file-too-large [PRED_000009.tif] more than 8388608 bytes; a prediction has some thousands
+    ");
+    let unreadable = report(&dir.path().join("b.zip"), Some("000001"));
+    assert!(!unreadable.valid);
+    insta::assert_snapshot!(lines(&unreadable), @"Error unreadable-archive [b.zip] not a readable zip archive: invalid Zip archive: Could not find EOCD");
+}
+
+#[derive(Default)]
+struct Steps(AtomicU64, AtomicU64);
+
+impl Progress for Steps {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Started { steps, .. } => self.0.fetch_add(steps, Ordering::Relaxed),
+            Event::Step { .. } => self.1.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+fn name(text: &str) -> ArchiveName {
+    text.parse().unwrap()
+}
+
+#[test]
+fn what_is_packed_is_flat_sorted_checked_and_the_same_every_time() {
+    let predictions = [prediction(&[0, 5]), prediction(&[1, 7, 12]), other::<colortype::Gray8>(&vec![3; PIXELS])];
+    let dir = folder(&[
+        ("z/PRED_000001.tif", &predictions[0]),
+        ("a/PRED_000003.tif", &predictions[2]),
+        ("PRED_000002.tif", &predictions[1]),
+        (".DS_Store", b""),
+        ("timing.json", b"{}"),
+    ]);
+    let (out, steps) = (tempfile::tempdir().unwrap(), Steps::default());
+    let source = Source::open(dir.path()).unwrap();
+    let (ids, options) = (ids("000001-000003"), CheckOptions::default());
+    let packed = pack(&source, Some(&ids), &options, out.path(), &name("x_5-57_14-40.zip"), &steps).unwrap();
+    assert_eq!(packed.path, out.path().join("x_5-57_14-40.zip"));
+    assert_eq!((packed.entries, packed.report.counts.warnings), (3, 4));
+    assert_eq!((steps.0.into_inner(), steps.1.into_inner()), (6, 6));
+
+    let archive = Source::open(&packed.path).unwrap();
+    let names: Vec<_> = archive.entries().iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["PRED_000001.tif", "PRED_000002.tif", "PRED_000003.tif"]);
+    for (entry, bytes) in archive.entries().iter().zip(&predictions) {
+        assert_eq!(&archive.read(entry, 1 << 20).unwrap(), bytes);
+    }
+    assert!(packed.bytes < 100_000, "the uncompressed image is deflated");
+    assert!(report(&packed.path, Some("000001-000003")).valid);
+
+    // The same predictions from elsewhere, and packed again from the archive itself.
+    let again = pack(&archive, Some(&ids), &options, out.path(), &name("y.zip"), &Silent).unwrap();
+    assert_eq!(std::fs::read(&packed.path).unwrap(), std::fs::read(&again.path).unwrap());
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(&again.path).unwrap()).unwrap();
+    let entry = zip.by_index(0).unwrap();
+    assert_eq!(entry.unix_mode(), Some(0o100_644));
+    assert_eq!(entry.last_modified().map(|t| (t.year(), t.month(), t.day(), t.hour())), Some((1980, 1, 1, 0)));
+}
+
+#[test]
+fn what_the_check_rejects_is_not_packed() {
+    let dir = folder(&[("PRED_000001.tif", &prediction(&[0, 13]))]);
+    let out = tempfile::tempdir().unwrap();
+    let source = Source::open(dir.path()).unwrap();
+    let refused =
+        pack(&source, Some(&ids("000001-000002")), &CheckOptions::default(), out.path(), &name("x.zip"), &Silent);
+    let error = refused.unwrap_err();
+    let codes: Vec<_> = error
+        .report()
+        .unwrap()
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .map(|f| f.code.as_str())
+        .collect();
+    assert_eq!(codes, ["missing-prediction", "value-out-of-range"]);
+    insta::assert_snapshot!(error, @"the submission is not valid: 2 errors were found");
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn packing_keeps_every_prediction(contents in prop::collection::btree_map(0u32..1_000_000, prop::collection::vec(0u8..13, 1..9), 1..6)) {
+        let ids: BTreeSet<_> = contents.keys().filter_map(|&n| PatchId::new(n)).collect();
+        let files: Vec<_> = contents.iter().map(|(&n, v)| (PatchId::new(n).unwrap().file_name("PRED"), prediction(v))).collect();
+        let dir = folder(&files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect::<Vec<_>>());
+        let out = tempfile::tempdir().unwrap();
+        let options = CheckOptions::default();
+        let packed = pack(&Source::open(dir.path()).unwrap(), Some(&ids), &options, out.path(), &name("p.zip"), &Silent).unwrap();
+        let archive = Source::open(&packed.path).unwrap();
+        let read: Vec<_> = archive.entries().iter().map(|e| (e.name.clone(), archive.read(e, 1 << 20).unwrap())).collect();
+        prop_assert_eq!(read, files);
+    }
+}
+
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_predictions_are_checked_as_the_scorer_would() {
+    let folder = |name| std::path::PathBuf::from(std::env::var_os(name).unwrap());
+    let (sample, golden) = (folder("FLAIR_BENCH_SAMPLE"), folder("FLAIR_BENCH_GOLDEN"));
+    let sample = Source::open(&sample).unwrap();
+    let ids = sample.entries().iter().filter_map(|e| PatchId::from_file_name(&e.file_name, "MSK")).collect();
+    for case in std::fs::read_dir(golden.join("scoring")).unwrap().filter_map(Result::ok).filter(|c| c.path().is_dir())
+    {
+        let report = check_path(&case.path(), Some(&ids), &CheckOptions::default(), &Silent).unwrap();
+        let is_in_range = case.file_name() != "out-of-range";
+        assert_eq!(report.valid, is_in_range, "{case:?}: {report:#?}");
+        let out = tempfile::tempdir().unwrap();
+        let source = Source::open(&case.path()).unwrap();
+        let packed = pack(&source, Some(&ids), &CheckOptions::default(), out.path(), &name("golden.zip"), &Silent);
+        assert_eq!(packed.is_ok(), is_in_range);
+    }
+}
