@@ -1,5 +1,7 @@
 //! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
 
+pub use candle_core::{DType, Device};
+
 pub mod config;
 pub mod data;
 pub mod models;

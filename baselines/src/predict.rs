@@ -138,13 +138,14 @@ pub fn predict(
                 let mut batch = Vec::with_capacity(batch_size);
                 loop {
                     batch.clear();
-                    for sample in samples.by_ref().take(batch_size) {
+                    for sample in (&mut *samples).take(batch_size) {
                         batch.push(sample?);
                     }
                     if batch.is_empty() || failed.load(Ordering::Relaxed) {
                         return Ok(());
                     }
-                    for (sample, classes) in batch.iter_mut().zip(classify(network, &batch)?) {
+                    let predictions = classify(network, &batch)?;
+                    for (sample, classes) in batch.iter_mut().zip(predictions) {
                         findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
                         // The writer hangs up only when it failed, which is told below.
                         let _ = to_writer.send((sample.id, classes));

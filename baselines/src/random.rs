@@ -1,7 +1,7 @@
 //! The one source of chance: initial weights, shuffling, augmentation, dropout, synthetic landscapes.
 //!
 //! candle's generator cannot be seeded on the CPU, and the standard distributions of the `rand` crates may change
-//! their values from version to version; here the stream (ChaCha with 8 rounds) and what is made of it are fixed.
+//! their values from version to version; here the stream (`ChaCha` with 8 rounds) and what is made of it are fixed.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -41,6 +41,7 @@ impl Generator {
     }
 
     /// Uniform in `0..bound`; 0 where `bound` is 0.
+    #[expect(clippy::cast_possible_truncation, reason = "the result is below `bound`")]
     pub fn below(&mut self, bound: usize) -> usize {
         // Multiply and shift: the bias is below 2^-40 for any count that occurs here.
         ((u128::from(self.source.next_u64()) * bound as u128) >> 64) as usize

@@ -67,13 +67,12 @@ impl DeviceChoice {
             Err(source) => Err(DeviceError::Unusable { number, source }),
         };
         match self {
-            Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(number) => cuda(number),
             Self::Auto if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or_else(|error| {
                 tracing::warn!("computing on the processor: {error}");
                 Device::Cpu
             })),
-            Self::Auto => Ok(Device::Cpu),
+            Self::Cpu | Self::Auto => Ok(Device::Cpu),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Patches, variants and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name;
 //! see the README for how to run these tests.
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::cast_possible_truncation, reason = "tests")]
 
 use std::{
     collections::BTreeMap,
@@ -73,7 +74,7 @@ impl Case {
             [argmax, sure].map(|name| self.expected[name].flatten_all().unwrap().to_vec1::<u8>().unwrap());
         let wrong =
             found.iter().zip(&expected).zip(&sure).filter(|&((f, e), s)| *s == 1 && *f != u32::from(*e)).count();
-        assert!(sure.iter().any(|&s| s == 1));
+        assert!(sure.contains(&1));
         assert_eq!(wrong, 0, "{}: {argmax}", self.name);
     }
 }

@@ -1,11 +1,35 @@
-//! Writing files so that a run that is stopped leaves none half written.
+//! Writing files so that a run that is stopped leaves none half written, and telling files apart by their content.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Read, Write},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of all that `reader` gives, in hex.
+///
+/// # Errors
+/// What the reader returns.
+pub fn sha256(mut reader: impl Read) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    let mut hex = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(hex)
+}
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
@@ -42,6 +66,13 @@ pub fn write_atomically<E: From<io::Error>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_those_of_the_standard() {
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+    }
 
     #[test]
     fn a_failed_write_leaves_what_was_there() {

@@ -1,8 +1,33 @@
 //! The FLAIR #2 challenge's contract with the outside world: its classes, its rasters, its score, its submissions
 //! and its clock. No tensors, no command line, no terminal: a jury can read this crate alone.
+//!
+//! Scoring a folder of predictions against a folder of masks:
+//!
+//! ```
+//! use flair_scoring::{Protocol, ScoreReport, evaluate::Options, pairing::Masks, progress::Silent, submission::Source};
+//! use flair_scoring::raster::{self, Raster};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = tempfile::tempdir()?;
+//! let (truth, predictions) = (dir.path().join("truth"), dir.path().join("predictions"));
+//! // Masks count labels from 1, predictions count classes from 0.
+//! let (mask, prediction) = (Raster::new(1, 2, 2, vec![1, 1, 5, 19]), Raster::new(1, 2, 2, vec![0, 0, 4, 4]));
+//! raster::write(&truth.join("D004_2021/Z10_AU/msk/MSK_000826.tif"), &mask.ok_or("4 samples")?)?;
+//! raster::write(&predictions.join("PRED_000826.tif"), &prediction.ok_or("4 samples")?)?;
+//!
+//! let (masks, source) = (Masks::find(&truth)?, Source::open(&predictions)?);
+//! let evaluation = flair_scoring::evaluate(&masks, &source, &Options::default(), &Silent)?;
+//! let report = ScoreReport::new(&evaluation, Protocol::Flair2);
+//! // Building is right (1), water has a pixel of "other" too many (1/2); no other class takes part.
+//! assert_eq!((report.miou, report.classes_averaged), (Some(0.75), 2));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod classes;
 pub mod confusion;
+pub mod evaluate;
+pub mod figure;
 pub mod files;
 pub mod finding;
 pub mod metrics;
@@ -10,12 +35,15 @@ pub mod pairing;
 mod patch;
 pub mod progress;
 pub mod raster;
+pub mod report;
 pub mod submission;
 pub mod timing;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};
+pub use evaluate::evaluate;
 pub use finding::{Finding, Severity};
 pub use metrics::{Metrics, Protocol};
 pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
 pub use progress::{Event, Progress};
+pub use report::ScoreReport;

@@ -133,6 +133,11 @@ impl Timing {
         }
     }
 
+    /// The clocked time; `None` where a record from elsewhere has none that makes sense.
+    pub fn elapsed(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.seconds).ok()
+    }
+
     /// Whether the clock covers all patches of the run: false where some were kept from an earlier one.
     pub fn is_whole(&self) -> bool {
         self.kept_patches == 0
@@ -310,6 +315,7 @@ mod tests {
         }
         "#);
         assert_eq!(serde_json::from_str::<Timing>(&json).unwrap(), timing);
+        assert_eq!(timing.elapsed(), Some(Duration::from_millis(2500)));
         assert!(serde_json::from_str::<Timing>(&json.replace("timing/1", "timing/2")).is_err());
         let verdict = judge(&timing, &Limits::default());
         insta::assert_snapshot!(serde_json::to_string(&verdict).unwrap(), @r#"{"absolute":{"outcome":"pass","used":5.0,"limit":1500.0},"relative":{"outcome":"not-judged"}}"#);

@@ -131,6 +131,7 @@ fn edits(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use super::*;
     use crate::{

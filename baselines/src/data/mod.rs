@@ -1,4 +1,27 @@
 //! FLAIR #2 data: files become arrays. Nothing here knows tensors.
+//!
+//! [`layout`] finds a dataset's files, [`splits`] chooses patches, [`sample`] makes a network's inputs of one of them.
 
+pub mod aerial;
+pub mod audit;
+mod clouds;
 pub mod dates;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod json;
+pub mod layout;
+pub mod metadata;
+mod months;
+pub mod npy;
+pub mod prefetch;
+pub mod sample;
+pub mod sentinel;
+pub mod splits;
 pub mod toy;
+
+pub use error::DataError;
+pub use layout::{Dataset, Part, PatchRecord, SuperAreaPaths};
+pub use sample::{Preprocessor, Sample};
+pub use sentinel::SuperPatch;
+pub use splits::Split;

@@ -28,7 +28,10 @@ pub fn in_order<T: Send, R>(
     make: impl Fn(usize) -> T + Sync,
     take: impl FnOnce(&mut dyn Iterator<Item = T>) -> R,
 ) -> R {
-    let shelf = Shelf { state: Mutex::new(State { slots: Vec::new(), claimed: 0, taken: 0, closed: false }), changed: Condvar::new() };
+    let shelf = Shelf {
+        state: Mutex::new(State { slots: Vec::new(), claimed: 0, taken: 0, closed: false }),
+        changed: Condvar::new(),
+    };
     shelf.lock().slots.resize_with(prefetch.ahead.max(1), || None);
     thread::scope(|scope| {
         // Closed when this scope is left, by whatever way: the workers then end.
@@ -133,13 +136,18 @@ mod tests {
     #[test]
     fn no_more_are_made_than_there_is_room_for() {
         let made = AtomicUsize::new(0);
-        in_order(1_000, FEW, |_| made.fetch_add(1, Ordering::SeqCst), |items| {
-            for taken in 1..=10 {
-                items.next();
-                thread::sleep(Duration::from_millis(2));
-                assert!(made.load(Ordering::SeqCst) <= taken + FEW.ahead);
-            }
-        });
+        in_order(
+            1_000,
+            FEW,
+            |_| made.fetch_add(1, Ordering::SeqCst),
+            |items| {
+                for taken in 1..=10 {
+                    items.next();
+                    thread::sleep(Duration::from_millis(2));
+                    assert!(made.load(Ordering::SeqCst) <= taken + FEW.ahead);
+                }
+            },
+        );
         assert!(made.load(Ordering::SeqCst) <= 10 + FEW.ahead);
     }
 

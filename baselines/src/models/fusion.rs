@@ -69,7 +69,7 @@ impl Collapsed {
     }
 }
 
-/// Three linear layers; between them dropout, then a ReLU. Names `0`, `3`, `6`.
+/// Three linear layers; between them dropout, then a rectifier. Names `0`, `3`, `6`.
 #[derive(Clone, Debug)]
 pub(super) struct Mlp {
     layers: [Linear; 3],

@@ -125,6 +125,7 @@ impl Ltae {
 /// Sines and cosines of each date, the same for every head: `[B, T]` days to `[B, T, d · heads]`.
 ///
 /// The divisors are computed in f32 whatever the network's type, as upstream computes them.
+#[expect(clippy::cast_possible_truncation, reason = "upstream's divisors are f32")]
 fn positional_encoding(positions: &Tensor, d: usize, heads: usize) -> Result<Tensor> {
     let (batch, dates) = positions.dims2()?;
     let divisors: Vec<f32> =

@@ -262,7 +262,7 @@ enum Norm {
     Instance,
 }
 
-/// Convolutions, each with its norm and a ReLU: indices `3i` (convolution) and `3i + 1` (norm).
+/// Convolutions, each with its norm and a rectifier: indices `3i` (convolution) and `3i + 1` (norm).
 #[derive(Clone, Debug)]
 struct ConvLayer {
     layers: Vec<(Conv2d, Norm)>,

@@ -22,6 +22,7 @@ impl Dropout {
     ///
     /// # Errors
     /// If the device fails.
+    #[expect(clippy::cast_possible_truncation, reason = "a factor near 1 is as good in f32")]
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Some(generator) = mode.dropout().filter(|_| self.p > 0.0) else { return Ok(x.clone()) };
         // A poisoned lock means that another thread died in the middle of a draw: the generator is still a generator.
@@ -51,7 +52,7 @@ mod tests {
         assert!((values.iter().sum::<f32>() / 1e4 - 1.0).abs() < 0.03);
         for mode in [Mode::EVAL, Mode::TRAIN_WITHOUT_DROPOUT] {
             let kept = Dropout::new(0.3).forward(&x, mode).unwrap();
-            assert_eq!(kept.sum_all().unwrap().to_scalar::<f32>().unwrap(), 1e4);
+            assert!(kept.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().all(|&v| v == 1.0));
         }
     }
 }

@@ -37,6 +37,12 @@ impl Padding {
     }
 
     /// Where each of `size + 2 width` places of an axis comes from.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "places of an image, between 0 and its size"
+    )]
     fn indices(self, size: usize, width: usize) -> Result<Vec<u32>> {
         let farthest = match self {
             Self::Reflect => size.saturating_sub(1),

@@ -1,4 +1,9 @@
 //! Resizing of images, `torch.nn.functional.interpolate`, and the crop of their centre.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places of an image, between 0 and its size"
+)]
 
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
+use flair_scoring::files::{sha256, write_atomically};
 use safetensors::{SafeTensors, tensor::TensorView};
-use sha2::{Digest, Sha256};
 
 use super::pytorch;
 use crate::{models::Network, nn::Mismatch};
@@ -96,7 +96,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     } else {
         return Err(damaged("it is neither a .safetensors file nor one that torch.save wrote"));
     };
-    Ok(Checkpoint { tensors, sha256: hash(path).map_err(io_error)? })
+    Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)? })
 }
 
 /// Reads a checkpoint into a network: Lightning's `model.` in front of the names is taken off, the weights of
@@ -118,7 +118,7 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
 }
 
 /// Upstream's names: without the prefix of the module that wraps the network, without the losses.
-fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+pub fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let kept: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !name.starts_with(IGNORED)).collect();
     let strip = |prefix: &str| kept.keys().all(|name| name.starts_with(prefix));
     let Some(prefix) = ["model.", "module."].into_iter().find(|prefix| strip(prefix)) else {
@@ -185,19 +185,6 @@ pub fn save(
     let metadata = metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     let bytes = safetensors::serialize(&contiguous, Some(metadata))
         .map_err(|e| WeightsError::Damaged { path: path.to_owned(), why: e.to_string() })?;
-    flair_scoring::files::write_atomically(path, |file| io::Write::write_all(file, &bytes))
+    write_atomically(path, |file| io::Write::write_all(file, &bytes))
         .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
-}
-
-fn hash(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        }
-        hasher.update(&buffer[..count]);
-    }
 }

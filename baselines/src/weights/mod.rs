@@ -6,4 +6,4 @@ mod checkpoint;
 mod pickle;
 mod pytorch;
 
-pub use checkpoint::{Checkpoint, WeightsError, load, read, save};
+pub use checkpoint::{Checkpoint, WeightsError, adapted, load, read, save};

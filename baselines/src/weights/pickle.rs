@@ -119,7 +119,8 @@ impl Machine<'_> {
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
+            // Drop a value; or take an object's state, which holds nothing that matters here.
+            b'0' | b'b' => drop(self.pop()?),
             b'1' => drop(self.pop_mark()?),
             b'2' => {
                 let top = *self.stack.last().ok_or(PickleError::Damaged(self.at))?;
@@ -136,8 +137,8 @@ impl Machine<'_> {
                 self.push_int(int)?;
             }
             b'J' => {
-                let int = self.unsigned(4)? as u32;
-                self.push(Value::Int(i64::from(int.cast_signed())))?;
+                let value = little_endian(self.take(4)?).map_or(Value::Opaque, Value::Int);
+                self.push(value)?;
             }
             0x8a | 0x8b => {
                 let length = self.unsigned(if opcode == 0x8a { 1 } else { 4 })?;
@@ -246,8 +247,6 @@ impl Machine<'_> {
                 self.pop()?;
                 self.push(Value::Opaque)?;
             }
-            // The state of an object: of a dict it is its attributes, of others nothing that matters here.
-            b'b' => drop(self.pop()?),
             b'q' | b'r' | 0x94 | b'p' => {
                 let place = match opcode {
                     b'q' => self.unsigned(1)?,
@@ -346,7 +345,7 @@ impl Machine<'_> {
     fn extend_dict(&mut self, items: &[Ref]) -> Step {
         self.hold(items.len())?;
         let damaged = PickleError::Damaged(self.at);
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(damaged);
         }
         match self.stack.last().map(|&top| &mut self.values[top]) {

@@ -191,7 +191,7 @@ impl Header {
     }
 }
 
-/// Reads what a TIFF says of its first image, whatever its samples are. Says nothing of the pixels: [`super::decode`]
+/// Reads what a TIFF says of its first image, whatever its samples are. Says nothing of the pixels: [`super::decode()`]
 /// may still fail.
 ///
 /// # Errors

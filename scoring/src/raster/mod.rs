@@ -121,7 +121,7 @@ pub struct ReadError {
 /// Reads a whole raster from a file.
 ///
 /// # Errors
-/// As [`decode`], or if the file cannot be read; the error names the path.
+/// As [`decode()`], or if the file cannot be read; the error names the path.
 pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
     load(path, limits)
         .and_then(|bytes| decode(&bytes, limits))
@@ -129,7 +129,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
 }
 
 /// A file's bytes, if they are not too many.
-fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
+pub(crate) fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
     let file = File::open(path)?;
     let mut bytes = Vec::new();
     // The size that the file system tells may be wrong (a pipe, a file that grows), so the reading is bounded itself.
@@ -147,7 +147,7 @@ fn check_file_size(bytes: &[u8], limits: &Limits) -> Result<(), RasterError> {
     Ok(())
 }
 
-/// Writes a raster as [`encode`] does: the whole file or none, never a part. Missing parent folders are made.
+/// Writes a raster as [`encode()`] does: the whole file or none, never a part. Missing parent folders are made.
 ///
 /// # Errors
 /// What the file system says.

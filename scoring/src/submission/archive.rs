@@ -15,7 +15,7 @@ use zip::{
     result::ZipError,
 };
 
-use super::source::{Defect, Entry, MAX_ENTRIES, ReadError, SourceError, read_limited};
+use super::source::{Defect, Entry, ReadError, SourceError, read_limited};
 
 /// Bytes of a local header before its name.
 const LOCAL_HEADER: usize = 30;
@@ -28,8 +28,8 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// The archive, its files, and the number of those left out beyond [`MAX_ENTRIES`].
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Entry>, usize), SourceError> {
+    /// The archive, its files, and the number of those left out beyond the first `most`.
+    pub(super) fn open(path: &Path, most: usize) -> Result<(Self, Vec<Entry>, usize), SourceError> {
         let io = |error| SourceError::Io { path: path.to_owned(), error };
         let bad = |error: ZipError| match error {
             ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => io(error),
@@ -37,8 +37,8 @@ impl Archive {
         };
         let file = BufReader::new(File::open(path).map_err(io)?);
         let mut archive = ZipIterable::try_new(file, Config::default()).map_err(bad)?;
-        let left_out = archive.len().saturating_sub(MAX_ENTRIES);
-        let directory = archive.files().map_err(bad)?.take(MAX_ENTRIES);
+        let left_out = archive.len().saturating_sub(most);
+        let directory = archive.files().map_err(bad)?.take(most);
         let directory =
             directory.map(|e| e.map(OwnedZipFileEntry::from)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
         let overlaps = overlaps(&directory);

@@ -15,7 +15,7 @@ use super::{
     hints::{Named, Values, by_name, by_values},
     remarks::{Remarks, ranges, with_files},
     shown,
-    source::{Defect, Entry, Source, SourceError},
+    source::{Entry, Source, SourceError},
 };
 use crate::{Event, Finding, PatchId, Progress, Severity, raster::Limits};
 
@@ -118,7 +118,7 @@ pub fn check(
     let mut predictions = BTreeMap::<PatchId, Vec<&Entry>>::new();
     for entry in source.entries() {
         for &defect in &entry.defects {
-            remarks.add(entry, None, of_defect(defect), sentence(defect));
+            remarks.add(entry, None, defect.into(), format!("this entry {}", defect.reason()));
         }
         match by_name(&entry.name) {
             Named::Prediction(id) => predictions.entry(id).or_default().push(entry),
@@ -230,24 +230,4 @@ fn compare(
         findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
     }
     (missing, extra)
-}
-
-fn of_defect(defect: Defect) -> Code {
-    match defect {
-        Defect::Traversal => Code::PathTraversal,
-        Defect::Absolute => Code::AbsolutePath,
-        Defect::Backslash => Code::BackslashPath,
-        Defect::ControlCharacter => Code::ControlCharacter,
-        Defect::NotUtf8 => Code::NameNotUtf8,
-        Defect::Symlink => Code::SymbolicLink,
-        Defect::NotAFile => Code::NotAFile,
-        Defect::Encrypted => Code::EncryptedEntry,
-        Defect::Method => Code::UnsupportedMethod,
-        Defect::Duplicate => Code::DuplicateEntry,
-        Defect::Overlap => Code::OverlappingEntries,
-    }
-}
-
-fn sentence(defect: Defect) -> String {
-    format!("this entry {}", defect.reason())
 }

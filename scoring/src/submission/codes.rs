@@ -1,5 +1,6 @@
 //! Every kind of finding that a check can make: its stable code, its weight, what it means.
 
+use super::source::Defect;
 use crate::{Finding, Severity};
 
 macro_rules! codes {
@@ -42,7 +43,7 @@ codes! {
     BackslashPath = "backslash-path", Error, "an entry's path has a backslash";
     ControlCharacter = "control-character", Error, "an entry's path has a control character";
     NameNotUtf8 = "name-not-utf8", Error, "an entry's path is not UTF-8";
-    SymbolicLink = "symbolic-link", Error, "an entry of an archive is a symbolic link";
+    SymbolicLink = "symbolic-link", Error, "an entry of an archive is a symbolic link, or a link in a folder leads nowhere";
     NotAFile = "not-a-file", Error, "a pipe, a socket or a device";
     EncryptedEntry = "encrypted-entry", Error, "an entry is encrypted";
     UnsupportedMethod = "unsupported-method", Error, "an entry is neither stored nor deflated";
@@ -84,6 +85,24 @@ impl Code {
             Severity::Error => Finding::error(self.code(), subject, message),
             Severity::Warning => Finding::warning(self.code(), subject, message),
             Severity::Note => Finding::note(self.code(), subject, message),
+        }
+    }
+}
+
+impl From<Defect> for Code {
+    fn from(defect: Defect) -> Self {
+        match defect {
+            Defect::Traversal => Self::PathTraversal,
+            Defect::Absolute => Self::AbsolutePath,
+            Defect::Backslash => Self::BackslashPath,
+            Defect::ControlCharacter => Self::ControlCharacter,
+            Defect::NotUtf8 => Self::NameNotUtf8,
+            Defect::Symlink | Defect::DanglingLink => Self::SymbolicLink,
+            Defect::NotAFile => Self::NotAFile,
+            Defect::Encrypted => Self::EncryptedEntry,
+            Defect::Method => Self::UnsupportedMethod,
+            Defect::Duplicate => Self::DuplicateEntry,
+            Defect::Overlap => Self::OverlappingEntries,
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum Defect {
     NotUtf8,
     /// A symbolic link (in an archive; in a folder links are followed).
     Symlink,
+    /// A symbolic link in a folder that leads nowhere.
+    DanglingLink,
     /// Neither a file nor a folder: a pipe, a socket, a device.
     NotAFile,
     /// Encrypted.
@@ -95,6 +97,7 @@ impl Defect {
             Self::ControlCharacter => "has a control character in its path",
             Self::NotUtf8 => "has a path that is not UTF-8",
             Self::Symlink => "is a symbolic link",
+            Self::DanglingLink => "is a symbolic link that leads nowhere",
             Self::NotAFile => "is not a regular file",
             Self::Encrypted => "is encrypted",
             Self::Method => "is compressed by a method other than stored and deflate",
@@ -173,12 +176,16 @@ impl Source {
     /// [`SourceError::Io`] where `path`, or a folder below it, cannot be read; [`SourceError::Archive`] for a file
     /// that is no zip archive.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        Self::open_limited(path, MAX_ENTRIES)
+    }
+
+    fn open_limited(path: &Path, most: usize) -> Result<Self, SourceError> {
         let io = |error| SourceError::Io { path: path.to_owned(), error };
         let (place, mut entries, left_out) = if std::fs::metadata(path).map_err(io)?.is_dir() {
-            let (entries, left_out) = walk(path)?;
+            let (entries, left_out) = walk(path, most)?;
             (Place::Folder, entries, left_out)
         } else {
-            let (archive, entries, left_out) = Archive::open(path)?;
+            let (archive, entries, left_out) = Archive::open(path, most)?;
             (Place::Archive(archive), entries, left_out)
         };
         entries.sort_by(|a, b| (&a.name, a.index).cmp(&(&b.name, b.index)));
@@ -215,7 +222,7 @@ impl Source {
     /// # Errors
     /// [`ReadError`]: larger than `limit`, unreadable, refused because of a [`Defect`], or damaged.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, ReadError> {
-        let hiding = [Defect::NotAFile, Defect::Symlink, Defect::Encrypted, Defect::Method];
+        let hiding = [Defect::NotAFile, Defect::Symlink, Defect::DanglingLink, Defect::Encrypted, Defect::Method];
         if let Some(&defect) = entry.defects.iter().find(|d| hiding.contains(d)) {
             return Err(ReadError::Refused { name: entry.name.clone(), defect });
         }
@@ -255,35 +262,52 @@ pub(super) fn read_limited(reader: impl Read, size: u64, limit: u64) -> io::Resu
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-fn walk(root: &Path) -> Result<(Vec<Entry>, usize), SourceError> {
+fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), SourceError> {
     let io =
         |error: walkdir::Error| SourceError::Io { path: error.path().unwrap_or(root).to_owned(), error: error.into() };
     let (mut entries, mut left_out) = (Vec::new(), 0);
     // Links are followed: keeping predictions on another disk is common. walkdir stops at loops.
     for found in walkdir::WalkDir::new(root).follow_links(true) {
-        let found = found.map_err(io)?;
-        let kind = found.file_type();
-        if kind.is_dir() {
-            continue;
-        }
-        if entries.len() == MAX_ENTRIES {
+        let found = match found {
+            // The folder is listed where the loop begins.
+            Err(error) if error.loop_ancestor().is_some() => continue,
+            Err(error) => match dangling(&error) {
+                Some(link) => (link.to_owned(), None),
+                None => return Err(io(error)),
+            },
+            Ok(found) if found.file_type().is_dir() => continue,
+            Ok(found) => {
+                let metadata = found.metadata().map_err(io)?;
+                (found.into_path(), Some(metadata))
+            }
+        };
+        let (path, metadata) = found;
+        if entries.len() == most {
             left_out += 1;
             continue;
         }
-        let parts = found.path().strip_prefix(root).unwrap_or(found.path()).components();
+        let parts = path.strip_prefix(root).unwrap_or(&path).components();
         let parts: Vec<_> = parts.map(std::path::Component::as_os_str).collect();
         let mut defects = Vec::new();
         if parts.iter().any(|part| part.to_str().is_none()) {
             defects.push(Defect::NotUtf8);
         }
-        if !kind.is_file() {
-            defects.push(Defect::NotAFile);
+        match &metadata {
+            None => defects.push(Defect::DanglingLink),
+            Some(metadata) if !metadata.is_file() => defects.push(Defect::NotAFile),
+            Some(_) => {}
         }
         let name = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-        let size = found.metadata().map_err(io)?.len();
+        let size = metadata.map_or(0, |metadata| metadata.len());
         entries.push(Entry::new(name, size, 0, defects));
     }
     Ok((entries, left_out))
+}
+
+/// The link that an error is about, if it is one to nothing.
+fn dangling(error: &walkdir::Error) -> Option<&Path> {
+    let is_missing = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
+    error.path().filter(|path| is_missing && path.is_symlink())
 }
 
 #[cfg(test)]
@@ -323,16 +347,36 @@ mod tests {
         assert!(matches!(Source::open(&text), Err(SourceError::Archive { .. })));
     }
 
+    #[test]
+    fn what_is_beyond_the_limit_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let parts = [b"a", b"b", b"c"].map(|name| super::super::crafted::Part::new(name, name));
+        std::fs::write(dir.path().join("c"), super::super::crafted::zip(&parts)).unwrap();
+        for path in [dir.path(), &dir.path().join("c")] {
+            let source = Source::open_limited(path, 2).unwrap();
+            assert_eq!((source.entries().len(), source.left_out()), (2, 1));
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn links_are_followed_and_sockets_are_not_read() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(other.path().join("real"), "there").unwrap();
         std::os::unix::fs::symlink(other.path().join("real"), dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("broken")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
         let source = Source::open(dir.path()).unwrap();
-        assert_eq!(source.read(&source.entries()[0], 5).unwrap(), b"there");
-        assert_eq!(source.entries()[1].defects, [Defect::NotAFile]);
-        assert!(matches!(source.read(&source.entries()[1], 5), Err(ReadError::Refused { .. })));
+        assert_eq!(names(&source), ["broken", "link", "socket"]);
+        assert_eq!(source.read(&source.entries()[1], 5).unwrap(), b"there");
+        for (index, defect) in [(0, Defect::DanglingLink), (2, Defect::NotAFile)] {
+            let entry = &source.entries()[index];
+            assert_eq!(entry.defects, [defect]);
+            assert!(matches!(source.read(entry, 5), Err(ReadError::Refused { .. })));
+        }
     }
 }

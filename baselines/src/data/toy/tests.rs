@@ -5,7 +5,6 @@ use flair_scoring::{
     progress::Silent,
     raster::{self, Limits},
 };
-use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::{
@@ -22,12 +21,12 @@ use crate::random::Generator;
 const SMALL: ToyOptions = ToyOptions { seed: 3, patches: 3 };
 
 /// Every file below `root` and the hash of its bytes.
-fn listing(root: &Path) -> BTreeMap<String, Vec<u8>> {
+fn listing(root: &Path) -> BTreeMap<String, String> {
     let files = WalkDir::new(root).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
     files
         .map(|entry| {
             let name = entry.path().strip_prefix(root).unwrap().display().to_string();
-            (name, Sha256::digest(fs::read(entry.path()).unwrap()).to_vec())
+            (name, flair_scoring::files::sha256(fs::File::open(entry.path()).unwrap()).unwrap())
         })
         .collect()
 }

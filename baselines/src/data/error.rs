@@ -1,0 +1,132 @@
+//! What can be wrong with data.
+
+use std::{io, path::PathBuf};
+
+use flair_scoring::PatchId;
+
+/// Why data cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No dataset where one was looked for.
+    #[error("no FLAIR #2 data in `{}`: expected one of {expected}", root.display())]
+    NoDataset {
+        /// The folder.
+        root: PathBuf,
+        /// The folders that were looked for in it.
+        expected: String,
+    },
+    /// Nobody said where the data lies.
+    #[error(
+        "no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration"
+    )]
+    NoPlace,
+    /// A path of the configuration that is not there.
+    #[error("`{}` does not exist: correct `{key}` in the configuration", path.display())]
+    NoSuchPath {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        path: PathBuf,
+    },
+    /// A file of the whole dataset that the settings need.
+    #[error("the dataset has no file `*{name}*.json`: add it to the dataset's folder, or set `{key}`")]
+    NoJson {
+        /// What its name holds.
+        name: &'static str,
+        /// The key that may tell its path.
+        key: &'static str,
+    },
+    /// An image or a mask that cannot be read.
+    #[error(transparent)]
+    Raster(#[from] flair_scoring::raster::ReadError),
+    /// The file system refuses.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("`{}` is not usable: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is larger than anything of the dataset.
+    #[error("`{}` is too large: {size} bytes, at most {limit} are read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// The largest size that is accepted.
+        limit: u64,
+    },
+    /// The dataset lacks something that a patch needs.
+    #[error("patch {patch} has no {what}: {fix}")]
+    Missing {
+        /// The patch.
+        patch: PatchId,
+        /// What it lacks.
+        what: &'static str,
+        /// What to do about it.
+        fix: String,
+    },
+    /// The crop around a patch leaves its super-area.
+    #[error(
+        "patch {patch} lies at row {row}, column {column} of `{}`, which has {height} rows and {width} columns: a crop \
+         of {size} pixels does not fit; choose a smaller `sat_patch_size`",
+        path.display()
+    )]
+    OutsideSuperArea {
+        /// The patch.
+        patch: PatchId,
+        /// The super-area's file.
+        path: PathBuf,
+        /// Row of the patch's centre.
+        row: i64,
+        /// Column of the patch's centre.
+        column: i64,
+        /// Side of the crop, in pixels.
+        size: usize,
+        /// Rows of the super-area.
+        height: usize,
+        /// Columns of the super-area.
+        width: usize,
+    },
+    /// A metadata entry that cannot be encoded.
+    #[error("metadata of patch {patch}: `{field}` is `{value}`, expected {expected}")]
+    Metadata {
+        /// The patch.
+        patch: PatchId,
+        /// The entry's field.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A split without patches.
+    #[error("no patches in the split `{split}`: {reason}")]
+    EmptySplit {
+        /// The split.
+        split: &'static str,
+        /// Why, and what to do about it.
+        reason: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(super) fn format(path: &std::path::Path, reason: impl Into<String>) -> Self {
+        Self::Format { path: path.to_owned(), reason: reason.into() }
+    }
+}

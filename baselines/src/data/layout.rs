@@ -1,0 +1,533 @@
+//! Finding a dataset's files: which patches there are, and what belongs to each.
+//!
+//! Everything is paired by number, domain and zone, as names and folders tell them; never by position in a list, as
+//! upstream does (`src/load_data.py:30-43`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use flair_scoring::{Finding, PatchId};
+use serde::{Deserialize, Serialize};
+use walkdir::{DirEntry, WalkDir};
+
+use super::{DataError, splits};
+use crate::config::{Config, DataPaths};
+
+/// A part of the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// 61,712 patches of 40 domains, for training and validation.
+    Train,
+    /// 16,050 patches of 10 domains, for the challenge.
+    Test,
+}
+
+/// A patch, and its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatchRecord {
+    /// Its number.
+    pub id: PatchId,
+    /// The part that it belongs to.
+    pub part: Part,
+    /// Its domain, such as `D004_2021`.
+    pub domain: String,
+    /// Its zone in that domain, such as `Z10_AU`.
+    pub zone: String,
+    /// The aerial image, `IMG_*.tif`. Where only masks are at hand there is none.
+    pub image: Option<PathBuf>,
+    /// The mask, `MSK_*.tif`.
+    pub mask: Option<PathBuf>,
+    /// The super-area of its zone.
+    pub sentinel: Option<Arc<SuperAreaPaths>>,
+}
+
+/// The three files of a super-area.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SuperAreaPaths {
+    /// `SEN2_*_data.npy`.
+    pub data: PathBuf,
+    /// `SEN2_*_masks.npy`.
+    pub masks: PathBuf,
+    /// `SEN2_*_products.txt`.
+    pub products: PathBuf,
+}
+
+/// The files of a dataset, paired. No file is opened for it.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The folders that were searched.
+    pub trees: Vec<PathBuf>,
+    /// All patches that have an image or a mask.
+    pub patches: BTreeMap<PatchId, PatchRecord>,
+    /// The JSON file of the patches' places in the super-areas.
+    pub centroids: Option<PathBuf>,
+    /// The JSON file of the aerial images' metadata.
+    pub metadata: Option<PathBuf>,
+    /// What is wrong with the names and places of the files.
+    pub findings: Vec<Finding>,
+}
+
+/// A folder to search, and the part that it holds; `None` where the domain tells.
+type Tree = (PathBuf, Option<Part>);
+
+/// The known layouts: the folders of each, relative to a base.
+const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
+    const TRAIN: Option<Part> = Some(Part::Train);
+    const TEST: Option<Part> = Some(Part::Test);
+    [
+        // As published.
+        &[
+            ("flair_aerial_train", TRAIN),
+            ("flair_sen_train", TRAIN),
+            ("flair_labels_train", TRAIN),
+            ("flair_2_aerial_test", TEST),
+            ("flair_2_sen_test", TEST),
+            ("flair_2_labels_test", TEST),
+        ],
+        // The toy set.
+        &[
+            ("flair_2_toy_aerial_train", TRAIN),
+            ("flair_2_toy_sen_train", TRAIN),
+            ("flair_2_toy_labels_train", TRAIN),
+            ("flair_2_toy_aerial_test", TEST),
+            ("flair_2_toy_sen_test", TEST),
+            ("flair_2_toy_labels_test", TEST),
+        ],
+        // Hugging Face. `flair#1-test` is of another challenge.
+        &[("train-val", TRAIN), ("flair#2-test", TEST)],
+        // Participants'.
+        &[("train", TRAIN), ("test", TEST)],
+        // One folder of domains a kind.
+        &[("aerial", None), ("labels", None), ("sen", None)],
+    ]
+};
+
+/// Where under the root a layout may begin.
+const BASES: [&str; 5] = ["", "flair_2_toy_dataset", "data", "raw", "data/raw"];
+
+impl Dataset {
+    /// Finds the dataset: under `root` if given, else at the configuration's paths.
+    ///
+    /// # Errors
+    /// As [`Dataset::discover`] and [`Dataset::from_paths`].
+    pub fn open(root: Option<&Path>, config: &Config) -> Result<Self, DataError> {
+        root.map_or_else(|| Self::from_paths(&config.data), Self::discover)
+    }
+
+    /// Finds a dataset under one folder, in any of the layouts in which it is met: the official one, the toy set's,
+    /// Hugging Face's (`data/train-val/D…`), participants' (`raw/train/aerial/D…`), or bare `aerial`, `labels`, `sen`.
+    ///
+    /// # Errors
+    /// Where there is none, or a folder cannot be read. What is wrong with single files is in
+    /// [`findings`](Dataset::findings).
+    pub fn discover(root: &Path) -> Result<Self, DataError> {
+        std::fs::read_dir(root).map_err(DataError::io(root))?;
+        let trees = BASES.iter().flat_map(|base| LAYOUTS.iter().map(move |layout| (base, layout))).find_map(
+            |(base, layout)| {
+                let trees = layout.iter().map(|(name, part)| (root.join(base).join(name), *part));
+                let present: Vec<Tree> = trees.filter(|(path, _)| path.is_dir()).collect();
+                // An unrelated folder may be called `train` as well.
+                present.iter().any(|(path, _)| holds_domains(path)).then_some(present)
+            },
+        );
+        let Some(trees) = trees else {
+            let names = LAYOUTS.iter().flat_map(|layout| layout.iter()).map(|(name, _)| format!("{name}/"));
+            let expected = names.collect::<Vec<_>>().join(", ") + ", with folders such as D004_2021/Z10_AU/ below";
+            return Err(DataError::NoDataset { root: root.to_owned(), expected });
+        };
+        let (centroids, metadata) = find_json(root)?;
+        Self::index(&trees, centroids, metadata)
+    }
+
+    /// Takes a dataset from the paths of a configuration; those that are empty are not there.
+    ///
+    /// # Errors
+    /// Where all are empty, one does not exist, or a folder cannot be read.
+    pub fn from_paths(paths: &DataPaths) -> Result<Self, DataError> {
+        let existing = |key: &'static str, path: &str| {
+            let path = PathBuf::from(path);
+            match path.exists() {
+                _ if path.as_os_str().is_empty() => Ok(None),
+                true => Ok(Some(path)),
+                false => Err(DataError::NoSuchPath { key, path }),
+            }
+        };
+        let mut trees: Vec<Tree> = Vec::new();
+        for (key, path, part) in [
+            ("data.path_aerial_train", &paths.path_aerial_train, Part::Train),
+            ("data.path_sen_train", &paths.path_sen_train, Part::Train),
+            ("data.path_labels_train", &paths.path_labels_train, Part::Train),
+            ("data.path_aerial_test", &paths.path_aerial_test, Part::Test),
+            ("data.path_sen_test", &paths.path_sen_test, Part::Test),
+            ("data.path_labels_test", &paths.path_labels_test, Part::Test),
+        ] {
+            if let Some(tree) = existing(key, path)?.filter(|path| trees.iter().all(|(known, _)| known != path)) {
+                trees.push((tree, Some(part)));
+            }
+        }
+        if trees.is_empty() {
+            return Err(DataError::NoPlace);
+        }
+        let centroids = existing("data.path_sp_centroids", &paths.path_sp_centroids)?;
+        let metadata = existing("data.path_metadata_aerial", &paths.path_metadata_aerial)?;
+        Self::index(&trees, centroids, metadata)
+    }
+
+    fn index(trees: &[Tree], centroids: Option<PathBuf>, metadata: Option<PathBuf>) -> Result<Self, DataError> {
+        let mut found = Found::default();
+        for (tree, part) in trees {
+            // Sorted, so that of two files for one patch always the same is taken.
+            for entry in WalkDir::new(tree).follow_links(true).sort_by_file_name() {
+                let entry = entry.map_err(|error| {
+                    let path = error.path().unwrap_or(tree).to_owned();
+                    DataError::Io { path, source: error.into() }
+                })?;
+                if entry.file_type().is_file() {
+                    found.add(&entry, tree, *part);
+                }
+            }
+        }
+        let (patches, findings) = found.pair();
+        let trees = trees.iter().map(|(tree, _)| tree.clone()).collect();
+        Ok(Self { trees, patches, centroids, metadata, findings })
+    }
+
+    /// The patches of a part, in ascending order.
+    pub fn of_part(&self, part: Part) -> impl Iterator<Item = &PatchRecord> {
+        self.patches.values().filter(move |record| record.part == part)
+    }
+
+    /// The domains of a part.
+    pub fn domains(&self, part: Part) -> BTreeSet<&str> {
+        self.of_part(part).map(|record| record.domain.as_str()).collect()
+    }
+}
+
+/// Part, domain and zone.
+type Zone = (Part, String, String);
+
+/// What the folders hold, not yet paired.
+#[derive(Default)]
+struct Found {
+    images: BTreeMap<PatchId, (Zone, PathBuf)>,
+    masks: BTreeMap<PatchId, (Zone, PathBuf)>,
+    /// The files of each super-area: data, masks, products.
+    series: BTreeMap<Zone, [Vec<PathBuf>; 3]>,
+    /// For each folder the rasters in it that are neither images nor masks by their names.
+    unknown: BTreeMap<PathBuf, Vec<String>>,
+    findings: Vec<Finding>,
+}
+
+/// Endings of a super-area's files.
+const SERIES: [&str; 3] = ["data.npy", "masks.npy", "products.txt"];
+
+impl Found {
+    fn add(&mut self, entry: &DirEntry, tree: &Path, part: Option<Part>) {
+        let path = entry.path();
+        let Some(name) = entry.file_name().to_str() else { return };
+        let image = PatchId::from_file_name(name, "IMG");
+        let mask = PatchId::from_file_name(name, "MSK");
+        let series = SERIES.iter().position(|ending| name.ends_with(ending));
+        if image.or(mask).is_none() && series.is_none() {
+            let is_near = Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("tif") || e == "tiff");
+            if let Some(folder) = path.parent().filter(|_| is_near) {
+                self.unknown.entry(folder.to_owned()).or_default().push(name.to_owned());
+            }
+            return;
+        }
+        let Some(zone) = zone_of(path.strip_prefix(tree).unwrap_or(path), part) else {
+            let message = "it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
+            self.findings.push(Finding::error("unplaced-file", path.display().to_string(), message));
+            return;
+        };
+        if let Some(kind) = series {
+            self.series.entry(zone).or_default()[kind].push(path.to_owned());
+            return;
+        }
+        for (id, files) in [(image, &mut self.images), (mask, &mut self.masks)] {
+            let Some(id) = id else { continue };
+            match files.entry(id) {
+                Entry::Vacant(place) => {
+                    place.insert((zone.clone(), path.to_owned()));
+                }
+                Entry::Occupied(first) => {
+                    let message = format!("patch {id} is also at `{}`, which is used", first.get().1.display());
+                    self.findings.push(Finding::error("duplicate-patch", path.display().to_string(), message));
+                }
+            }
+        }
+    }
+
+    fn pair(mut self) -> (BTreeMap<PatchId, PatchRecord>, Vec<Finding>) {
+        for (folder, names) in std::mem::take(&mut self.unknown) {
+            let message = format!(
+                "it has {} rasters, such as `{}`, that are not named IMG_ or MSK_, six digits, .tif: not used",
+                names.len(),
+                names[0]
+            );
+            self.findings.push(Finding::warning("unknown-files", folder.display().to_string(), message));
+        }
+        let mut areas = BTreeMap::new();
+        for (zone, files) in std::mem::take(&mut self.series) {
+            let name = format!("{}/{}", zone.1, zone.2);
+            for (ending, paths) in SERIES.iter().zip(&files) {
+                if paths.len() != 1 {
+                    let message = format!("its super-area has {} files *{ending}, expected 1", paths.len());
+                    self.findings.push(Finding::error("super-area-files", &name, message));
+                }
+            }
+            if let [Some(data), Some(masks), Some(products)] = files.map(|paths| paths.into_iter().next()) {
+                areas.insert(zone, Arc::new(SuperAreaPaths { data, masks, products }));
+            }
+        }
+        let mut patches = BTreeMap::new();
+        for (id, (zone, image)) in self.images {
+            let mask = self.masks.remove(&id).and_then(|(of_mask, path)| {
+                if of_mask == zone {
+                    return Some(path);
+                }
+                let message = format!("its image is in {}/{}: not used", zone.1, zone.2);
+                self.findings.push(Finding::error("misplaced-mask", path.display().to_string(), message));
+                None
+            });
+            patches.insert(id, record(id, zone, &areas, Some(image), mask));
+        }
+        for (id, (zone, mask)) in self.masks {
+            patches.insert(id, record(id, zone, &areas, None, Some(mask)));
+        }
+        for (zone, _) in areas.iter().filter(|(_, paths)| Arc::strong_count(paths) == 1) {
+            let message = "it has a super-area, and no patches";
+            self.findings.push(Finding::note("unused-super-area", format!("{}/{}", zone.1, zone.2), message));
+        }
+        (patches, self.findings)
+    }
+}
+
+fn record(
+    id: PatchId,
+    zone: Zone,
+    areas: &BTreeMap<Zone, Arc<SuperAreaPaths>>,
+    image: Option<PathBuf>,
+    mask: Option<PathBuf>,
+) -> PatchRecord {
+    let sentinel = areas.get(&zone).cloned();
+    let (part, domain, zone) = zone;
+    PatchRecord { id, part, domain, zone, image, mask, sentinel }
+}
+
+/// The domain and the zone in a path below a tree.
+fn zone_of(path: &Path, part: Option<Part>) -> Option<Zone> {
+    let mut names = path.parent()?.iter().filter_map(|name| name.to_str());
+    let domain = names.by_ref().find(|name| is_domain(name))?;
+    let zone = names.find(|name| is_zone(name))?;
+    let by_domain = || if splits::TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
+    Some((part.unwrap_or_else(by_domain), domain.to_owned(), zone.to_owned()))
+}
+
+/// `D004_2021`: a department of three digits, a year of four.
+fn is_domain(name: &str) -> bool {
+    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
+    name.strip_prefix('D').and_then(|rest| rest.split_once('_')).is_some_and(|(d, y)| digits(d, 3) && digits(y, 4))
+}
+
+/// `Z10_AU`: a number, and the letters of the two kinds of land that prevail.
+fn is_zone(name: &str) -> bool {
+    name.strip_prefix('Z').and_then(|rest| rest.split_once('_')).is_some_and(|(number, kinds)| {
+        !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+            && kinds.len() == 2
+            && kinds.bytes().all(|b| b.is_ascii_uppercase())
+    })
+}
+
+/// Whether a domain's folder lies in this folder or in one of its folders.
+fn holds_domains(path: &Path) -> bool {
+    let entries = WalkDir::new(path).follow_links(true).min_depth(1).max_depth(2);
+    entries.into_iter().filter_map(Result::ok).any(|entry| entry.file_name().to_str().is_some_and(is_domain))
+}
+
+/// The centroids and the metadata, wherever they were unpacked: their names differ from source to source.
+fn find_json(root: &Path) -> Result<(Option<PathBuf>, Option<PathBuf>), DataError> {
+    let (mut centroids, mut metadata) = (None, None);
+    let below = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_domain);
+    let entries = WalkDir::new(root).follow_links(true).max_depth(3).sort_by_file_name();
+    for entry in entries.into_iter().filter_entry(below) {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(root).to_owned();
+            DataError::Io { path, source: error.into() }
+        })?;
+        let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
+        let path = || Some(entry.path().to_owned());
+        if centroids.is_none() && name.contains("centroids_sp_to_patch") {
+            centroids = path();
+        } else if metadata.is_none() && name.contains("aerial_metadata") {
+            metadata = path();
+        }
+    }
+    Ok((centroids, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::fixture::{Fixture, id};
+
+    /// Files of a zone, below folders for images, super-areas and masks.
+    fn zone(fixture: &Fixture, [aerial, sen, labels]: [&str; 3], zone: &str, numbers: &[u32]) {
+        for number in numbers {
+            fixture.file(&format!("{aerial}/{zone}/img/IMG_{number:06}.tif"), b"");
+            fixture.file(&format!("{labels}/{zone}/msk/MSK_{number:06}.tif"), b"");
+        }
+        for ending in SERIES {
+            fixture.file(&format!("{sen}/{zone}/sen/SEN2_sp_{}_{ending}", zone.replace('/', "-")), b"");
+        }
+    }
+
+    /// Part, domain, zone and number of each patch, and how many of its three kinds of files it has.
+    fn patches(dataset: &Dataset) -> Vec<String> {
+        let kinds = |r: &PatchRecord| {
+            [r.image.is_some(), r.sentinel.is_some(), r.mask.is_some()].into_iter().filter(|has| *has).count()
+        };
+        dataset
+            .patches
+            .values()
+            .map(|r| format!("{:?} {}/{} {} {}", r.part, r.domain, r.zone, r.id, kinds(r)))
+            .collect()
+    }
+
+    fn findings(dataset: &Dataset, fixture: &Fixture) -> String {
+        let root = fixture.root().display().to_string();
+        let lines = dataset.findings.iter().map(|f| format!("{} {}: {}\n", f.code, f.subject, f.message));
+        lines.collect::<String>().replace(&root, "ROOT")
+    }
+
+    #[test]
+    fn a_dataset_is_found_in_every_layout() {
+        type Folders = [&'static str; 3];
+        let layouts: [(Folders, Folders, &str); 6] = [
+            (
+                ["flair_aerial_train", "flair_sen_train", "flair_labels_train"],
+                ["flair_2_aerial_test", "flair_2_sen_test", "flair_2_labels_test"],
+                "",
+            ),
+            (
+                ["flair_2_toy_aerial_train", "flair_2_toy_sen_train", "flair_2_toy_labels_train"],
+                ["flair_2_toy_aerial_test", "flair_2_toy_sen_test", "flair_2_toy_labels_test"],
+                "flair_2_toy_dataset/",
+            ),
+            (["train/aerial", "train/sen", "train/labels"], ["test/aerial", "test/sen", "test/labels"], "raw/"),
+            (["train/aerial", "train/sen", "train/labels"], ["test/aerial", "test/sen", "test/labels"], "data/raw/"),
+            (["aerial", "sen", "labels"], ["aerial", "sen", "labels"], ""),
+            (["train-val", "train-val", "train-val"], ["flair#2-test", "flair#2-test", "flair#2-test"], "data/"),
+        ];
+        for (train, test, base) in layouts {
+            let fixture = Fixture::new();
+            let below = |folders: Folders| folders.map(|folder| format!("{base}{folder}"));
+            let (train, test) = (below(train), below(test));
+            zone(&fixture, train.each_ref().map(String::as_str), "D004_2021/Z1_UA", &[1, 2]);
+            zone(&fixture, test.each_ref().map(String::as_str), "D015_2020/Z2_AF", &[77_413]);
+            fixture.file("aux-data/flair-2_centroids_sp_to_patch.json", b"{}");
+            fixture.file(&format!("{base}flair_aerial_metadata.json"), b"{}");
+            let dataset = Dataset::discover(fixture.root()).unwrap();
+            assert_eq!(
+                patches(&dataset),
+                ["Train D004_2021/Z1_UA 000001 3", "Train D004_2021/Z1_UA 000002 3", "Test D015_2020/Z2_AF 077413 3"],
+                "{train:?}"
+            );
+            assert!(dataset.findings.is_empty() && dataset.centroids.is_some() && dataset.metadata.is_some());
+        }
+    }
+
+    #[test]
+    fn hugging_faces_folders_may_have_the_domain_first() {
+        let fixture = Fixture::new();
+        let domain = "data/train-val/D004_2021";
+        fixture.file(&format!("{domain}/aerial/Z1_UA/img/IMG_000001.tif"), b"");
+        fixture.file(&format!("{domain}/labels/Z1_UA/msk/MSK_000001.tif"), b"");
+        for ending in SERIES {
+            fixture.file(&format!("{domain}/sen/Z1_UA/sen/SEN2_{ending}"), b"");
+        }
+        fixture.file("data/flair#1-test/D012_2019/aerial/Z1_UA/img/IMG_061713.tif", b"");
+        let dataset = Dataset::discover(fixture.root()).unwrap();
+        assert_eq!(patches(&dataset), ["Train D004_2021/Z1_UA 000001 3"]);
+    }
+
+    #[test]
+    fn files_are_paired_by_number_and_zone() {
+        let fixture = Fixture::new();
+        let train = ["flair_aerial_train", "flair_sen_train", "flair_labels_train"];
+        zone(&fixture, train, "D004_2021/Z1_UA", &[1, 2, 3]);
+        zone(&fixture, train, "D004_2021/Z2_UA", &[4]);
+        std::fs::remove_file(fixture.root().join("flair_labels_train/D004_2021/Z1_UA/msk/MSK_000001.tif")).unwrap();
+        std::fs::remove_file(fixture.root().join("flair_aerial_train/D004_2021/Z1_UA/img/IMG_000003.tif")).unwrap();
+        // A second array in the one zone, none in the other, a mask in the wrong zone, a patch that is there twice, …
+        fixture.file("flair_sen_train/D004_2021/Z1_UA/sen/again_data.npy", b"");
+        std::fs::remove_dir_all(fixture.root().join("flair_sen_train/D004_2021/Z2_UA")).unwrap();
+        fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_000005.tif", b"");
+        fixture.file("flair_labels_train/D004_2021/Z3_UA/msk/MSK_000005.tif", b"");
+        fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_000002.tif", b"");
+        fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_6.tif", b"");
+        fixture.file("flair_aerial_train/IMG_000007.tif", b"");
+        let dataset = Dataset::discover(fixture.root()).unwrap();
+        assert_eq!(
+            patches(&dataset),
+            [
+                "Train D004_2021/Z1_UA 000001 2",
+                "Train D004_2021/Z1_UA 000002 3",
+                "Train D004_2021/Z1_UA 000003 2",
+                "Train D004_2021/Z2_UA 000004 2",
+                "Train D004_2021/Z2_UA 000005 1",
+            ]
+        );
+        insta::assert_snapshot!(findings(&dataset, &fixture), @"
+        duplicate-patch ROOT/flair_aerial_train/D004_2021/Z2_UA/img/IMG_000002.tif: patch 000002 is also at `ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif`, which is used
+        unplaced-file ROOT/flair_aerial_train/IMG_000007.tif: it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used
+        unknown-files ROOT/flair_aerial_train/D004_2021/Z2_UA/img: it has 1 rasters, such as `IMG_6.tif`, that are not named IMG_ or MSK_, six digits, .tif: not used
+        super-area-files D004_2021/Z1_UA: its super-area has 2 files *data.npy, expected 1
+        misplaced-mask ROOT/flair_labels_train/D004_2021/Z3_UA/msk/MSK_000005.tif: its image is in D004_2021/Z2_UA: not used
+        ");
+    }
+
+    #[test]
+    fn a_configuration_may_name_the_folders() {
+        let fixture = Fixture::new();
+        zone(&fixture, ["a", "b", "b"], "D004_2021/Z1_UA", &[1]);
+        let centroids = fixture.file("c.json", b"{}");
+        let path = |name: &str| fixture.root().join(name).display().to_string();
+        let mut config = Config::preset("utt").unwrap();
+        assert!(matches!(Dataset::open(None, &config), Err(DataError::NoPlace)));
+        config.data.path_aerial_train = path("a");
+        config.data.path_sen_train = path("b");
+        config.data.path_labels_train = path("b");
+        config.data.path_sp_centroids = path("c.json");
+        let dataset = Dataset::open(None, &config).unwrap();
+        assert_eq!(patches(&dataset), ["Train D004_2021/Z1_UA 000001 3"]);
+        assert_eq!(dataset.centroids, Some(centroids));
+        assert!(dataset.findings.is_empty() && dataset.patches.contains_key(&id(1)));
+        config.data.path_aerial_test = path("d");
+        let message = Dataset::open(None, &config).unwrap_err().to_string();
+        insta::assert_snapshot!(message.replace(&path(""), "ROOT/"), @"`ROOT/d` does not exist: correct `data.path_aerial_test` in the configuration");
+    }
+
+    #[test]
+    fn what_was_looked_for_is_told() {
+        let fixture = Fixture::new();
+        fixture.file("train/notes/a.txt", b"");
+        let message = |path: &Path| Dataset::discover(path).unwrap_err().to_string();
+        let shown = |path: &Path| message(path).replace(&fixture.root().display().to_string(), "ROOT");
+        insta::assert_snapshot!(shown(fixture.root()), @"no FLAIR #2 data in `ROOT`: expected one of flair_aerial_train/, flair_sen_train/, flair_labels_train/, flair_2_aerial_test/, flair_2_sen_test/, flair_2_labels_test/, flair_2_toy_aerial_train/, flair_2_toy_sen_train/, flair_2_toy_labels_train/, flair_2_toy_aerial_test/, flair_2_toy_sen_test/, flair_2_toy_labels_test/, train-val/, flair#2-test/, train/, test/, aerial/, labels/, sen/, with folders such as D004_2021/Z10_AU/ below");
+        insta::assert_snapshot!(shown(&fixture.root().join("nowhere")), @"cannot read `ROOT/nowhere`: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn only_domains_and_zones_are_taken_for_such() {
+        assert!(is_domain("D004_2021") && is_zone("Z10_AU") && is_zone("Z2_UF"));
+        for name in ["D04_2021", "D004-2021", "d004_2021", "D004_2021b", "D004", "Z_AU", "Z1_A", "Z1_au", "Z1", "img"] {
+            assert!(!is_domain(name) && !is_zone(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! `NumPy` arrays in files, read in place: a super-area holds up to 45 MB, and a patch needs 4 % of it.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use memmap2::Mmap;
+
+use super::DataError;
+
+/// Longest header that is read, in bytes. `NumPy`'s are 118 bytes long.
+const MAX_HEADER: usize = 65_536;
+
+/// The type of an array's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// Unsigned integers of 1, 2, 4 or 8 bytes.
+    Unsigned(usize),
+    /// Signed integers of 1, 2, 4 or 8 bytes.
+    Signed(usize),
+    /// Floating-point numbers of 4 or 8 bytes.
+    Float(usize),
+}
+
+impl Dtype {
+    fn bytes(self) -> usize {
+        let (Self::Unsigned(bytes) | Self::Signed(bytes) | Self::Float(bytes)) = self;
+        bytes
+    }
+
+    /// The factor by which skimage's `img_as_float` brings such numbers to `0..=1` or `-1..=1`: one over the largest
+    /// integer. Floating-point numbers stay.
+    pub fn unit_scale(self) -> f64 {
+        match self {
+            Self::Unsigned(bytes) => 1.0 / (u64::MAX >> (64 - 8 * bytes)) as f64,
+            Self::Signed(bytes) => 1.0 / (u64::MAX >> (65 - 8 * bytes)) as f64,
+            Self::Float(_) => 1.0,
+        }
+    }
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self {
+            Self::Unsigned(_) => "uint",
+            Self::Signed(_) => "int",
+            Self::Float(_) => "float",
+        };
+        write!(f, "{name}{}", 8 * self.bytes())
+    }
+}
+
+/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order), mapped into memory: nothing is read before it
+/// is asked for.
+#[derive(Debug)]
+pub struct Npy {
+    path: PathBuf,
+    map: Mmap,
+    start: usize,
+    dtype: Dtype,
+    is_big_endian: bool,
+    shape: [usize; 4],
+}
+
+impl Npy {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// Where the file cannot be mapped, is no `.npy` file, is cut short, or holds something else than numbers along
+    /// four axes in C order.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io(path))?;
+        #[expect(unsafe_code, reason = "mmap: the file is only read, and the dataset is not changed while it is used")]
+        let map = unsafe { Mmap::map(&file) }.map_err(DataError::io(path))?;
+        let wrong = |reason: String| DataError::format(path, reason);
+        let (text, start) = header(&map).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
+        let field = |name: &str| {
+            text.split_once(&format!("'{name}':"))
+                .map(|(_, value)| value.trim_start())
+                .ok_or_else(|| wrong(format!("its header has no `{name}`")))
+        };
+        let descr = field("descr")?.strip_prefix('\'').and_then(|rest| rest.split('\'').next()).unwrap_or("a list");
+        let (dtype, is_big_endian) =
+            dtype(descr).ok_or_else(|| wrong(format!("it holds `{descr}`, expected integers or floats")))?;
+        if !field("fortran_order")?.starts_with("False") {
+            return Err(wrong("it is in Fortran order: save `numpy.ascontiguousarray(it)`".to_owned()));
+        }
+        let sizes = field("shape")?.strip_prefix('(').and_then(|rest| rest.split(')').next()).unwrap_or("");
+        let shape = shape(sizes).ok_or_else(|| wrong(format!("its shape is ({sizes}), expected four axes")))?;
+        let bytes = shape.iter().try_fold(dtype.bytes(), |bytes, size| bytes.checked_mul(*size));
+        let held = map.len() - start;
+        if bytes.is_none_or(|bytes| bytes > held) {
+            return Err(wrong(format!("it is cut short: {held} bytes of numbers are not {shape:?} of {dtype}")));
+        }
+        Ok(Self { path: path.to_owned(), map, start, dtype, is_big_endian, shape })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The type of its numbers.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The length of each axis.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only they are read.
+    ///
+    /// Indices outside the array give an error and change nothing.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn read(
+        &self,
+        (a, b): (usize, usize),
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+        out: &mut Vec<f64>,
+    ) -> Result<(), DataError> {
+        let [na, nb, height, width] = self.shape;
+        if a >= na || b >= nb || rows.end > height || columns.end > width || columns.start > columns.end {
+            return Err(DataError::format(
+                &self.path,
+                format!("[{a}, {b}, {rows:?}, {columns:?}] is outside {:?}", self.shape),
+            ));
+        }
+        let bytes = self.dtype.bytes();
+        for row in rows {
+            let first = self.start + (((a * nb + b) * height + row) * width + columns.start) * bytes;
+            self.decode(&self.map[first..first + columns.len() * bytes], out);
+        }
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8], out: &mut Vec<f64>) {
+        macro_rules! each {
+            ($number:ty) => {{
+                const N: usize = size_of::<$number>();
+                out.extend(bytes.as_chunks::<N>().0.iter().map(|chunk| {
+                    let number = if self.is_big_endian {
+                        <$number>::from_be_bytes(*chunk)
+                    } else {
+                        <$number>::from_le_bytes(*chunk)
+                    };
+                    number as f64
+                }));
+            }};
+        }
+        #[expect(clippy::cast_lossless, reason = "one macro for all types")]
+        match self.dtype {
+            Dtype::Unsigned(1) => each!(u8),
+            Dtype::Unsigned(2) => each!(u16),
+            Dtype::Unsigned(4) => each!(u32),
+            Dtype::Unsigned(_) => each!(u64),
+            Dtype::Signed(1) => each!(i8),
+            Dtype::Signed(2) => each!(i16),
+            Dtype::Signed(4) => each!(i32),
+            Dtype::Signed(_) => each!(i64),
+            Dtype::Float(4) => each!(f32),
+            Dtype::Float(_) => each!(f64),
+        }
+    }
+}
+
+/// The header's text, and where the numbers begin.
+fn header(bytes: &[u8]) -> Option<(&str, usize)> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (length, before) = match rest.first()? {
+        1 => (usize::from(u16::from_le_bytes(*rest.get(2..)?.first_chunk()?)), 10),
+        2 | 3 => (usize::try_from(u32::from_le_bytes(*rest.get(2..)?.first_chunk()?)).ok()?, 12),
+        _ => return None,
+    };
+    let text = bytes.get(before..).filter(|_| length <= MAX_HEADER)?.get(..length)?;
+    Some((std::str::from_utf8(text).ok()?, before + length))
+}
+
+/// The type that a description such as `<u2` names, and whether it is big-endian.
+fn dtype(descr: &str) -> Option<(Dtype, bool)> {
+    let order = descr.chars().next().filter(|order| "<>|=".contains(*order))?;
+    let dtype = match &descr[1..] {
+        "u1" => Dtype::Unsigned(1),
+        "u2" => Dtype::Unsigned(2),
+        "u4" => Dtype::Unsigned(4),
+        "u8" => Dtype::Unsigned(8),
+        "i1" => Dtype::Signed(1),
+        "i2" => Dtype::Signed(2),
+        "i4" => Dtype::Signed(4),
+        "i8" => Dtype::Signed(8),
+        "f4" => Dtype::Float(4),
+        "f8" => Dtype::Float(8),
+        _ => return None,
+    };
+    Some((dtype, order == '>'))
+}
+
+fn shape(sizes: &str) -> Option<[usize; 4]> {
+    let sizes: Option<Vec<usize>> =
+        sizes.split(',').map(str::trim).filter(|size| !size.is_empty()).map(|size| size.parse().ok()).collect();
+    sizes?.try_into().ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact")]
+mod tests {
+    use super::*;
+    use crate::data::fixture::{Fixture, npy, raw_npy};
+
+    fn open(bytes: &[u8]) -> Result<Npy, DataError> {
+        Npy::open(&Fixture::new().file("a.npy", bytes))
+    }
+
+    fn all(bytes: &[u8]) -> Vec<f64> {
+        let array = open(bytes).unwrap();
+        let [_, _, height, width] = array.shape();
+        let mut out = Vec::new();
+        array.read((0, 0), 0..height, 0..width, &mut out).unwrap();
+        out
+    }
+
+    fn reason(bytes: &[u8]) -> String {
+        match open(bytes).unwrap_err() {
+            DataError::Format { reason, .. } => reason,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_type_are_read() {
+        assert_eq!(all(&npy("|u1", &[1, 1, 1, 2], &[7, 255])), [7.0, 255.0]);
+        assert_eq!(all(&npy("|i1", &[1, 1, 1, 2], &[7, 255])), [7.0, -1.0]);
+        assert_eq!(all(&npy("<u2", &[1, 1, 1, 2], &[1, 2, 255, 255])), [513.0, 65_535.0]);
+        assert_eq!(all(&npy(">u2", &[1, 1, 1, 2], &[1, 2, 255, 255])), [258.0, 65_535.0]);
+        assert_eq!(all(&npy("<i2", &[1, 1, 1, 1], &[255, 255])), [-1.0]);
+        assert_eq!(all(&npy("<u4", &[1, 1, 1, 1], &[0, 0, 1, 0])), [65_536.0]);
+        assert_eq!(all(&npy("<i8", &[1, 1, 1, 1], &(-5_i64).to_le_bytes())), [-5.0]);
+        assert_eq!(all(&npy("<f4", &[1, 1, 1, 1], &0.25_f32.to_le_bytes())), [0.25]);
+        assert_eq!(all(&npy(">f8", &[1, 1, 1, 1], &0.1_f64.to_be_bytes())), [0.1]);
+        for format in [1, 2, 3] {
+            let header = "{'shape': (1,1,1,1), 'fortran_order':False,'descr':  '<u2'}";
+            assert_eq!(all(&raw_npy(format, header, &[9, 0])), [9.0]);
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_given() {
+        // [2, 2, 3, 4], counting up
+        let array = open(&npy("|u1", &[2, 2, 3, 4], &(0..48).collect::<Vec<u8>>())).unwrap();
+        let mut out = vec![-1.0];
+        array.read((1, 0), 1..3, 2..4, &mut out).unwrap();
+        assert_eq!(out, [-1.0, 30.0, 31.0, 34.0, 35.0]);
+        for (at, rows, columns) in
+            [((2, 0), 0..1, 0..1), ((0, 2), 0..1, 0..1), ((0, 0), 2..4, 0..1), ((0, 0), 0..1, 4..5)]
+        {
+            assert!(array.read(at, rows, columns, &mut out).is_err());
+        }
+        assert_eq!(out.len(), 5);
+    }
+
+    #[test]
+    fn what_is_no_array_is_refused() {
+        let header = |descr: &str, fortran: &str, shape: &str| {
+            raw_npy(1, &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"), &[0; 64])
+        };
+        insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it does not begin as a .npy file");
+        insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it does not begin as a .npy file");
+        insta::assert_snapshot!(reason(&raw_npy(1, "{}", &[])), @"its header has no `descr`");
+        insta::assert_snapshot!(reason(&header("'<U2'", "False", "(1, 1, 1, 1)")), @"it holds `<U2`, expected integers or floats");
+        insta::assert_snapshot!(reason(&header("[('a', '<u2')]", "False", "(1, 1, 1, 1)")), @"it holds `a list`, expected integers or floats");
+        insta::assert_snapshot!(reason(&header("'<u2'", "True", "(1, 1, 1, 1)")), @"it is in Fortran order: save `numpy.ascontiguousarray(it)`");
+        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(4, 4)")), @"its shape is (4, 4), expected four axes");
+        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 1, -1, 1)")), @"its shape is (1, 1, -1, 1), expected four axes");
+        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 3, 1, 11)")), @"it is cut short: 64 bytes of numbers are not [1, 3, 1, 11] of uint16");
+        insta::assert_snapshot!(
+            reason(&header("'<u2'", "False", "(9999999999, 9999999999, 9999999999, 9999999999)")),
+            @"it is cut short: 64 bytes of numbers are not [9999999999, 9999999999, 9999999999, 9999999999] of uint16"
+        );
+        let whole = npy("<u2", &[1, 1, 1, 1], &[1, 2]);
+        for length in 0..whole.len() {
+            assert!(open(&whole[..length]).is_err(), "{length}");
+        }
+        let mut claims = raw_npy(2, "", &[]);
+        claims[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(open(&claims).is_err());
+    }
+
+    #[test]
+    fn scales_are_those_of_skimage() {
+        assert_eq!(Dtype::Unsigned(1).unit_scale(), 1.0 / 255.0);
+        assert_eq!(Dtype::Unsigned(2).unit_scale(), 1.0 / 65_535.0);
+        assert_eq!(Dtype::Signed(2).unit_scale(), 1.0 / 32_767.0);
+        assert_eq!(Dtype::Signed(8).unit_scale(), 1.0 / i64::MAX as f64);
+        assert_eq!(Dtype::Float(4).unit_scale(), 1.0);
+        assert_eq!(Dtype::Unsigned(2).to_string(), "uint16");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, at in 0_usize..130, byte: u8) {
+            let _ = open(&bytes);
+            let mut whole = npy("<u2", &[1, 1, 2, 2], &[0; 8]);
+            let at = at % whole.len();
+            whole[at] = byte;
+            if let Ok(array) = open(&whole) {
+                let [_, _, height, width] = array.shape();
+                let _ = array.read((0, 0), 0..height, 0..width, &mut Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A network's inputs of one patch.
+
+use std::collections::BTreeMap;
+
+use flair_scoring::PatchId;
+
+use super::{
+    DataError, Dataset, PatchRecord, SuperPatch, aerial,
+    json::read_by_patch,
+    metadata::AerialMetadata,
+    sentinel::{SeriesSettings, SuperArea},
+};
+use crate::config::{Config, Fidelity, Model};
+
+/// A network's inputs of one patch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The patch.
+    pub id: PatchId,
+    /// The aerial image: `[5, 512, 512]`, f32, `0..=1`.
+    pub aerial: Vec<f32>,
+    /// The Sentinel-2 series, where the model takes it.
+    pub series: Option<SuperPatch>,
+    /// The encoded metadata, `[geo_enc_size + 13]`, where the model takes them.
+    pub metadata: Option<Vec<f32>>,
+}
+
+/// Makes samples of a dataset's patches as a configuration says. Shared by threads.
+#[derive(Debug)]
+pub struct Preprocessor<'a> {
+    dataset: &'a Dataset,
+    series: Option<(SeriesSettings, BTreeMap<PatchId, [i64; 2]>)>,
+    metadata: Option<(MetadataSettings, BTreeMap<PatchId, AerialMetadata>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct MetadataSettings {
+    geo_enc_size: usize,
+    fidelity: Fidelity,
+}
+
+impl<'a> Preprocessor<'a> {
+    /// Reads what the model needs of the two JSON files, and nothing else.
+    ///
+    /// # Errors
+    /// Where a JSON file that is needed is missing or cannot be read.
+    pub fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
+        let is_wanted = |id| dataset.patches.contains_key(&id);
+        let missing = |name, key| move || DataError::NoJson { name, key };
+        let series = match config.flair_bench.model {
+            Model::Unet => None,
+            Model::Utt => {
+                let path = dataset
+                    .centroids
+                    .as_ref()
+                    .ok_or_else(missing("centroids_sp_to_patch", "data.path_sp_centroids"))?;
+                Some((SeriesSettings::from(config), read_by_patch(path, is_wanted)?))
+            }
+        };
+        let metadata = if config.aerial_metadata {
+            let path = dataset.metadata.as_ref().ok_or_else(missing("aerial_metadata", "data.path_metadata_aerial"))?;
+            let fidelity = config.flair_bench.fidelity;
+            Some((MetadataSettings { geo_enc_size: config.geo_enc_size, fidelity }, read_by_patch(path, is_wanted)?))
+        } else {
+            None
+        };
+        Ok(Self { dataset, series, metadata })
+    }
+
+    /// The inputs of a patch.
+    ///
+    /// # Errors
+    /// Where the dataset lacks what the model needs of this patch, or a file of it cannot be used.
+    pub fn sample(&self, id: PatchId) -> Result<Sample, DataError> {
+        let record = self.record(id)?;
+        let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
+        let series = self.series.as_ref().map(|(settings, centroids)| {
+            let centroid = centroids
+                .get(&id)
+                .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
+            let area = record.sentinel.as_ref().ok_or_else(|| {
+                missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
+            })?;
+            SuperArea::open(area)?.around(id, *centroid, settings)
+        });
+        let metadata = self.metadata.as_ref().map(|(settings, entries)| {
+            let entry = entries.get(&id).ok_or_else(|| missing(id, "metadata", format!("add IMG_{id} to them")))?;
+            entry.encode(id, settings.geo_enc_size, settings.fidelity)
+        });
+        Ok(Sample {
+            id,
+            aerial: aerial::read_image(image)?,
+            series: series.transpose()?,
+            metadata: metadata.transpose()?,
+        })
+    }
+
+    /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` where it has no mask.
+    ///
+    /// # Errors
+    /// Where the dataset has no such patch, or its mask cannot be used.
+    pub fn mask(&self, id: PatchId) -> Result<Option<Vec<u8>>, DataError> {
+        self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
+    }
+
+    fn record(&self, id: PatchId) -> Result<&'a PatchRecord, DataError> {
+        self.dataset.patches.get(&id).ok_or_else(|| missing(id, "files", "check the dataset".to_owned()))
+    }
+}
+
+fn missing(patch: PatchId, what: &'static str, fix: String) -> DataError {
+    DataError::Missing { patch, what, fix }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::PathBuf};
+
+    use safetensors::SafeTensors;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::data::{
+        Part,
+        fixture::{Fixture, Series, id},
+    };
+
+    const ZONE: &str = "D004_2021/Z1_UA";
+
+    fn config(preset: &str, assignments: &[&str]) -> Config {
+        let mut config = Config::preset(preset).unwrap();
+        config.set_all(assignments).unwrap();
+        config
+    }
+
+    fn fixture() -> Fixture {
+        let fixture = Fixture::new();
+        fixture.patch(Part::Train, ZONE, 1).patch(Part::Train, ZONE, 2);
+        fixture.series(Part::Train, ZONE, &Series { side: 64, acquisitions: vec![("0105", 0, 0), ("0301", 0, 0)] });
+        fixture
+    }
+
+    #[test]
+    fn a_model_gets_what_it_takes() {
+        let fixture = fixture();
+        fixture.centroids(&[(1, [30, 31]), (2, [20, 44])]).metadata(&[1, 2]);
+        let dataset = Dataset::discover(fixture.root()).unwrap();
+        for (preset, assignment, t, values) in [
+            ("unet", "aerial_metadata=false", None, None),
+            ("unet-mtd-aug", "geo_enc_size=32", None, Some(45)),
+            ("utt", "geo_enc_size=64", Some(2), None),
+            ("utt-filt-avg-aug", "aerial_metadata=true", Some(2), Some(45)),
+        ] {
+            let preprocessor = Preprocessor::new(&config(preset, &[assignment]), &dataset).unwrap();
+            for patch in [1, 2] {
+                let sample = preprocessor.sample(id(patch)).unwrap();
+                assert_eq!(sample.aerial.len(), 5 * 512 * 512);
+                assert_eq!(sample.series.map(|series| series.t), t);
+                assert_eq!(sample.metadata.map(|values| values.len()), values);
+                assert_eq!(preprocessor.mask(id(patch)).unwrap().unwrap().len(), 512 * 512);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let fixture = fixture();
+        fixture.patch(Part::Train, "D004_2021/Z2_UA", 3);
+        let error = |assignment: &str, patch: u32| {
+            let dataset = Dataset::discover(fixture.root()).unwrap();
+            let preprocessor = Preprocessor::new(&config("utt", &[assignment]), &dataset);
+            preprocessor.and_then(|p| p.sample(id(patch))).unwrap_err().to_string()
+        };
+        let no_metadata = "aerial_metadata=false";
+        insta::assert_snapshot!(error(no_metadata, 1), @"the dataset has no file `*centroids_sp_to_patch*.json`: add it to the dataset's folder, or set `data.path_sp_centroids`");
+        fixture.centroids(&[(1, [30, 31]), (3, [30, 30])]);
+        insta::assert_snapshot!(error(no_metadata, 2), @"patch 000002 has no place in its super-area: add IMG_000002.tif to the centroids");
+        insta::assert_snapshot!(error(no_metadata, 3), @"patch 000003 has no super-area: add the Sentinel-2 files of D004_2021/Z2_UA");
+        insta::assert_snapshot!(error(no_metadata, 4), @"patch 000004 has no files: check the dataset");
+        insta::assert_snapshot!(error("aerial_metadata=true", 1), @"the dataset has no file `*aerial_metadata*.json`: add it to the dataset's folder, or set `data.path_metadata_aerial`");
+        fixture.metadata(&[2]);
+        insta::assert_snapshot!(error("aerial_metadata=true", 1), @"patch 000001 has no metadata: add IMG_000001 to them");
+        fs::remove_file(fixture.root().join("flair_aerial_train").join(ZONE).join("img/IMG_000001.tif")).unwrap();
+        insta::assert_snapshot!(error(no_metadata, 1), @"patch 000001 has no aerial image: add IMG_000001.tif");
+    }
+
+    /// The distance of two numbers in steps of f32.
+    fn ulps(a: f32, b: f32) -> u32 {
+        let ordered =
+            |x: f32| if x.is_sign_negative() { -i64::from(x.to_bits() & 0x7fff_ffff) } else { i64::from(x.to_bits()) };
+        u32::try_from((ordered(a) - ordered(b)).unsigned_abs()).unwrap()
+    }
+
+    #[test]
+    #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+    fn golden_inputs_are_upstreams() {
+        let folder = |name: &str| PathBuf::from(env::var_os(name).unwrap_or_else(|| panic!("{name} is not set")));
+        let (root, golden) = (folder("FLAIR_BENCH_SAMPLE"), folder("FLAIR_BENCH_GOLDEN"));
+        let dataset = Dataset::discover(&root).unwrap();
+        let index: Value = serde_json::from_slice(&fs::read(golden.join("golden.json")).unwrap()).unwrap();
+        let mut compared = 0;
+        for (variant, expected) in index["variants"].as_object().unwrap() {
+            let settings = expected["config"].as_object().unwrap().iter();
+            let assignments: Vec<_> = settings.map(|(key, value)| format!("{key}={value}")).collect();
+            let mut config = Config::preset("utt").unwrap();
+            config.set_all(&assignments).unwrap();
+            let preprocessor = Preprocessor::new(&config, &dataset).unwrap();
+            for patch in index["patches"].as_array().unwrap() {
+                let patch = patch.as_str().unwrap();
+                let sample = preprocessor.sample(patch.parse().unwrap()).unwrap();
+                let bytes = fs::read(golden.join(format!("{variant}-{patch}.safetensors"))).unwrap();
+                let tensors = SafeTensors::deserialize(&bytes).unwrap();
+                let near = |name: &str, shape: &[usize], values: &[f32]| {
+                    let tensor = tensors.tensor(name).unwrap();
+                    assert_eq!(tensor.shape(), shape, "{name}");
+                    let expected = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+                    // Preprocessing to 1 ulp of f32: upstream rounds once, at the end, as is done here.
+                    let far = expected.zip(values).map(|(a, b)| ulps(a, *b)).max().unwrap_or(0);
+                    assert!(far <= 1, "{variant} {patch} {name}: {far} ulps");
+                };
+                let series = sample.series.unwrap();
+                near("spatch", &[1, series.t, series.channels, series.size, series.size], &series.values);
+                near("dates", &[1, series.t], &series.positions);
+                let metadata = sample.metadata.unwrap_or_default();
+                near("mtd", &[1, metadata.len()], &metadata);
+                assert_eq!(expected["patches"][patch]["dates_kept"], series.t);
+                compared += 1;
+            }
+        }
+        assert!(compared > 0);
+    }
+}

@@ -1,0 +1,171 @@
+use std::{fs, path::PathBuf, sync::atomic::AtomicU64, sync::atomic::Ordering};
+
+use super::*;
+use crate::{PatchId, Protocol, ScoreReport, progress::Silent, raster::Raster};
+
+/// A folder with masks and one with predictions.
+struct Case(tempfile::TempDir);
+
+impl Case {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["truth/D001_2020/Z1_AA/msk", "pred"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn mask(&self, number: u32, labels: &[u8]) {
+        let name = PatchId::new(number).unwrap().file_name("MSK");
+        write(&self.path("truth/D001_2020/Z1_AA/msk").join(name), 1, 2, labels);
+    }
+
+    fn prediction(&self, number: u32, classes: &[u8]) {
+        let name = PatchId::new(number).unwrap().file_name("PRED");
+        write(&self.path("pred").join(name), 1, 2, classes);
+    }
+
+    fn score(&self, out_of_range: OutOfRange) -> Result<Evaluation, EvaluateError> {
+        let masks = Masks::find(&self.path("truth")).unwrap();
+        let source = Source::open(&self.path("pred")).unwrap();
+        evaluate(&masks, &source, &Options { out_of_range, ..Options::default() }, &Silent)
+    }
+
+    fn findings(&self, out_of_range: OutOfRange) -> String {
+        let Err(EvaluateError::NotScorable(findings)) = self.score(out_of_range) else { panic!("was scored") };
+        let root = self.path("truth/D001_2020/Z1_AA/msk").display().to_string();
+        let lines = findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject.replace(&root, "…"), f.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn write(path: &Path, bands: usize, width: usize, samples: &[u8]) {
+    let height = samples.len() / bands / width;
+    raster::write(path, &Raster::new(bands, height, width, samples.to_vec()).unwrap()).unwrap();
+}
+
+#[test]
+fn all_pairs_make_one_matrix() {
+    struct Count(AtomicU64);
+    impl Progress for Count {
+        fn event(&self, event: Event<'_>) {
+            if let Event::Step { patch: Some(patch) } = event {
+                self.0.fetch_add(u64::from(patch.number()), Ordering::Relaxed);
+            }
+        }
+    }
+    let case = Case::new();
+    for number in 1..=40 {
+        case.mask(number, &[1, 2, 19, 13]);
+        case.prediction(number, &[0, 2, 12, 4]);
+    }
+    fs::write(case.path("pred/timing.json"), "{}").unwrap();
+    let (masks, source) = (Masks::find(&case.path("truth")).unwrap(), Source::open(&case.path("pred")).unwrap());
+    let steps = Count(AtomicU64::new(0));
+    let found = evaluate(&masks, &source, &Options::default(), &steps).unwrap();
+    assert_eq!(steps.0.into_inner(), (1..=40).sum::<u64>());
+    let mut counts = [[0; 13]; 13];
+    for (truth, class) in [(0, 0), (1, 2), (12, 12), (12, 4)] {
+        counts[truth][class] = 40_u64;
+    }
+    assert_eq!(found.matrix, ConfusionMatrix::new(counts, 0));
+    assert_eq!(found.patches, 40);
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let case = Case::new();
+    for number in 1..=9 {
+        case.mask(number, &[1, 2, 3, 4]);
+    }
+    case.mask(10, &[1, 0, 20, 0]);
+    for number in [2, 5, 10, 11] {
+        case.prediction(number, &[0, 1, 2, 3]);
+    }
+    let pred = |number: u32| case.path("pred").join(PatchId::new(number).unwrap().file_name("PRED"));
+    case.prediction(1, &[0, 13, 255, 255]);
+    fs::write(pred(3), b"II*").unwrap();
+    write(&pred(4), 3, 3, &[0; 18]);
+    let whole = fs::read(pred(2)).unwrap();
+    // The strip's data begin behind 8 bytes of header: the directory stays right, the pixels do not.
+    fs::write(pred(6), [&whole[..8], &[0xff; 4], &whole[12..]].concat()).unwrap();
+    case.prediction(7, &[1, 2, 3, 13]);
+    fs::create_dir(case.path("pred/again")).unwrap();
+    fs::copy(pred(5), case.path("pred/again/PRED_000005.tif")).unwrap();
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
+    missing-prediction: 000008-000009: 2 predictions are missing: every mask needs one
+    extra-prediction: 000011: 1 prediction is too many: there is no such mask
+    duplicate-prediction: 000005: 2 predictions for one patch: `PRED_000005.tif`, `again/PRED_000005.tif`
+    class-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
+    unreadable-prediction: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+    wrong-bands: PRED_000004.tif: it has 3 bands, expected 1
+    wrong-size: PRED_000004.tif: it has 3 × 2 pixels, its mask 2 × 2
+    unreadable-prediction: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
+    class-out-of-range: PRED_000007.tif: 1 pixel out of range: 13 (1); classes are 0..=12 (13 and nothing above: counted from 1? subtract 1)
+    label-out-of-range: …/MSK_000010.tif: 3 pixels out of range: 0 (2), 20 (1); labels are 1..=19
+    ");
+}
+
+#[test]
+fn dropping_gives_upstreams_number_and_says_so() {
+    let case = Case::new();
+    case.mask(1, &[1, 1, 2, 2]);
+    case.prediction(1, &[0, 255, 1, 255]);
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @"class-out-of-range: PRED_000001.tif: 2 pixels out of range: 255 (2); classes are 0..=12");
+    let report = ScoreReport::new(&case.score(OutOfRange::Drop).unwrap(), Protocol::Flair2);
+    assert_eq!((report.miou, report.pixels, report.dropped_pixels), (Some(1.0), 4, 2));
+    assert!(report.notes[0].starts_with("2 pixels"), "{:?}", report.notes);
+    // A mask's faults are never dropped.
+    case.mask(1, &[0, 1, 2, 2]);
+    insta::assert_snapshot!(case.findings(OutOfRange::Drop), @"label-out-of-range: …/MSK_000001.tif: 1 pixel out of range: 0 (1); labels are 1..=19");
+}
+
+#[test]
+fn nothing_to_score_is_an_error_of_its_own() {
+    let case = Case::new();
+    case.prediction(1, &[0, 1, 2, 3]);
+    assert!(matches!(case.score(OutOfRange::Reject), Err(EvaluateError::NoMasks)));
+}
+
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_scores_are_upstreams() {
+    let [sample, golden] =
+        ["FLAIR_BENCH_SAMPLE", "FLAIR_BENCH_GOLDEN"].map(|name| PathBuf::from(std::env::var(name).unwrap()));
+    let expected = fs::read_to_string(golden.join("scoring/expected.json")).unwrap();
+    let expected: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(&expected).unwrap();
+    assert!(!expected.is_empty());
+    let all = Masks::find(&sample).unwrap();
+    for (name, case) in expected {
+        let patches: Vec<PatchId> = serde_json::from_value(case["patches"].clone()).unwrap();
+        let masks: Masks =
+            all.iter().filter(|(id, _)| patches.contains(id)).map(|(id, path)| (id, path.to_owned())).collect();
+        assert_eq!(masks.len(), patches.len(), "{name}");
+        let source = Source::open(&golden.join("scoring").join(&name)).unwrap();
+        let run = |out_of_range| evaluate(&masks, &source, &Options { out_of_range, ..Options::default() }, &Silent);
+        let number = |key: &str| case[key].as_u64().unwrap();
+        let dropped = number("pixels") - number("pixels_in_matrix");
+        match run(OutOfRange::Reject) {
+            Ok(_) => assert_eq!(dropped, 0, "{name}"),
+            Err(EvaluateError::NotScorable(findings)) => {
+                assert!(dropped > 0 && findings.iter().all(|f| f.code == "class-out-of-range"), "{name} {findings:?}");
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+        let report = ScoreReport::new(&run(OutOfRange::Drop).unwrap(), Protocol::Flair2);
+        assert_eq!((report.pixels, report.dropped_pixels), (number("pixels"), dropped), "{name}");
+        assert_eq!(serde_json::to_value(report.confusion).unwrap(), case["confusion"], "{name}");
+        let close = |ours: Option<f64>, theirs: &serde_json::Value| match (ours, theirs.as_f64()) {
+            (Some(ours), Some(theirs)) => (ours - theirs).abs() <= 1e-12,
+            (ours, theirs) => ours == theirs,
+        };
+        assert!(close(report.miou, &case["miou"]), "{name}: {:?}", report.miou);
+        let ious = case["iou"].as_array().unwrap();
+        assert!(ious.iter().zip(&report.classes).all(|(theirs, ours)| close(ours.iou, theirs)), "{name}");
+        assert_eq!(ScoreReport::from_json(&report.to_json()).unwrap(), report, "{name}");
+    }
+}

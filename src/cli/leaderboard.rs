@@ -1,0 +1,68 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use flair_leaderboard::Format;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LeaderboardArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LeaderboardCommand>,
+
+    /// Only this benchmark, such as `FLAIR#2 test` (default: a table for each)
+    #[arg(long, value_name = "BENCHMARK")]
+    pub(crate) benchmark: Option<String>,
+
+    /// How to write the tables: terminal, markdown, csv or json
+    #[arg(long, value_name = "FORMAT", default_value = "terminal")]
+    pub(crate) format: Format,
+
+    /// Folder of entries, beside the published ones that are built in
+    #[arg(long, value_name = "DIR")]
+    pub(crate) entries: Option<PathBuf>,
+
+    /// Write the tables between the markers of this Markdown file
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaderboardCommand {
+    /// Make an entry of a run's folder
+    Add(AddArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The run's folder, with score.json
+    #[arg(value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+
+    /// Name of the team or of the model
+    #[arg(long)]
+    pub(crate) name: String,
+
+    /// What the network sees, such as `aerial+S2`
+    #[arg(long, default_value = "")]
+    pub(crate) input: String,
+
+    /// Anything else that readers should know
+    #[arg(long, default_value = "")]
+    pub(crate) notes: String,
+
+    /// Where readers find more: a repository, a paper
+    #[arg(long, default_value = "")]
+    pub(crate) source: String,
+
+    /// Put it into this benchmark's table (default: told by what the run was scored on)
+    #[arg(long)]
+    pub(crate) benchmark: Option<String>,
+
+    /// Replace an entry of the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
+
+    /// Folder of the entries
+    #[arg(long, value_name = "DIR", default_value = "leaderboard/entries")]
+    pub(crate) entries: PathBuf,
+}

@@ -1,0 +1,86 @@
+//! The command line: what can be said, not what is done.
+
+mod check;
+#[cfg(feature = "baselines")]
+mod data;
+mod generate;
+mod leaderboard;
+mod package;
+#[cfg(feature = "baselines")]
+mod run;
+mod score;
+#[cfg(feature = "baselines")]
+mod weights;
+
+pub(crate) use check::CheckArgs;
+#[cfg(feature = "baselines")]
+pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
+pub(crate) use generate::{CompletionsArgs, ManArgs};
+pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
+pub(crate) use package::PackageArgs;
+#[cfg(feature = "baselines")]
+pub(crate) use run::{BaselineArgs, RunCommand};
+pub(crate) use score::{OutOfRangeArg, ScoreArgs};
+#[cfg(feature = "baselines")]
+pub(crate) use weights::{ConvertArgs, InspectArgs, WeightsCommand};
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 done, and the verdict is negative (invalid submission, over time); 2 wrong usage or \
+configuration; 3 input data bad or missing; 4 device, disk or system failed; 70 internal error.";
+
+/// Evaluation and submission toolkit of the FLAIR #2 land-cover challenge
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more of what is done (-v), or everything (-vv); `FLAIR_BENCH_LOG` takes finer filters
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a baseline: data and weights in; predictions, timing, score, figures and a submission archive out
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Score predictions against masks, exactly as the challenge does
+    Score(ScoreArgs),
+    /// Check a submission, a folder or a zip, and tell everything that is wrong with it
+    Check(CheckArgs),
+    /// Pack predictions into a submission archive, if they pass the check
+    Package(PackageArgs),
+    /// Show the leaderboards, write them into a Markdown file, or add a run to them
+    Leaderboard(LeaderboardArgs),
+    /// Convert and inspect the weights of networks
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Audit a dataset, or make a synthetic one
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+}
+
+/// Which patches a submission must hold.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ExpectedArgs {
+    /// Dataset whose test patches are expected (the folder that holds `flair_2_aerial_test` and so on)
+    #[cfg(feature = "baselines")]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// File with the expected patches: a number, a file name or a range (`077413-093462`) a line, `#` for comments
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+}

@@ -1,0 +1,43 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// What to do with values above 12.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutOfRangeArg {
+    /// Refuse to score
+    Reject,
+    /// Leave those pixels out, as upstream's scorer silently does, and say how many there were
+    Drop,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// Folder with the masks, MSK_*.tif anywhere below it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) truth: PathBuf,
+
+    /// Predictions, PRED_*.tif: a folder or a submission archive
+    #[arg(long, value_name = "DIR|ZIP")]
+    pub(crate) pred: PathBuf,
+
+    /// Values above 12 in a prediction
+    #[arg(long, value_enum, default_value = "reject")]
+    pub(crate) out_of_range: OutOfRangeArg,
+
+    /// Write score.json, score.csv, confusion.svg and confusion.png into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write the score as JSON; `-` for standard output, instead of the table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the score as CSV, a row a class
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+
+    /// Draw the row-normalised confusion matrix: a file that ends in .svg or .png
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
+    pub(crate) figure: Option<PathBuf>,
+}

@@ -1,0 +1,75 @@
+//! What a run says at its end: one screen.
+
+use std::fmt;
+
+use flair_scoring::{
+    ScoreReport,
+    submission::{PackError, Packed},
+    timing::{Hms, Outcome, Timing, Verdict},
+};
+
+use super::{super::check::verdict, plan::Plan};
+use crate::ui::score_table;
+
+pub(super) struct Summary<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) timing: &'a Timing,
+    pub(super) verdict: &'a Verdict,
+    pub(super) score: Option<&'a ScoreReport>,
+    pub(super) packed: Result<&'a Packed, &'a PackError>,
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plan, timing, .. } = self;
+        if let Some(score) = self.score {
+            writeln!(f, "{}", score_table(score))?;
+        } else {
+            plan.notes().iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
+        }
+        writeln!(
+            f,
+            "time        {:.1} s for {} patches ({:.2} s each) on {}, {} threads",
+            timing.seconds,
+            timing.patches,
+            timing.seconds / timing.patches.max(1) as f64,
+            timing.device,
+            timing.threads
+        )?;
+        writeln!(
+            f,
+            "  absolute  {}",
+            Rule(self.verdict.absolute, "no judgement: some predictions are from an earlier run")
+        )?;
+        writeln!(f, "  relative  {}", Rule(self.verdict.relative, "no judgement: declare --baseline-time M-S"))?;
+        match self.packed {
+            Ok(packed) => {
+                writeln!(
+                    f,
+                    "submission  {} ({} files, {} bytes)",
+                    packed.path.display(),
+                    packed.entries,
+                    packed.bytes
+                )?;
+            }
+            Err(error) => match error.report() {
+                Some(report) => writeln!(f, "submission  none: {}", verdict(report))?,
+                None => writeln!(f, "submission  none: {error}")?,
+            },
+        }
+        writeln!(f, "results     {}", plan.out.display())
+    }
+}
+
+/// One rule of the challenge's two.
+struct Rule(Outcome, &'static str);
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Outcome::Pass { used, limit } => write!(f, "within: {} of {}", Hms(used), Hms(limit)),
+            Outcome::Fail { used, limit } => write!(f, "TOO LONG: {} of {}", Hms(used), Hms(limit)),
+            Outcome::NotJudged => f.write_str(self.1),
+        }
+    }
+}

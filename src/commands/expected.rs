@@ -1,0 +1,30 @@
+//! Which patches a submission must hold.
+
+use std::collections::BTreeSet;
+
+use flair_scoring::{PatchId, submission::read_ids};
+
+use crate::{
+    cli::ExpectedArgs,
+    exit::{OrExit, Outcome},
+};
+
+/// The patches of a list, or the test patches of a dataset; `None` where neither is named.
+pub(super) fn expected(arguments: &ExpectedArgs) -> Outcome<Option<BTreeSet<PatchId>>> {
+    if let Some(list) = &arguments.ids {
+        return read_ids(list).map(Some).or_input();
+    }
+    #[cfg(feature = "baselines")]
+    if let Some(root) = &arguments.data {
+        use flair_baselines::data::{Dataset, Part};
+        let dataset = Dataset::discover(root).or_input()?;
+        let test: BTreeSet<PatchId> =
+            dataset.of_part(Part::Test).filter(|record| record.image.is_some()).map(|record| record.id).collect();
+        if test.is_empty() {
+            return Err(anyhow::anyhow!("`{}` has no test patches to expect: name them with --ids", root.display()))
+                .or_input();
+        }
+        return Ok(Some(test));
+    }
+    Ok(None)
+}

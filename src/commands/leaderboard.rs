@@ -1,0 +1,81 @@
+//! `flair-bench leaderboard`.
+
+use std::{
+    fs,
+    io::{Write, stdout},
+    path::Path,
+};
+
+use anyhow::{Context, anyhow};
+use flair_leaderboard::{
+    Description, Entry, Existing, Format, LeaderboardError, Store, markdown, merge, published, rank, render, slug,
+};
+
+use super::score::write_file;
+use crate::{
+    cli::{AddArgs, LeaderboardArgs, LeaderboardCommand},
+    exit::{Exit, OrExit, Outcome},
+};
+
+/// Where a checkout of the project keeps its entries.
+const ENTRIES: &str = "leaderboard/entries";
+
+pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
+    if let Some(LeaderboardCommand::Add(arguments)) = &arguments.command {
+        return add(arguments);
+    }
+    let entries = entries(arguments.entries.as_deref()).or_input()?;
+    let mut rankings = rank(&entries);
+    if let Some(benchmark) = &arguments.benchmark {
+        let known: Vec<_> = rankings.iter().map(|ranking| format!("`{}`", ranking.benchmark)).collect();
+        rankings.retain(|ranking| slug(ranking.benchmark) == slug(benchmark));
+        if rankings.is_empty() {
+            return Err(anyhow!("there is no benchmark `{benchmark}`; there are {}", known.join(", "))).or_usage();
+        }
+    }
+    let Some(file) = &arguments.write else {
+        let width = crate::ui::terminal_width();
+        let format = match arguments.format {
+            Format::Terminal { .. } => Format::Terminal { width },
+            other => other,
+        };
+        stdout().write_all(render(&rankings, format).as_bytes())?;
+        return Ok(Exit::Done);
+    };
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;
+    let new = markdown::regenerate(&text, &render(&rankings, Format::Markdown))
+        .with_context(|| format!("cannot write the tables into `{}`", file.display()))
+        .or_input()?;
+    let is_current = new == text;
+    if !is_current {
+        write_file(file, new.as_bytes())?;
+    }
+    writeln!(stdout(), "{}: {}", file.display(), if is_current { "is current" } else { "written" })?;
+    Ok(Exit::Done)
+}
+
+/// The published entries, and those of a folder: the one that is named, else the checkout's, if this is one.
+fn entries(folder: Option<&Path>) -> Result<Vec<Entry>, LeaderboardError> {
+    let folder = folder.or_else(|| Some(Path::new(ENTRIES)).filter(|folder| folder.is_dir()));
+    let own = folder.map(|folder| Store::new(folder).read()).transpose()?.unwrap_or_default();
+    Ok(merge(published()?, own))
+}
+
+fn add(arguments: &AddArgs) -> Outcome {
+    let description = Description {
+        name: arguments.name.clone(),
+        benchmark: arguments.benchmark.clone(),
+        input: arguments.input.clone(),
+        notes: arguments.notes.clone(),
+        source: arguments.source.clone(),
+        date: Some(jiff::Zoned::now().date().to_string()),
+    };
+    let entry = Entry::from_run(&arguments.run, &description).or_input()?;
+    let existing = if arguments.replace { Existing::Replace } else { Existing::Keep };
+    let path = match Store::new(&arguments.entries).add(&entry, existing) {
+        Err(error @ LeaderboardError::Io { .. }) => Err(error).or_environment()?,
+        other => other.or_usage()?,
+    };
+    writeln!(stdout(), "{}: {} with mIoU {:.5} on {}", path.display(), entry.name, entry.miou, entry.benchmark)?;
+    Ok(Exit::Done)
+}

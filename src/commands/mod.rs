@@ -1,0 +1,43 @@
+//! What the subcommands do: arguments in, library calls, an exit code out. One file each.
+
+mod check;
+mod expected;
+mod generate;
+mod leaderboard;
+mod package;
+mod score;
+
+#[cfg(feature = "baselines")]
+mod baseline;
+#[cfg(feature = "baselines")]
+mod data;
+#[cfg(feature = "baselines")]
+mod weights;
+
+#[cfg(feature = "baselines")]
+use crate::cli::{DataCommand, RunCommand, WeightsCommand};
+use crate::{
+    cli::{Cli, Command},
+    exit::Outcome,
+};
+
+pub(crate) fn run(cli: Cli) -> Outcome {
+    match cli.command {
+        #[cfg(feature = "baselines")]
+        Command::Run(RunCommand::Baseline(arguments)) => baseline::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
+        Command::Leaderboard(arguments) => leaderboard::run(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Weights(WeightsCommand::Convert(arguments)) => weights::convert(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Weights(WeightsCommand::Inspect(arguments)) => weights::inspect(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Data(DataCommand::Audit(arguments)) => data::audit(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Data(DataCommand::Toy(arguments)) => data::toy(&arguments),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
+    }
+}

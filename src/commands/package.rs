@@ -1,0 +1,62 @@
+//! `flair-bench package`.
+
+use std::{
+    fs,
+    io::{Write, stdout},
+    time::Duration,
+};
+
+use anyhow::Context;
+use flair_scoring::{
+    submission::{ArchiveName, CheckOptions, PackError, Source, Times, pack},
+    timing::{Limits, Timing, judge},
+};
+
+use super::{check::verdict, expected::expected};
+use crate::{
+    cli::PackageArgs,
+    exit::{Exit, OrExit, Outcome},
+    ui::{Bars, write_findings},
+};
+
+pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
+    let mut exit = Exit::Done;
+    let times = match (&arguments.timing, arguments.baseline_time) {
+        (Some(file), Some(baseline)) => {
+            let timing: Timing = fs::read_to_string(file)
+                .map_err(anyhow::Error::from)
+                .and_then(|text| Ok(serde_json::from_str(&text)?))
+                .with_context(|| format!("`{}` is no timing record", file.display()))
+                .or_input()?;
+            let limits = Limits { baseline_seconds: Some(baseline.duration().as_secs_f64()), ..Limits::default() };
+            if judge(&timing, &limits).is_over() {
+                crate::ui::say("warning: this run took longer than the rules allow; see its timing record");
+                exit = Exit::Negative;
+            }
+            let submission = Duration::try_from_secs_f64(timing.seconds)
+                .with_context(|| format!("`{}` holds no time", file.display()))
+                .or_input()?;
+            Some(Times { baseline, submission: submission.into() })
+        }
+        _ => None,
+    };
+    let name = ArchiveName::new(&arguments.name, times).or_usage()?;
+    let expected = expected(&arguments.expected)?;
+    let source = Source::open(&arguments.predictions).or_input()?;
+    let packed = pack(&source, expected.as_ref(), &CheckOptions::default(), &arguments.out, &name, &Bars::new());
+    let mut out = stdout().lock();
+    match packed {
+        Ok(packed) => {
+            write_findings(&mut out, &packed.report.findings)?;
+            writeln!(out, "{}: {} predictions, {} bytes", packed.path.display(), packed.entries, packed.bytes)?;
+            Ok(exit)
+        }
+        Err(PackError::Refused(report)) => {
+            write_findings(&mut out, &report.findings)?;
+            writeln!(out, "{}; nothing was packed", verdict(&report))?;
+            Ok(Exit::Negative)
+        }
+        Err(error @ PackError::Read(_)) => Err(error).or_input(),
+        Err(error) => Err(error).or_environment(),
+    }
+}

@@ -1,0 +1,124 @@
+//! `flair-bench score`.
+
+use std::{
+    fs,
+    io::{BufWriter, Write, stdout},
+    path::Path,
+};
+
+use anyhow::{Context, anyhow};
+use flair_scoring::{
+    OutOfRange, Progress, Protocol, ScoreReport, evaluate,
+    evaluate::{EvaluateError, Options},
+    figure,
+    files::write_atomically,
+    pairing::Masks,
+    submission::Source,
+};
+
+use crate::{
+    cli::{OutOfRangeArg, ScoreArgs},
+    exit::{Exit, Failure, OrExit, Outcome},
+    ui::{Bars, score_table, write_findings},
+};
+
+pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
+    let options = Options {
+        out_of_range: match arguments.out_of_range {
+            OutOfRangeArg::Reject => OutOfRange::Reject,
+            OutOfRangeArg::Drop => OutOfRange::Drop,
+        },
+        ..Options::default()
+    };
+    if let Some(figure) = &arguments.figure {
+        Picture::of(figure)?;
+    }
+    let masks = Masks::find(&arguments.truth).or_input()?;
+    let source = Source::open(&arguments.pred).or_input()?;
+    let report = score(&masks, &source, &options, &Bars::new())?;
+
+    let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
+    if let Some(folder) = &arguments.out {
+        write_all(folder, &report)?;
+    }
+    if let Some(path) = arguments.json.as_deref().filter(|_| !is_piped) {
+        write_file(path, report.to_json().as_bytes())?;
+    }
+    if let Some(path) = &arguments.csv {
+        write_csv(path, &report)?;
+    }
+    if let Some(path) = &arguments.figure {
+        draw(path, &report)?;
+    }
+    let mut out = stdout().lock();
+    if is_piped {
+        out.write_all(report.to_json().as_bytes())?;
+    } else {
+        write!(out, "{}", score_table(&report))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Scores, or tells everything that stands against it.
+pub(super) fn score(
+    masks: &Masks,
+    source: &Source,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Outcome<ScoreReport> {
+    match evaluate(masks, source, options, progress) {
+        Ok(evaluation) => Ok(ScoreReport::new(&evaluation, Protocol::Flair2)),
+        Err(error) => {
+            if let EvaluateError::NotScorable(findings) = &error {
+                write_findings(&mut stdout().lock(), findings)?;
+            }
+            Err(error).or_input()
+        }
+    }
+}
+
+/// `score.json`, `score.csv`, `confusion.svg` and `confusion.png` in a folder.
+pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
+    write_file(&folder.join("score.json"), report.to_json().as_bytes())?;
+    write_csv(&folder.join("score.csv"), report)?;
+    draw(&folder.join("confusion.svg"), report)?;
+    draw(&folder.join("confusion.png"), report)
+}
+
+/// Writes a file, whole or not at all.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    write_atomically(path, |file| file.write_all(bytes))
+        .with_context(|| format!("cannot write `{}`", path.display()))
+        .or_environment()
+}
+
+fn write_csv(path: &Path, report: &ScoreReport) -> Outcome<()> {
+    write_atomically(path, |file: &mut BufWriter<fs::File>| report.write_csv(file))
+        .with_context(|| format!("cannot write `{}`", path.display()))
+        .or_environment()
+}
+
+enum Picture {
+    Svg,
+    Png,
+}
+
+impl Picture {
+    fn of(path: &Path) -> Outcome<Self> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(anyhow!("`{}` names no picture: expected a name that ends in .svg or .png", path.display()))
+                .or_usage(),
+        }
+    }
+}
+
+fn draw(path: &Path, report: &ScoreReport) -> Outcome<()> {
+    let failed = |error| Failure { exit: Exit::Internal, error: anyhow!("cannot draw the matrix: {error}") };
+    let bytes = match Picture::of(path)? {
+        Picture::Svg => figure::confusion_svg(report).map_err(|e| failed(e.to_string()))?.into_bytes(),
+        Picture::Png => figure::confusion_png(report).map_err(|e| failed(e.to_string()))?,
+    };
+    write_file(path, &bytes)
+}

@@ -1,0 +1,61 @@
+//! `flair-bench weights`.
+
+use std::{
+    collections::BTreeMap,
+    io::{Write, stdout},
+};
+
+use anyhow::anyhow;
+use flair_baselines::weights;
+use serde::Serialize;
+
+use crate::{
+    cli::{ConvertArgs, InspectArgs},
+    exit::{Exit, OrExit, Outcome},
+};
+
+pub(crate) fn convert(arguments: &ConvertArgs) -> Outcome {
+    let checkpoint = weights::read(&arguments.from).or_input()?;
+    let only = arguments.only.as_deref().unwrap_or("");
+    let tensors: BTreeMap<_, _> =
+        weights::adapted(checkpoint.tensors).into_iter().filter(|(name, _)| name.starts_with(only)).collect();
+    if tensors.is_empty() {
+        return Err(anyhow!("`{}` has no tensor whose name begins with `{only}`", arguments.from.display())).or_usage();
+    }
+    let source = arguments.from.file_name().unwrap_or_default().to_string_lossy();
+    let metadata = [("converted_from", source.as_ref()), ("source_sha256", checkpoint.sha256.as_str())];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    weights::save(&arguments.to, &tensors, &metadata).or_environment()?;
+    writeln!(stdout(), "{}: {} tensors", arguments.to.display(), tensors.len())?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct TensorLine<'a> {
+    name: &'a str,
+    dtype: &'static str,
+    shape: &'a [usize],
+}
+
+pub(crate) fn inspect(arguments: &InspectArgs) -> Outcome {
+    let checkpoint = weights::read(&arguments.file).or_input()?;
+    let lines = checkpoint.tensors.iter().map(|(name, tensor)| TensorLine {
+        name,
+        dtype: tensor.dtype().as_str(),
+        shape: tensor.dims(),
+    });
+    let mut out = stdout().lock();
+    if arguments.json {
+        let lines: Vec<_> = lines.collect();
+        let report = serde_json::json!({ "sha256": checkpoint.sha256, "tensors": lines });
+        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        for line in lines {
+            writeln!(out, "{:4} {:20} {}", line.dtype, format!("{:?}", line.shape), line.name)?;
+        }
+        let count: usize = checkpoint.tensors.values().map(|tensor| tensor.dims().iter().product::<usize>()).sum();
+        writeln!(out, "{} tensors, {count} numbers, sha256 {}", checkpoint.tensors.len(), checkpoint.sha256)?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,43 @@
+//! A score as a table.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use flair_scoring::ScoreReport;
+
+/// The classes with their figures, the mean below, then the notes.
+pub(crate) fn score_table(report: &ScoreReport) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let numbers = ["IoU", "precision", "recall", "F1", "truth %"].map(right);
+    table.set_header([Cell::new("class")].into_iter().chain(numbers));
+    let percent = |count: u64| 100.0 * count as f64 / (report.pixels.max(1)) as f64;
+    for class in &report.classes {
+        let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
+        let figures = [class.iou, class.precision, class.recall, class.f1].map(|v| right(figure(v, 4)));
+        table.add_row(
+            [Cell::new(name)].into_iter().chain(figures).chain([right(format!("{:.2}", percent(class.support)))]),
+        );
+    }
+    let averaged = report.classes_averaged;
+    let mut text = format!(
+        "{table}\nmIoU {} over {averaged} classes, overall accuracy {}, {} patches, protocol {}\n",
+        figure(report.miou, 5),
+        figure(report.overall_accuracy, 4),
+        report.patches,
+        report.protocol.name(),
+    );
+    for note in &report.notes {
+        text.push_str("note: ");
+        text.push_str(note);
+        text.push('\n');
+    }
+    text
+}
+
+fn right(text: impl Into<String>) -> Cell {
+    Cell::new(text.into()).set_alignment(CellAlignment::Right)
+}
+
+/// A figure, or a dash where there is none.
+pub(crate) fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
+}
