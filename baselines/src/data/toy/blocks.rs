@@ -94,7 +94,7 @@ impl Blocks {
         for (row, column) in (0_i16..).take(rows).flat_map(|row| (0_i16..).take(columns).map(move |c| (row, c))) {
             let chance = |layer: u32| noise.layer(layer).uniform(column.into(), row.into());
             let site = [(column, chance(0)), (row, chance(1))]
-                .map(|(index, jitter)| (f32::from(index) - 0.5 + 0.56 * (jitter - 0.5)) * SPACING_M);
+                .map(|(index, jitter)| (f32::from(index) - 0.5 + 0.66 * (jitter - 0.5)) * SPACING_M);
             let (sine, cosine) = (chance(2) * std::f32::consts::PI).sin_cos();
             blocks.push(Block {
                 site,
