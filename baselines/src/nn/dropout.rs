@@ -52,7 +52,9 @@ mod tests {
         assert!((values.iter().sum::<f32>() / 1e4 - 1.0).abs() < 0.03);
         for mode in [Mode::EVAL, Mode::TRAIN_WITHOUT_DROPOUT] {
             let kept = Dropout::new(0.3).forward(&x, mode).unwrap();
-            assert!(kept.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().all(|&v| v == 1.0));
+            assert!(
+                kept.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().all(|v| v.to_bits() == 1f32.to_bits())
+            );
         }
     }
 }
