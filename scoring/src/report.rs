@@ -183,8 +183,8 @@ impl ScoreReport {
         is_same.then_some(()).ok_or(ReportError::Contradiction("its figures do not follow from its confusion matrix"))
     }
 
-    /// The record as CSV: a header, a row a class, and a last row, `mean`, with the `mIoU`. What does not exist is
-    /// empty. The texts are those of the class table, so none can be taken for a formula by a spreadsheet.
+    /// The record as CSV: a header, a row a class, a row `mean` with the `mIoU`, and a row a note. What does not
+    /// exist is empty. The texts are those of the class table, so none can be taken for a formula by a spreadsheet.
     ///
     /// # Errors
     /// What `out` says.
@@ -200,6 +200,9 @@ impl ScoreReport {
             ))?;
         }
         csv.serialize((None::<u8>, "mean", self.miou, [None::<f64>; 3], [None::<u64>; 3]))?;
+        for note in &self.notes {
+            csv.serialize((None::<u8>, format!("note: {note}"), [None::<f64>; 4], [None::<u64>; 3]))?;
+        }
         csv.flush()
     }
 }

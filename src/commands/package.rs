@@ -3,10 +3,9 @@
 use std::{
     fs,
     io::{Write, stdout},
-    time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use flair_scoring::{
     submission::{ArchiveName, CheckOptions, PackError, Source, Times, pack},
     timing::{Limits, Timing, judge},
@@ -33,10 +32,16 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
                 crate::ui::say("warning: this run took longer than the rules allow; see its timing record");
                 exit = Exit::Negative;
             }
-            let submission = Duration::try_from_secs_f64(timing.seconds)
-                .with_context(|| format!("`{}` holds no time", file.display()))
-                .or_input()?;
-            Some(Times { baseline, submission: submission.into() })
+            if !timing.is_whole() {
+                return Err(anyhow!(
+                    "the clock of `{}` does not cover {} patches, kept from a run that was stopped: predict them anew",
+                    file.display(),
+                    timing.kept_patches
+                ))
+                .or_input();
+            }
+            let elapsed = timing.elapsed().with_context(|| format!("`{}` holds no time", file.display())).or_input()?;
+            Some(Times { baseline, submission: elapsed.into() })
         }
         _ => None,
     };

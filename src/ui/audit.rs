@@ -7,7 +7,7 @@ use flair_baselines::data::audit::AuditReport;
 pub(crate) fn audit_table(report: &AuditReport) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["part", "domain", "zones", "images", "masks", "super-areas", "published"]);
     for domain in &report.domains {
         let areas = domain.zones.iter().filter(|zone| zone.super_area.is_some()).count();

@@ -6,7 +6,7 @@ use flair_scoring::ScoreReport;
 /// The classes with their figures, the mean below, then the notes.
 pub(crate) fn score_table(report: &ScoreReport) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     let numbers = ["IoU", "precision", "recall", "F1", "truth %"].map(right);
     table.set_header([Cell::new("class")].into_iter().chain(numbers));
     let percent = |count: u64| 100.0 * count as f64 / (report.pixels.max(1)) as f64;
@@ -19,7 +19,7 @@ pub(crate) fn score_table(report: &ScoreReport) -> String {
     }
     let averaged = report.classes_averaged;
     let mut text = format!(
-        "{table}\nmIoU {} over {averaged} classes, overall accuracy {}, {} patches, protocol {}\n",
+        "{table}\nmIoU {} over {averaged} classes (not those in brackets), overall accuracy {}, {} patches, protocol {}\n",
         figure(report.miou, 5),
         figure(report.overall_accuracy, 4),
         report.patches,

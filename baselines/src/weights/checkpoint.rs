@@ -188,3 +188,75 @@ pub fn save(
     write_atomically(path, |file| io::Write::write_all(file, &bytes))
         .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, models::utt::UttConfig};
+
+    fn unet(seed: u64) -> Network {
+        let config = UttConfig::from(&Config::preset("unet").unwrap());
+        Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
+    }
+
+    fn prefixed(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+        tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect()
+    }
+
+    #[test]
+    fn a_network_comes_back_whole_under_every_name_it_goes_by() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("unet.safetensors");
+        let original = unet(1);
+        let snapshot = original.parameters.snapshot().unwrap();
+        let one = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        let mut lightning = prefixed("model.", &snapshot);
+        lightning.insert("criterion.0.weight".into(), one);
+        let smp = snapshot.iter().map(|(name, t)| (name["arch_vhr.".len()..].to_owned(), t.clone())).collect();
+        for names in [snapshot.clone(), lightning, prefixed("module.model.", &snapshot), smp] {
+            save(&path, &names, &BTreeMap::new()).unwrap();
+            let other = unet(2);
+            load(&path, &other).unwrap();
+            for (name, parameter) in other.parameters.iter() {
+                let [a, b] = [parameter.var().as_tensor(), &snapshot[name]].map(|t| t.flatten_all().unwrap());
+                assert!((a.ne(&b).unwrap().max_all().unwrap()).to_scalar::<u8>().unwrap() == 0, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_another_network_are_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        let config = Config::preset("unet-mtd-aug").unwrap();
+        let with_metadata = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 0).unwrap();
+        save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
+        let text = load(&path, &unet(0)).unwrap_err().to_string();
+        assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");
+        assert!(text.contains("0 missing, 6 unexpected and 0 misshapen"), "{text}");
+        assert!(text.contains("unexpected  mtd_mlp.enc_mlp.6.weight"), "{text}");
+    }
+
+    #[test]
+    fn files_that_are_no_checkpoints_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let reason = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            match read(&path).unwrap_err() {
+                WeightsError::Damaged { why, .. } => why,
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(reason(b""), "it is neither a .safetensors file nor one that torch.save wrote");
+        assert!(
+            reason(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
+                .starts_with("it has the form that torch wrote before version 1.6")
+        );
+        // A header of 2^60 bytes, claimed.
+        assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "header too large");
+        assert!(reason(b"PK\x03\x04 no zip").starts_with("its archive cannot be read"));
+        assert!(matches!(read(&dir.path().join("none")).unwrap_err(), WeightsError::Io { .. }));
+        assert!(matches!(read(dir.path()).unwrap_err(), WeightsError::Damaged { .. }));
+    }
+}

@@ -265,3 +265,141 @@ fn gather<const N: usize, T>(storage: &[u8], places: &[usize], read: impl Fn([u8
     let (cells, _) = storage.as_chunks::<N>();
     places.iter().map(|&place| read(cells[place])).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+
+    /// The pickle of `{"state_dict": {"w": …}, "epoch": 3}`, or of the inner dict alone, where `w` is a view of
+    /// `shape` and `strides` into the storage `0` of `length` numbers of a type.
+    fn pickle(storage: &str, length: u8, shape: &[u8], strides: &[u8], is_lightning: bool) -> Vec<u8> {
+        let text = |text: &str| [&[b'X', text.len() as u8, 0, 0, 0], text.as_bytes()].concat();
+        let tuple = |items: &[u8]| [vec![b'('], items.iter().flat_map(|&i| [b'K', i]).collect(), vec![b't']].concat();
+        let mut p = b"\x80\x02}".to_vec();
+        if is_lightning {
+            p.extend(
+                [text("epoch"), b"K\x03s".to_vec(), text("state_dict"), b"ccollections\nOrderedDict\n)R".to_vec()]
+                    .concat(),
+            );
+        }
+        p.extend(text("w"));
+        p.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        p.extend(text("storage"));
+        p.extend(format!("ctorch\n{storage}\n").into_bytes());
+        p.extend(
+            [text("0"), text("cpu"), vec![b'K', length], b"tQK\x00".to_vec(), tuple(shape), tuple(strides)].concat(),
+        );
+        p.extend(b"\x89ccollections\nOrderedDict\n)RtRs");
+        p.extend(if is_lightning { b"s.".as_slice() } else { b".".as_slice() });
+        p
+    }
+
+    fn archive(pickle: &[u8], storage: &[u8], options: SimpleFileOptions) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = ZipWriter::new(file.reopen().unwrap());
+        for (name, bytes) in
+            [("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", storage)]
+        {
+            zip.start_file(name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        file
+    }
+
+    fn stored() -> SimpleFileOptions {
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
+    }
+
+    fn floats() -> Vec<u8> {
+        (0..6u8).flat_map(|i| f32::from(i).to_le_bytes()).collect()
+    }
+
+    fn reason(pickle: &[u8], storage: &[u8], options: SimpleFileOptions) -> String {
+        let file = archive(pickle, storage, options);
+        let error = read(file.path()).unwrap_err();
+        let WeightsError::Damaged { why, .. } = error else { panic!("{error}") };
+        why
+    }
+
+    #[test]
+    fn state_dicts_and_lightning_checkpoints_are_read() {
+        for is_lightning in [false, true] {
+            let file = archive(&pickle("FloatStorage", 6, &[2, 3], &[3, 1], is_lightning), &floats(), stored());
+            let tensors = read(file.path()).unwrap();
+            assert_eq!(tensors["w"].to_vec2::<f32>().unwrap(), [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]);
+        }
+    }
+
+    #[test]
+    fn a_transposed_view_is_read_in_its_own_order() {
+        let file = archive(&pickle("FloatStorage", 6, &[3, 2], &[1, 3], false), &floats(), stored());
+        assert_eq!(read(file.path()).unwrap()["w"].to_vec2::<f32>().unwrap(), [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]);
+    }
+
+    #[test]
+    fn every_type_of_a_checkpoint_is_read() {
+        let read_as = |storage: &str, bytes: &[u8], dtype| {
+            let file = archive(&pickle(storage, 1, &[1], &[1], false), bytes, stored());
+            let tensor = read(file.path()).unwrap().remove("w").unwrap();
+            assert_eq!(tensor.dtype(), dtype, "{storage}");
+            tensor.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()[0]
+        };
+        let found = [
+            read_as("DoubleStorage", &(-2.5f64).to_le_bytes(), DType::F64),
+            read_as("HalfStorage", &0xc100u16.to_le_bytes(), DType::F16),
+            read_as("BFloat16Storage", &0xc020u16.to_le_bytes(), DType::BF16),
+            read_as("LongStorage", &(-2i64).to_le_bytes(), DType::I64),
+            read_as("IntStorage", &(-2i32).to_le_bytes(), DType::I64),
+            read_as("ShortStorage", &(-2i16).to_le_bytes(), DType::I64),
+            read_as("CharStorage", &(-2i8).to_le_bytes(), DType::I64),
+            read_as("ByteStorage", &[254], DType::U8),
+        ];
+        assert_eq!(found, [-2.5, -2.5, -2.5, -2.0, -2.0, -2.0, -2.0, 254.0]);
+    }
+
+    #[test]
+    fn what_claims_more_than_it_has_is_refused() {
+        let beyond = "its tensor `w` reaches beyond its storage";
+        // More elements than numbers; a view without strides would make any size of one number.
+        assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 4], &[4, 1], false), &floats(), stored()), beyond);
+        assert_eq!(
+            reason(&pickle("FloatStorage", 6, &[200, 200, 200], &[0, 0, 0], false), &floats(), stored()),
+            beyond
+        );
+        assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 2], &[9, 1], false), &floats(), stored()), beyond);
+        assert_eq!(reason(&pickle("FloatStorage", 6, &[6], &[1], false), &floats()[..20], stored()), beyond);
+        let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        assert!(reason(&pickle("FloatStorage", 6, &[6], &[1], false), &floats(), deflated).contains("is compressed"));
+        let unknown = reason(&pickle("QUInt8Storage", 6, &[6], &[1], false), &floats(), stored());
+        assert_eq!(unknown, "its tensor `w` has a type that is not read: torch.QUInt8Storage");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error_and_never_a_panic() {
+        let file = archive(&pickle("FloatStorage", 6, &[2, 3], &[3, 1], true), &floats(), stored());
+        let bytes = std::fs::read(file.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cut.ckpt");
+        for end in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            assert!(read(&path).is_err(), "cut at {end}");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x5a;
+            std::fs::write(&path, &changed).unwrap();
+            let _ = read(&path);
+        }
+    }
+
+    #[test]
+    fn a_pickle_without_tensors_is_told() {
+        assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
+        assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
+    }
+}

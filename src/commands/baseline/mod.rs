@@ -4,7 +4,7 @@ mod plan;
 mod record;
 mod summary;
 
-use std::{collections::BTreeSet, io::Write, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, io::Write, path::Path};
 
 use anyhow::anyhow;
 use flair_baselines::{
@@ -46,8 +46,7 @@ pub(crate) fn run(arguments: &BaselineArgs) -> Outcome {
     let predictions = plan.out.join("predictions");
     let predicted = predict(&plan, &predictions, &bars)?;
     report_findings(&predicted)?;
-    let timing = timing(&plan, &environment, &predicted);
-    write_json(&plan.out.join("timing.json"), &timing)?;
+    let timing = timing(&plan, &environment, &predicted)?;
     let verdict = judge(&timing, &limits);
 
     let source = Source::open(&predictions).or_environment()?;
@@ -98,8 +97,16 @@ fn report_findings(predicted: &Predicted) -> Outcome<()> {
     Ok(())
 }
 
-fn timing(plan: &Plan, environment: &Environment, predicted: &Predicted) -> Timing {
-    Timing {
+/// The record of the time, and its file. A run that had nothing left to do keeps the record that it has.
+fn timing(plan: &Plan, environment: &Environment, predicted: &Predicted) -> Outcome<Timing> {
+    let path = plan.out.join("timing.json");
+    if predicted.predicted == 0 {
+        let earlier = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        if let Some(earlier) = earlier {
+            return Ok(earlier);
+        }
+    }
+    let timing = Timing {
         kept_patches: predicted.kept,
         covers: CLOCK_COVERS.map(str::to_owned).into(),
         device: environment.device.clone(),
@@ -108,7 +115,9 @@ fn timing(plan: &Plan, environment: &Environment, predicted: &Predicted) -> Timi
         version: environment.flair_bench.clone(),
         notes: plan.notes(),
         ..Timing::new(predicted.elapsed, predicted.predicted, Devices { nodes: 1, per_node: 1 })
-    }
+    };
+    write_json(&path, &timing)?;
+    Ok(timing)
 }
 
 /// The score, where every patch of the run has a mask.
@@ -137,8 +146,10 @@ fn package(
     arguments: &BaselineArgs,
     bars: &Bars,
 ) -> Outcome<Result<Packed, PackError>> {
-    let submission = Duration::try_from_secs_f64(timing.seconds).unwrap_or_default().into();
-    let times = arguments.baseline_time.map(|baseline| Times { baseline, submission });
+    let submission = timing.elapsed().unwrap_or_default().into();
+    // A time that does not cover the whole run has no place in the archive's name.
+    let baseline = arguments.baseline_time.filter(|_| timing.is_whole());
+    let times = baseline.map(|baseline| Times { baseline, submission });
     let name = if plan.is_untrained() { format!("{}-untrained", plan.name) } else { plan.name.clone() };
     let name = ArchiveName::new(&name, times).or_usage()?;
     let expected: BTreeSet<PatchId> = plan.patches.iter().copied().collect();

@@ -1,0 +1,86 @@
+//! Prediction on the synthetic dataset: a patch's result is its own, and finished work is kept.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::Path, time::Duration};
+
+use flair_baselines::{
+    DType, Device,
+    config::Config,
+    data::{
+        Dataset, Preprocessor, Split,
+        toy::{ToyOptions, generate},
+    },
+    models::{Network, utt::UttConfig},
+    predict::{PredictError, PredictOptions, Predicted, predict},
+};
+use flair_scoring::{progress::Silent, raster, timing::ScriptedClock};
+
+fn run(
+    root: &Path,
+    out: &Path,
+    batch_size: usize,
+    network: &Network,
+    config: &Config,
+) -> Result<Predicted, PredictError> {
+    let dataset = Dataset::discover(root).unwrap();
+    let preprocessor = Preprocessor::new(config, &dataset).unwrap();
+    let patches = Split::All.patches(&dataset, &config.flair_bench).unwrap();
+    let clock = ScriptedClock::new([3, 10].map(Duration::from_secs));
+    predict(network, &preprocessor, &patches, out, PredictOptions { batch_size, workers: 2 }, &clock, &Silent)
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_patch_is_predicted_alike_in_every_batch_and_finished_work_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("toy");
+    let patches = *ToyOptions::PATCHES.start();
+    generate(&root, &ToyOptions { patches, ..ToyOptions::default() }, &Silent).unwrap();
+    let mut config = Config::preset("utt-filt-avg-aug").unwrap();
+    config.set("aerial_metadata=true").unwrap();
+    let network = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 5).unwrap();
+
+    let [alone, together] = ["alone", "together"].map(|name| dir.path().join(name));
+    let predicted = run(&root, &alone, 1, &network, &config).unwrap();
+    assert_eq!((predicted.predicted, predicted.kept), (patches as u64, 0));
+    assert_eq!(predicted.elapsed, Duration::from_secs(7));
+    run(&root, &together, 2, &network, &config).unwrap();
+    let expected = files(&alone);
+    assert_eq!(expected.len(), patches);
+    assert_eq!(files(&together), expected);
+
+    let image = raster::read(&alone.join(&expected[0].0), &raster::Limits::default()).unwrap();
+    assert_eq!((image.bands(), image.height(), image.width()), (1, 512, 512));
+    assert!(image.samples().iter().all(|&class| class < 13));
+
+    // One file is lost, one is cut short: both are made again, and nothing else is touched.
+    fs::remove_file(alone.join(&expected[0].0)).unwrap();
+    fs::write(alone.join(&expected[1].0), &expected[1].1[..100]).unwrap();
+    let kept = alone.join(&expected[2].0);
+    let written = fs::metadata(&kept).unwrap().modified().unwrap();
+    let again = run(&root, &alone, 1, &network, &config).unwrap();
+    assert_eq!((again.predicted, again.kept), (2, patches as u64 - 2));
+    assert_eq!(files(&alone), expected);
+    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written);
+}
+
+#[test]
+fn a_network_that_gives_no_numbers_is_an_error_that_names_the_patch() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("toy");
+    generate(&root, &ToyOptions { patches: *ToyOptions::PATCHES.start(), ..ToyOptions::default() }, &Silent).unwrap();
+    let config = Config::preset("unet").unwrap();
+    let network = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 5).unwrap();
+    let bias = network.parameters.get("arch_vhr.segmentation_head.0.bias").unwrap().var();
+    bias.set(&bias.affine(0.0, f64::NAN).unwrap()).unwrap();
+    let error = run(&root, &dir.path().join("out"), 1, &network, &config).unwrap_err();
+    assert!(error.to_string().starts_with("the network's output for patch 000001 is not finite"), "{error}");
+}
