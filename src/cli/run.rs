@@ -63,7 +63,7 @@ pub(crate) struct BaselineArgs {
     #[arg(long, value_name = "FACTOR", default_value_t = 2.5, help_heading = "Time rule")]
     pub(crate) time_factor: f64,
 
-    /// Folder of the results (default: runs/{preset}-{n}, the next n that is free)
+    /// Folder of the results (default: runs/PRESET-N, the next number that is free)
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }

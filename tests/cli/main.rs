@@ -1,1 +1,15 @@
 //! The binary as a user meets it. One test program, so that it links once.
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
+
+mod architecture;
+#[cfg(feature = "baselines")]
+mod baseline;
+mod fixture;
+#[cfg(feature = "baselines")]
+mod golden;
+mod help;
+mod leaderboard;
+mod score;
+mod submission;
+#[cfg(feature = "baselines")]
+mod weights;

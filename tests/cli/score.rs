@@ -1,0 +1,140 @@
+//! `flair-bench score`.
+
+use std::{fs, io::Read, process::Stdio};
+
+use flair_scoring::{PatchId, raster};
+use predicates::{prelude::PredicateBooleanExt, str::contains};
+use serde_json::Value;
+
+use crate::fixture::{flair_bench, pairs, square};
+
+const SCORE: [&str; 5] = ["score", "--truth", "truth", "--pred", "pred"];
+
+#[test]
+fn a_score_is_shown_and_written() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 3);
+    let output = flair_bench(dir.path()).args(SCORE).args(["--out", "out"]).assert().success();
+    insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap());
+
+    let out = dir.path().join("out");
+    let report: Value = serde_json::from_slice(&fs::read(out.join("score.json")).unwrap()).unwrap();
+    // By hand, from the same rule as the fixture's.
+    let mut matrix = [[0u64; 13]; 13];
+    for number in 1..=3 {
+        for i in 0..256usize {
+            let truth = (i + number) % 13;
+            matrix[truth][if i.is_multiple_of(7) { 0 } else { truth }] += 1;
+        }
+    }
+    assert_eq!(report["confusion"], serde_json::json!(matrix));
+    let iou = |c: usize| {
+        let row: u64 = matrix[c].iter().sum();
+        let column: u64 = matrix.iter().map(|row| row[c]).sum();
+        matrix[c][c] as f64 / (row + column - matrix[c][c]) as f64
+    };
+    let mean = (0..12).map(iou).sum::<f64>() / 12.0;
+    assert!((report["miou"].as_f64().unwrap() - mean).abs() < 1e-12);
+    assert_eq!(report["classes"].as_array().unwrap().len(), 13);
+    assert_eq!(fs::read_to_string(out.join("score.csv")).unwrap().lines().count(), 15);
+    assert!(fs::read_to_string(out.join("confusion.svg")).unwrap().contains("herbaceous"));
+    assert!(fs::read(out.join("confusion.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn json_goes_to_a_pipe_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().success();
+    let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(report["schema"], "flair-bench/score/1");
+}
+
+#[test]
+fn an_archive_scores_like_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 1..=2 {
+        let id = PatchId::new(77_412 + number).unwrap();
+        let name = dir.path().join("truth").join(id.file_name("MSK"));
+        raster::write(&name, &square(512, |i| 1 + (i % 13) as u8)).unwrap();
+        let name = dir.path().join("pred").join(id.file_name("PRED"));
+        raster::write(&name, &square(512, |i| (i / 3 % 13) as u8)).unwrap();
+    }
+    flair_bench(dir.path()).args(["package", "pred", "--name", "x"]).assert().success();
+    let score = |pred: &str| {
+        let arguments = ["score", "--truth", "truth", "--pred", pred, "--json", "-"];
+        flair_bench(dir.path()).args(arguments).assert().success().get_output().stdout.clone()
+    };
+    assert_eq!(score("x.zip"), score("pred"));
+}
+
+#[test]
+fn values_above_12_are_refused_or_dropped_by_word() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    // Right wherever it dares: upstream's scorer would call it perfect.
+    let name = PatchId::new(77_413).unwrap().file_name("PRED");
+    let gamed = square(16, |i| if i < 10 { 255 } else { ((i + 1) % 13) as u8 });
+    raster::write(&dir.path().join("pred").join(&name), &gamed).unwrap();
+    flair_bench(dir.path())
+        .args(SCORE)
+        .assert()
+        .code(3)
+        .stdout(contains("[value-out-of-range] PRED_077413.tif: 10 pixels").and(contains("255")))
+        .stderr(contains("not scored"));
+    flair_bench(dir.path())
+        .args(SCORE)
+        .args(["--out-of-range", "drop", "--json", "score.json"])
+        .assert()
+        .success()
+        .stdout(contains("10 pixels are left out"));
+    let report: Value = serde_json::from_slice(&fs::read(dir.path().join("score.json")).unwrap()).unwrap();
+    assert_eq!((&report["dropped_pixels"], &report["out_of_range"]), (&10.into(), &"drop".into()));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 5);
+    let pred = |number: u32| dir.path().join("pred").join(PatchId::new(77_412 + number).unwrap().file_name("PRED"));
+    fs::remove_file(pred(1)).unwrap();
+    raster::write(&pred(2), &square(8, |_| 0)).unwrap();
+    fs::write(pred(3), b"no picture").unwrap();
+    fs::rename(pred(4), pred(9)).unwrap();
+    let output = flair_bench(dir.path()).args(SCORE).args(["--json", "score.json"]).assert().code(3);
+    insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap());
+    assert!(!dir.path().join("score.json").exists());
+}
+
+#[test]
+fn wrong_paths_and_names_have_their_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 1);
+    flair_bench(dir.path())
+        .args(["score", "--truth", "none", "--pred", "pred"])
+        .assert()
+        .code(3)
+        .stderr(contains("none"));
+    flair_bench(dir.path()).args(SCORE).args(["--figure", "x.jpg"]).assert().code(2).stderr(contains(".svg or .png"));
+    fs::write(dir.path().join("file"), b"").unwrap();
+    flair_bench(dir.path()).args(SCORE).args(["--out", "file/below"]).assert().code(4).stderr(contains("file/below"));
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    flair_bench(dir.path()).args(["score", "--truth", "empty", "--pred", "pred"]).assert().code(3);
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 1);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
+        .args(["leaderboard", "--format", "json"])
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut talk = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
+    assert_eq!((child.wait().unwrap().code(), talk.as_str()), (Some(0), ""));
+}

@@ -1,0 +1,22 @@
+//! `flair-bench weights`.
+
+use std::fs;
+
+use predicates::str::contains;
+
+use crate::fixture::flair_bench;
+
+#[test]
+fn what_is_no_checkpoint_is_bad_input() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("x.ckpt"), b"PK\x03\x04 cut short").unwrap();
+    for command in [["weights", "inspect", "x.ckpt", "--json"], ["weights", "convert", "x.ckpt", "y.safetensors"]] {
+        flair_bench(dir.path()).args(command).assert().code(3).stderr(contains("`x.ckpt` is no checkpoint"));
+    }
+    assert!(!dir.path().join("y.safetensors").exists());
+    flair_bench(dir.path())
+        .args(["run", "baseline", "--weights", "none.ckpt"])
+        .assert()
+        .code(3)
+        .stderr(contains("none.ckpt"));
+}
