@@ -26,7 +26,7 @@ fn help_of_run_baseline() {
 #[test]
 fn completions_and_manual_pages_are_made() {
     let dir = tempfile::tempdir().unwrap();
-    flair_bench(dir.path()).args(["completions", "bash"]).assert().success().stdout(contains("_flair-bench"));
+    flair_bench(dir.path()).args(["completions", "bash"]).assert().success().stdout(contains("complete -F"));
     flair_bench(dir.path()).arg("man").assert().success().stdout(contains(".TH flair-bench"));
     flair_bench(dir.path()).args(["man", "--out", "pages"]).assert().success();
     let page = fs::read_to_string(dir.path().join("pages/flair-bench-score.1")).unwrap();
