@@ -8,10 +8,12 @@ use std::{collections::BTreeSet, fs, io::Write, path::Path};
 
 use anyhow::anyhow;
 use flair_baselines::{
+    config::Model,
     data::Preprocessor,
     predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
     runtime::Environment,
 };
+use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
     PatchId, ScoreReport,
     evaluate::Options,
@@ -56,6 +58,9 @@ pub(crate) fn run(arguments: &BaselineArgs) -> Outcome {
     }
     let packed = package(&plan, &source, &timing, arguments, &bars)?;
     record.finish()?;
+    if score.is_some() {
+        write_entry(&plan)?;
+    }
 
     let is_negative = verdict.is_over() || packed.is_err();
     let summary =
@@ -156,6 +161,27 @@ fn package(
     match pack(source, Some(&expected), &CheckOptions::default(), &plan.out.join("submission"), &name, bars) {
         Err(error) if error.report().is_none() => Err(error).or_environment(),
         other => Ok(other),
+    }
+}
+
+/// `leaderboard.json`: the run's row, ready to be added.
+fn write_entry(plan: &Plan) -> Outcome<()> {
+    let description = Description {
+        name: plan.out.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        input: match plan.config.flair_bench.model {
+            Model::Unet => "aerial".to_owned(),
+            Model::Utt => "aerial+S2".to_owned(),
+        },
+        date: Some(jiff::Zoned::now().date().to_string()),
+        ..Description::default()
+    };
+    match Entry::from_run(&plan.out, &description) {
+        Ok(entry) => write_file(&plan.out.join("leaderboard.json"), entry.to_json().as_bytes()),
+        // Masks of classes that are all outside the mean have no mIoU, and make no row.
+        Err(error) => {
+            say(&format!("note: no leaderboard row: {error}"));
+            Ok(())
+        }
     }
 }
 

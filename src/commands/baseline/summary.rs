@@ -57,7 +57,11 @@ impl fmt::Display for Summary<'_> {
                 None => writeln!(f, "submission  none: {error}")?,
             },
         }
-        writeln!(f, "results     {}", plan.out.display())
+        writeln!(f, "results     {}", plan.out.display())?;
+        if self.score.is_some() {
+            writeln!(f, "next        flair-bench leaderboard add {} --name NAME", plan.out.display())?;
+        }
+        Ok(())
     }
 }
 
