@@ -105,7 +105,7 @@ fn panel<B: DrawingBackend>(
         .map_err(failed)?;
     for curve in curves {
         let style = curve.ink.stroke_width(2 * unit);
-        chart.draw_series(LineSeries::new(curve.points.iter().copied(), style)).map_err(failed)?;
+        chart.draw_series([PathElement::new(curve.points.clone(), style)]).map_err(failed)?;
         // A training of one epoch has no line: its points are seen all the same.
         if curve.points.len() < 40 {
             let dots = curve.points.iter().map(|point| Circle::new(*point, 3 * unit, curve.ink.filled()));

@@ -1,26 +1,18 @@
 //! `metrics.csv`: a row an epoch.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    path::Path,
-};
+use std::fmt::Write as _;
 
-use flair_scoring::{CLASSES, files::write_atomically};
+use flair_scoring::CLASSES;
 
 use crate::train::validate::EpochMetrics;
 
-/// Writes all epochs, in the place of whatever was there: a run that goes on from a checkpoint repeats no row.
+/// All epochs as CSV.
 ///
 /// The columns: `epoch`, from 1; `step`, the optimiser's steps up to its end; `learning_rate` of its last step;
 /// `train_loss`; then, where there was a validation, `val_loss`, `val_miou`, `val_miou_upstream`, and each class's
-/// `IoU`, empty where neither masks nor predictions have the class. Numbers have all their digits.
-pub(super) fn write(path: &Path, history: &[EpochMetrics]) -> io::Result<()> {
-    let text = table(history);
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
-}
-
-fn table(history: &[EpochMetrics]) -> String {
+/// `IoU`, empty where neither masks nor predictions have the class. Numbers have all their digits. No column tells the
+/// time, so that a run which was stopped and resumed has the same table.
+pub(super) fn table(history: &[EpochMetrics]) -> String {
     let mut text = "epoch,step,learning_rate,train_loss,val_loss,val_miou,val_miou_upstream".to_owned();
     for class in &CLASSES {
         let _ = write!(text, ",iou {}", class.name);
@@ -36,7 +28,10 @@ fn table(history: &[EpochMetrics]) -> String {
         ];
         let classes = validation.map_or([None; CLASSES.len()], |v| v.iou);
         for value in first.into_iter().chain(classes) {
-            let _ = value.map_or_else(|| write!(text, ","), |value| write!(text, ",{value}"));
+            text.push(',');
+            if let Some(value) = value {
+                let _ = write!(text, "{value}");
+            }
         }
         text.push('\n');
     }
@@ -55,7 +50,7 @@ mod tests {
         let validation = Validation { loss: 2.5, miou: Some(0.5), miou_upstream: 0.9, iou };
         let epoch = |epoch, validation| EpochMetrics {
             epoch,
-            step: 10 * epoch as u64,
+            step: 10 * epoch,
             learning_rate: 1e-3,
             train_loss: 2.0,
             validation,
