@@ -9,4 +9,5 @@ pub mod nn;
 pub mod predict;
 pub mod random;
 pub mod runtime;
+pub mod train;
 pub mod weights;

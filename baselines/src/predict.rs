@@ -24,11 +24,11 @@ use flair_scoring::{
 
 use crate::{
     data::{
-        DataError, Preprocessor, Sample, SuperPatch,
+        DataError, Preprocessor, Sample, SuperPatch, aerial,
         prefetch::{Prefetch, in_order},
     },
-    models::{Collapse, Network},
-    nn::Mode,
+    models::{Collapse, Logits, Network},
+    nn::{Mode, Parameters},
 };
 
 /// What the clock of [`predict`] covers.
@@ -185,29 +185,67 @@ fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Vec<u8>>, Predict
 /// # Errors
 /// If the device fails.
 pub fn logits(network: &Network, batch: &[Sample]) -> candle_core::Result<Tensor> {
+    let (maps, _) = fused(network, batch.iter())?;
+    network.layers.aerial.decode(&maps, Mode::EVAL)
+}
+
+/// The logits of both branches, as [`logits`] has them: what a validation's loss needs.
+///
+/// # Errors
+/// If the device fails.
+pub fn logits_of_branches<'a>(
+    network: &Network,
+    batch: impl Iterator<Item = &'a Sample> + Clone,
+) -> candle_core::Result<Logits> {
+    let layers = &network.layers;
+    let (maps, ground) = fused(network, batch)?;
+    let satellite = layers.satellite.as_ref().zip(ground).map(|(branch, ground)| branch.classify(&ground, Mode::EVAL));
+    Ok(Logits { aerial: layers.aerial.decode(&maps, Mode::EVAL)?, satellite: satellite.transpose()? })
+}
+
+/// The aerial encoder's maps with what the series add to them, and what the satellite branch sees.
+fn fused<'a>(
+    network: &Network,
+    batch: impl Iterator<Item = &'a Sample> + Clone,
+) -> candle_core::Result<(Vec<Tensor>, Option<Tensor>)> {
     let Network { layers, parameters } = network;
-    let place = |values: &[f32], shape: &[usize]| {
-        Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
+    let images = images(batch.clone(), parameters)?;
+    let maps = layers.encode(&images, metadata(batch.clone(), parameters)?.as_ref(), Mode::EVAL)?;
+    let Some(branch) = &layers.satellite else { return Ok((maps, None)) };
+    let observe = |sample: &Sample| {
+        let Some(series) = &sample.series else { candle_core::bail!("no Sentinel-2 series was read") };
+        let SuperPatch { t, channels, size, .. } = *series;
+        let images = place(&series.values, &[1, t, channels, size, size], parameters)?;
+        branch.observe(&images, &place(&series.positions, &[1, t], parameters)?, Mode::EVAL)
     };
-    let stack = |tensors: Vec<Tensor>| Tensor::cat(&tensors, 0);
-    let aerial =
-        |s: &Sample| place(&s.aerial, &[1, s.aerial.len() / (PATCH_SIZE * PATCH_SIZE), PATCH_SIZE, PATCH_SIZE]);
-    let images = stack(batch.iter().map(aerial).collect::<Result<_, _>>()?)?;
-    let metadata = |s: &Sample| s.metadata.as_ref().map(|values| place(values, &[1, values.len()]));
-    let metadata: Vec<Tensor> = batch.iter().filter_map(metadata).collect::<Result<_, _>>()?;
-    let metadata = if metadata.is_empty() { None } else { Some(stack(metadata)?) };
-    let mut maps = layers.encode(&images, metadata.as_ref(), Mode::EVAL)?;
-    if let Some(branch) = &layers.satellite {
-        let observe = |sample: &Sample| {
-            let Some(series) = &sample.series else { candle_core::bail!("no Sentinel-2 series was read") };
-            let SuperPatch { t, channels, size, .. } = *series;
-            let images = place(&series.values, &[1, t, channels, size, size])?;
-            branch.observe(&images, &place(&series.positions, &[1, t])?, Mode::EVAL)
-        };
-        let ground = stack(batch.iter().map(observe).collect::<Result<_, _>>()?)?;
-        maps = branch.fuse(&maps, &ground, Collapse::Each, Mode::EVAL)?;
-    }
-    layers.aerial.decode(&maps, Mode::EVAL)
+    let ground = Tensor::cat(&batch.map(observe).collect::<Result<Vec<_>, _>>()?, 0)?;
+    Ok((branch.fuse(&maps, &ground, Collapse::Each, Mode::EVAL)?, Some(ground)))
+}
+
+/// The aerial images of a batch, `[B, 5, H, W]`, on the network's device.
+pub(crate) fn images<'a>(
+    batch: impl Iterator<Item = &'a Sample>,
+    parameters: &Parameters,
+) -> candle_core::Result<Tensor> {
+    let image = |s: &Sample| {
+        let side = (s.aerial.len() / aerial::BANDS).isqrt();
+        place(&s.aerial, &[1, aerial::BANDS, side, side], parameters)
+    };
+    Tensor::cat(&batch.map(image).collect::<Result<Vec<_>, _>>()?, 0)
+}
+
+/// The metadata of a batch, `[B, length]`, where its patches have them.
+pub(crate) fn metadata<'a>(
+    batch: impl Iterator<Item = &'a Sample>,
+    parameters: &Parameters,
+) -> candle_core::Result<Option<Tensor>> {
+    let vector = |s: &'a Sample| s.metadata.as_ref().map(|values| place(values, &[1, values.len()], parameters));
+    let vectors = batch.filter_map(vector).collect::<Result<Vec<_>, _>>()?;
+    if vectors.is_empty() { Ok(None) } else { Tensor::cat(&vectors, 0).map(Some) }
+}
+
+fn place(values: &[f32], shape: &[usize], parameters: &Parameters) -> candle_core::Result<Tensor> {
+    Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

@@ -1,12 +1,7 @@
 //! The row-normalised confusion matrix as a picture, in the manner of upstream's `images/flair-2-confmat.png`.
 
-use std::{
-    fmt::Display,
-    io::{self, Write},
-    sync::OnceLock,
-};
+use std::{fmt::Display, io, sync::OnceLock};
 
-use flate2::{Compression, Crc, write::ZlibEncoder};
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -16,7 +11,7 @@ use plotters::{
     },
 };
 
-use crate::ScoreReport;
+use crate::{ScoreReport, png};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +48,7 @@ pub fn confusion_png(report: &ScoreReport) -> Result<Vec<u8>, FigureError> {
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
     figure.draw(&Canvas { area, unit: 2 })?;
-    Ok(png(width, height, &pixels)?)
+    Ok(png::encode(width, height, &pixels)?)
 }
 
 /// Registers the built-in font under the name that it gives back; any figure of this project may use it. Without a
@@ -298,27 +293,6 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
-}
-
-/// A PNG of 8-bit colours (RFC 2083): few flat colours, so rows go unfiltered.
-fn png(width: u32, height: u32, pixels: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
-    for row in pixels.chunks(3 * width as usize) {
-        packed.write_all(&[0])?;
-        packed.write_all(row)?;
-    }
-    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (name, data) in
-        [(b"IHDR", [&size[..], &[8, 2, 0, 0, 0]].concat()), (b"IDAT", packed.finish()?), (b"IEND", vec![])]
-    {
-        let mut crc = Crc::new();
-        crc.update(name);
-        crc.update(&data);
-        let len = u32::try_from(data.len()).map_err(io::Error::other)?;
-        file.extend([&len.to_be_bytes()[..], name, &data, &crc.sum().to_be_bytes()].concat());
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

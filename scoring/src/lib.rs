@@ -33,6 +33,7 @@ pub mod finding;
 pub mod metrics;
 pub mod pairing;
 mod patch;
+pub mod png;
 pub mod progress;
 pub mod raster;
 pub mod report;

@@ -18,6 +18,11 @@ pub enum Event<'a> {
         /// The patch that it was about, if any.
         patch: Option<PatchId>,
     },
+    /// How the current stage goes, in a few words that take the place of the last ones, such as `loss 0.42`.
+    Detail {
+        /// The words.
+        text: &'a str,
+    },
     /// The current stage is over.
     Finished,
     /// Something that the user should know, and that stops nothing.

@@ -1,6 +1,7 @@
 //! Progress of long runs: a bar in a terminal, else a line now and then.
 
 use std::{
+    fmt::Write as _,
     io::{self, IsTerminal},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -30,6 +31,7 @@ struct Stage {
     done: u64,
     started: Instant,
     last_line: Instant,
+    detail: String,
     bar: ProgressBar,
 }
 
@@ -44,7 +46,7 @@ impl Bars {
 
     fn start(&self, name: &str, steps: u64) -> Stage {
         let bar = if self.is_terminal {
-            let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {pos}/{len}  {per_sec}, {eta} left");
+            let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {pos}/{len}  {per_sec}, {eta} left  {msg}");
             let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(name.to_owned());
             bar.tick();
@@ -53,14 +55,23 @@ impl Bars {
             ProgressBar::hidden()
         };
         let now = Instant::now();
-        Stage { name: name.to_owned(), steps, done: 0, started: now, last_line: now, bar }
+        Stage { name: name.to_owned(), steps, done: 0, started: now, last_line: now, detail: String::new(), bar }
     }
 }
 
 impl Stage {
+    /// The stage in words: what the bar shows, for where there is no bar.
     fn line(&self) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
-        format!("{}: {} of {} in {elapsed:.1} s", self.name, self.done, self.steps)
+        let rate = if elapsed > 0.0 { self.done as f64 / elapsed } else { 0.0 };
+        let mut line = format!("{}: {} of {} in {elapsed:.1} s, {rate:.2} a second", self.name, self.done, self.steps);
+        if rate > 0.0 && self.done < self.steps {
+            let _ = write!(line, ", {:.0} s left", (self.steps - self.done) as f64 / rate);
+        }
+        if !self.detail.is_empty() {
+            let _ = write!(line, ", {}", self.detail);
+        }
+        line
     }
 }
 
@@ -76,6 +87,10 @@ impl Progress for Bars {
                     stage.last_line = Instant::now();
                     say(&stage.line());
                 }
+            }
+            (Event::Detail { text }, Some(stage)) => {
+                text.clone_into(&mut stage.detail);
+                stage.bar.set_message(stage.detail.clone());
             }
             (Event::Finished, Some(stage)) => {
                 stage.bar.finish_and_clear();

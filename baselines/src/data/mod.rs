@@ -4,6 +4,7 @@
 
 pub mod aerial;
 pub mod audit;
+pub mod augment;
 mod clouds;
 pub mod dates;
 mod error;
@@ -20,6 +21,7 @@ pub mod sentinel;
 pub mod splits;
 pub mod toy;
 
+pub use augment::Augmentation;
 pub use error::DataError;
 pub use layout::{Dataset, Part, PatchRecord, SuperAreaPaths};
 pub use sample::{Preprocessor, Sample};

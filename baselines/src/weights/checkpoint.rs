@@ -67,6 +67,8 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
+    /// The text that goes along in a `.safetensors` file.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Reads a checkpoint as it is: `.safetensors`, or what `torch.save` wrote.
@@ -85,8 +87,8 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     }
     let mut start = Vec::new();
     file.by_ref().take(9).read_to_end(&mut start).map_err(io_error)?;
-    let tensors = if start.starts_with(b"PK") {
-        pytorch::read(path)?
+    let (tensors, metadata) = if start.starts_with(b"PK") {
+        (pytorch::read(path)?, BTreeMap::new())
     } else if start.get(8) == Some(&b'{') {
         read_safetensors(path)?
     } else if start.starts_with(b"\x80\x02") {
@@ -96,7 +98,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     } else {
         return Err(damaged("it is neither a .safetensors file nor one that torch.save wrote"));
     };
-    Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)? })
+    Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)?, metadata })
 }
 
 /// Reads a checkpoint into a network: Lightning's `model.` in front of the names is taken off, the weights of
@@ -155,17 +157,22 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
     }
 }
 
-fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+/// Tensors by name, and the text that goes along.
+type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+
+fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
     let damaged = |why: String| WeightsError::Damaged { path: path.to_owned(), why };
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let metadata = header.metadata().iter().flat_map(|texts| texts.clone()).collect();
     let tensor = |(name, view): (String, TensorView<'_>)| {
         let dtype = DType::try_from(view.dtype())
             .map_err(|_| damaged(format!("its tensor `{name}` has a type that is not read: {:?}", view.dtype())))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
         Ok((name.clone(), tensor.map_err(|e| damaged(format!("its tensor `{name}` cannot be built: {e}")))?))
     };
-    file.tensors().into_iter().map(tensor).collect()
+    Ok((file.tensors().into_iter().map(tensor).collect::<Result<_, _>>()?, metadata))
 }
 
 /// Writes tensors as `.safetensors`, whole or not at all; `metadata` is text that goes along.

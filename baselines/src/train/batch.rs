@@ -1,0 +1,160 @@
+//! Patches with their labels, and batches of them as tensors.
+
+use candle_core::{Device, Result, Tensor, bail};
+use flair_scoring::PatchId;
+
+use crate::{
+    config::{Config, Fidelity},
+    data::{DataError, Preprocessor, Sample, augment::Augmentation},
+    nn::Parameters,
+    predict::{images, metadata},
+    random::Generator,
+};
+
+/// A patch with its labels.
+#[derive(Clone, Debug)]
+pub(super) struct Example {
+    /// What the network sees.
+    pub(super) sample: Sample,
+    /// Classes, `[H, W]`, as the aerial image lies.
+    pub(super) target: Vec<u8>,
+    /// The same as the series lies, where that is otherwise.
+    pub(super) satellite_target: Option<Vec<u8>>,
+}
+
+impl Example {
+    /// Flips and turns the aerial image and its labels; the series and its labels go along in `corrected` only
+    /// (upstream leaves both as they are: `src/dataset.py:105-111`).
+    pub(super) fn augment(&mut self, augmentation: Augmentation, fidelity: Fidelity) {
+        if augmentation == Augmentation::NONE {
+            return;
+        }
+        let side = self.target.len().isqrt();
+        if let Some(series) = &mut self.sample.series {
+            match fidelity {
+                Fidelity::Upstream => self.satellite_target = Some(self.target.clone()),
+                Fidelity::Corrected => augmentation.apply(&mut series.values, series.size),
+            }
+        }
+        augmentation.apply(&mut self.sample.aerial, side);
+        augmentation.apply(&mut self.target, side);
+    }
+}
+
+/// Where examples come from: files, in all but tests.
+pub(super) trait Examples: Sync {
+    /// The patch as it is on disk.
+    fn example(&self, id: PatchId) -> std::result::Result<Example, DataError>;
+}
+
+impl Examples for Preprocessor<'_> {
+    fn example(&self, id: PatchId) -> std::result::Result<Example, DataError> {
+        let target = self.mask(id)?.ok_or_else(|| DataError::Missing {
+            patch: id,
+            what: "mask",
+            fix: format!("add MSK_{id}.tif, or leave the patch out"),
+        })?;
+        Ok(Example { sample: self.sample(id)?, target, satellite_target: None })
+    }
+}
+
+/// How training patches are flipped and turned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Augmenting {
+    is_on: bool,
+    fidelity: Fidelity,
+    seed: u64,
+}
+
+impl Augmenting {
+    pub(super) fn new(config: &Config, seed: u64) -> Self {
+        Self { is_on: config.use_augmentation, fidelity: config.flair_bench.fidelity, seed }
+    }
+
+    /// The patch as epoch `epoch` sees it. That follows from the seed, the epoch and the patch: neither the number of
+    /// threads nor a stop in between changes it.
+    pub(super) fn apply(self, mut example: Example, epoch: usize) -> Example {
+        if self.is_on {
+            let stream = format!("augmentation of {} in epoch {epoch}", example.sample.id);
+            example.augment(Augmentation::draw(&mut Generator::new(self.seed, &stream)), self.fidelity);
+        }
+        example
+    }
+}
+
+/// A batch as the network takes it, on its device and in its type.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The patches, `B` of them.
+    pub ids: Vec<PatchId>,
+    /// `[B, 5, H, W]`, `0..=1`.
+    pub aerial: Tensor,
+    /// Series `[B, T, 10, h, w]`, filled up with the padding value to the longest, and dates `[B, T]` in days, filled
+    /// up with 0 (upstream `src/utils_dataset.py`, `pad_collate_train`).
+    pub series: Option<(Tensor, Tensor)>,
+    /// `[B, length]`.
+    pub metadata: Option<Tensor>,
+    /// Classes `[B, H, W]`, u8, as the aerial images lie.
+    pub target: Tensor,
+    /// The same as the series lie.
+    pub satellite_target: Tensor,
+}
+
+impl Batch {
+    /// Puts examples together.
+    ///
+    /// # Errors
+    /// If they do not go together, or the device fails.
+    pub(super) fn new(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Result<Self> {
+        let samples = || examples.iter().map(|example| &example.sample);
+        let target = Self::targets(examples, parameters.device())?;
+        let satellite_target = if examples.iter().any(|example| example.satellite_target.is_some()) {
+            labels(examples, |e| e.satellite_target.as_ref().unwrap_or(&e.target), parameters.device())?
+        } else {
+            target.clone()
+        };
+        Ok(Self {
+            ids: samples().map(|sample| sample.id).collect(),
+            aerial: images(samples(), parameters)?,
+            series: series(examples, pad_value, parameters)?,
+            metadata: metadata(samples(), parameters)?,
+            target,
+            satellite_target,
+        })
+    }
+
+    /// The classes of examples as their aerial images lie, `[B, H, W]`, u8.
+    pub(super) fn targets(examples: &[Example], device: &Device) -> Result<Tensor> {
+        labels(examples, |example| &example.target, device)
+    }
+}
+
+/// `[B, H, W]`, u8.
+fn labels(examples: &[Example], of: impl Fn(&Example) -> &[u8], device: &Device) -> Result<Tensor> {
+    let side = examples.first().map_or(0, |example| of(example).len().isqrt());
+    let all: Vec<u8> = examples.iter().flat_map(|example| of(example)).copied().collect();
+    Tensor::from_vec(all, (examples.len(), side, side), &Device::Cpu)?.to_device(device)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the networks compute in f32")]
+fn series(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Result<Option<(Tensor, Tensor)>> {
+    let all: Vec<_> = examples.iter().filter_map(|example| example.sample.series.as_ref()).collect();
+    let Some(first) = all.first() else { return Ok(None) };
+    let (channels, size) = (first.channels, first.size);
+    if all.len() != examples.len() || all.iter().any(|series| (series.channels, series.size) != (channels, size)) {
+        bail!("the series of a batch differ in their sizes");
+    }
+    let longest = all.iter().map(|series| series.t).max().unwrap_or(0);
+    let frame = channels * size * size;
+    let (mut values, mut dates) = (Vec::with_capacity(all.len() * longest * frame), Vec::new());
+    for (series, place) in all.iter().zip(1..) {
+        values.extend(&series.values);
+        values.resize(place * longest * frame, pad_value as f32);
+        dates.extend(&series.positions);
+        dates.resize(place * longest, 0.0);
+    }
+    let place = |tensor: Tensor| tensor.to_device(parameters.device())?.to_dtype(parameters.dtype());
+    let values = Tensor::from_vec(values, (all.len(), longest, channels, size, size), &Device::Cpu)?;
+    let dates = Tensor::from_vec(dates, (all.len(), longest), &Device::Cpu)?;
+    Ok(Some((place(values)?, place(dates)?)))
+}

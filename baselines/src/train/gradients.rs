@@ -1,0 +1,141 @@
+//! Gradients by the names of their parameters: added up, measured, clipped.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::nn::{Kind, Parameters};
+
+/// The gradients of a loss. A parameter that the loss does not depend on has none.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients(BTreeMap<String, Tensor>);
+
+impl Gradients {
+    /// Those of `loss`, a scalar, with respect to each trained parameter.
+    ///
+    /// # Errors
+    /// If an operation on the way has no gradient, or the device fails.
+    pub fn of(loss: &Tensor, parameters: &Parameters) -> Result<Self> {
+        let mut all = loss.backward()?;
+        let trained = parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
+        Ok(Self(trained.filter_map(|(name, p)| Some((name.to_owned(), all.remove(p.var())?))).collect()))
+    }
+
+    /// The gradient of the parameter `name`, in its shape.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// Names and gradients, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
+    }
+
+    /// Adds those of another batch, as accumulation does; where one of both has none, the other's counts.
+    ///
+    /// # Errors
+    /// If they are of another network, or the device fails.
+    pub fn add(&mut self, other: Self) -> Result<()> {
+        for (name, gradient) in other.0 {
+            let sum = match self.0.get(&name) {
+                Some(own) => (own + gradient)?,
+                None => gradient,
+            };
+            self.0.insert(name, sum);
+        }
+        Ok(())
+    }
+
+    /// Multiplies all by `factor`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn scale(&mut self, factor: f64) -> Result<()> {
+        self.0.values_mut().try_for_each(|gradient| {
+            *gradient = (&*gradient * factor)?;
+            Ok(())
+        })
+    }
+
+    /// The global L2 norm, summed in f64.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn norm(&self) -> Result<f64> {
+        let square = |g: &Tensor| g.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
+        Ok(self.0.values().map(square).sum::<Result<f64>>()?.sqrt())
+    }
+
+    /// Scales all down until the global norm is `max_norm`, as `torch.nn.utils.clip_grad_norm_` does, and gives the
+    /// norm from before. One that is not finite leaves the gradients as they are: no factor mends them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn clip(&mut self, max_norm: f64) -> Result<f64> {
+        let norm = self.norm()?;
+        let factor = max_norm / (norm + 1e-6);
+        if norm.is_finite() && factor < 1.0 {
+            self.scale(factor)?;
+        }
+        Ok(norm)
+    }
+}
+
+#[cfg(test)]
+pub(super) fn gradients(by_name: impl IntoIterator<Item = (&'static str, Tensor)>) -> Gradients {
+    Gradients(by_name.into_iter().map(|(name, gradient)| (name.to_owned(), gradient)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Builder, Init, Mode};
+    use candle_core::Device;
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn parameters_that_a_loss_does_not_reach_have_none() {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 0);
+        let a = builder.root().weight("a", 2, Init::Constant(3.0)).unwrap();
+        builder.root().weight("b", 2, Init::Constant(3.0)).unwrap();
+        let running = builder.root().statistic("running", 2, 2.0).unwrap();
+        let parameters = builder.finish();
+        let mode = Mode::TRAIN_WITHOUT_DROPOUT;
+        let loss = (a.value(mode) * running.value(mode)).unwrap().sqr().unwrap().sum_all().unwrap();
+        let found = Gradients::of(&loss, &parameters).unwrap();
+        assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(found.get("a").unwrap().to_vec1::<f64>().unwrap(), [24.0, 24.0]);
+    }
+
+    #[test]
+    fn batches_add_up_and_the_norm_spans_all() {
+        let mut sum = gradients([("a", tensor(&[1.0, 2.0])), ("b", tensor(&[2.0]))]);
+        sum.add(gradients([("a", tensor(&[1.0, 0.0])), ("c", tensor(&[4.0]))])).unwrap();
+        assert_eq!(sum.norm().unwrap().to_bits(), f64::sqrt(4.0 + 4.0 + 4.0 + 16.0).to_bits());
+        sum.scale(0.5).unwrap();
+        assert_eq!(sum.get("a").unwrap().to_vec1::<f32>().unwrap(), [1.0, 1.0]);
+        assert_eq!(sum.get("c").unwrap().to_vec1::<f32>().unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn the_norm_loses_nothing_in_long_tensors() {
+        // Plain f32 sums stop growing at 2^24.
+        let many = gradients([("a", Tensor::ones(20_000_000, DType::F32, &Device::Cpu).unwrap())]);
+        assert_eq!(many.norm().unwrap().to_bits(), 2e7f64.sqrt().to_bits());
+    }
+
+    #[test]
+    fn clipping_scales_down_and_never_up() {
+        let mut both = gradients([("a", tensor(&[3.0])), ("b", tensor(&[4.0]))]);
+        assert!((both.clip(10.0).unwrap() - 5.0).abs() < 1e-12);
+        assert_eq!(both.get("a").unwrap().to_vec1::<f32>().unwrap(), [3.0]);
+        assert!((both.clip(1.0).unwrap() - 5.0).abs() < 1e-12);
+        assert!((both.norm().unwrap() - 1.0).abs() < 1e-6);
+        let mut broken = gradients([("a", tensor(&[f32::NAN])), ("b", tensor(&[4.0]))]);
+        assert!(broken.clip(1.0).unwrap().is_nan());
+        assert_eq!(broken.get("b").unwrap().to_vec1::<f32>().unwrap(), [4.0]);
+    }
+}

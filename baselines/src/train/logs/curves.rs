@@ -1,0 +1,128 @@
+//! Curves of a training: its losses above, its mIoU below, as SVG and as PNG.
+
+use std::{fmt::Display, ops::Range};
+
+use flair_scoring::{
+    figure::{FigureError, font_family},
+    png,
+};
+use plotters::{coord::Shift, prelude::*, style::text_anchor::{HPos, Pos, VPos}};
+
+use crate::train::validate::EpochMetrics;
+
+/// In pixels; the PNG has twice as many.
+const SIZE: (u32, u32) = (900, 760);
+
+const INK: RGBColor = RGBColor(0x1c, 0x24, 0x30);
+const QUIET: RGBColor = RGBColor(0x8a, 0x93, 0x9f);
+const LINE: RGBColor = RGBColor(0xe6, 0xea, 0xee);
+// Two that are told apart without colour vision: a blue and an orange.
+const FIRST: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
+const SECOND: RGBColor = RGBColor(0xd9, 0x6a, 0x0b);
+
+/// The curves as SVG.
+///
+/// # Errors
+/// If the drawing fails.
+pub fn svg(history: &[EpochMetrics]) -> Result<String, FigureError> {
+    let mut svg = String::new();
+    draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), history, 1)?;
+    Ok(svg)
+}
+
+/// The curves as PNG, twice as large.
+///
+/// # Errors
+/// If the drawing fails.
+pub fn png(history: &[EpochMetrics]) -> Result<Vec<u8>, FigureError> {
+    let (width, height) = (2 * SIZE.0, 2 * SIZE.1);
+    let mut pixels = vec![0; 3 * width as usize * height as usize];
+    draw(&BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), history, 2)?;
+    Ok(png::encode(width, height, &pixels)?)
+}
+
+/// A line of a panel.
+struct Curve {
+    name: &'static str,
+    ink: RGBColor,
+    /// Epochs and values; gaps where there is none.
+    points: Vec<(f64, f64)>,
+}
+
+fn draw<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    history: &[EpochMetrics],
+    unit: u32,
+) -> Result<(), FigureError> {
+    area.fill(&WHITE).map_err(failed)?;
+    let (losses, scores) = area.split_vertically(SIZE.1 * unit / 2);
+    let curve = |name, ink, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
+        let point = |epoch: &EpochMetrics| Some((epoch.epoch as f64, value(epoch)?));
+        Curve { name, ink, points: history.iter().filter_map(point).collect() }
+    };
+    let loss = [
+        curve("training", FIRST, &|epoch| Some(epoch.train_loss)),
+        curve("validation", SECOND, &|epoch| Some(epoch.validation.as_ref()?.loss)),
+    ];
+    let miou = [
+        curve("mIoU of the challenge, 12 classes", FIRST, &|epoch| epoch.validation.as_ref()?.miou),
+        curve("upstream's val_miou, 13 classes", SECOND, &|epoch| Some(epoch.validation.as_ref()?.miou_upstream)),
+    ];
+    let epochs = 0.0..history.last().map_or(1.0, |epoch| epoch.epoch as f64);
+    let top = loss.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value).fold(0.0, f64::max);
+    panel(&losses, "Loss", &epochs, 0.0..if top > 0.0 { 1.05 * top } else { 1.0 }, &loss, unit)?;
+    panel(&scores, "Validation mIoU", &epochs, 0.0..1.0, &miou, unit)?;
+    area.present().map_err(failed)
+}
+
+fn panel<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    title: &str,
+    epochs: &Range<f64>,
+    values: Range<f64>,
+    curves: &[Curve],
+    unit: u32,
+) -> Result<(), FigureError> {
+    let font = |size: u32, ink: RGBColor| Ok::<_, FigureError>((font_family()?, size * unit).into_font().color(&ink));
+    let mut chart = ChartBuilder::on(area)
+        .margin(16 * unit)
+        .caption(title, font(20, INK)?)
+        .x_label_area_size(44 * unit)
+        .y_label_area_size(64 * unit)
+        .build_cartesian_2d(epochs.clone(), values)
+        .map_err(failed)?;
+    chart
+        .configure_mesh()
+        .x_desc("epoch")
+        .x_labels(11)
+        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch:.0}") } else { String::new() })
+        .label_style(font(14, INK)?)
+        .axis_desc_style(font(14, QUIET)?)
+        .axis_style(QUIET)
+        .bold_line_style(LINE)
+        .light_line_style(TRANSPARENT)
+        .draw()
+        .map_err(failed)?;
+    for curve in curves {
+        let style = curve.ink.stroke_width(2 * unit);
+        chart.draw_series([PathElement::new(curve.points.clone(), style)]).map_err(failed)?;
+        // A training of one epoch has no line: its points are seen all the same.
+        if curve.points.len() < 40 {
+            let dots = curve.points.iter().map(|point| Circle::new(*point, 3 * unit, curve.ink.filled()));
+            chart.draw_series(dots).map_err(failed)?;
+        }
+    }
+    let (width, _) = area.dim_in_pixel();
+    let right = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
+    for (curve, row) in curves.iter().filter(|curve| !curve.points.is_empty()).zip(0..) {
+        let unit = unit.cast_signed();
+        let (right_edge, y) = (width.cast_signed() - 24 * unit, (22 + 20 * row) * unit);
+        let style = font(14, curve.ink)?.pos(right);
+        area.draw(&Text::new(curve.name, (right_edge, y), style)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl Display) -> FigureError {
+    FigureError::Draw(error.to_string())
+}

@@ -1,0 +1,60 @@
+//! `metrics.csv`: a row an epoch.
+
+use std::fmt::Write as _;
+
+use flair_scoring::CLASSES;
+
+use crate::train::validate::EpochMetrics;
+
+/// All epochs as CSV.
+///
+/// The columns: `epoch`, from 1; `step`, the optimiser's steps up to its end; `learning_rate` of its last step;
+/// `train_loss`; then, where there was a validation, `val_loss`, `val_miou`, `val_miou_upstream`, and each class's
+/// `IoU`, empty where neither masks nor predictions have the class. Numbers have all their digits. No column tells the
+/// time, so that a run which was stopped and resumed has the same table.
+pub(super) fn table(history: &[EpochMetrics]) -> String {
+    let mut text = "epoch,step,learning_rate,train_loss,val_loss,val_miou,val_miou_upstream".to_owned();
+    for class in &CLASSES {
+        let _ = write!(text, ",iou {}", class.name);
+    }
+    text.push('\n');
+    for epoch in history {
+        let _ = write!(text, "{},{},{},{}", epoch.epoch, epoch.step, epoch.learning_rate, epoch.train_loss);
+        let validation = epoch.validation.as_ref();
+        let first = [
+            validation.map(|v| v.loss),
+            validation.and_then(|v| v.miou),
+            validation.map(|v| v.miou_upstream),
+        ];
+        let classes = validation.map_or([None; CLASSES.len()], |v| v.iou);
+        for value in first.into_iter().chain(classes) {
+            text.push(',');
+            if let Some(value) = value {
+                let _ = write!(text, "{value}");
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::validate::Validation;
+
+    #[test]
+    fn every_epoch_has_a_row_of_as_many_cells_as_the_head() {
+        let mut iou = [None; CLASSES.len()];
+        (iou[0], iou[12]) = (Some(0.5), Some(0.1 + 0.2));
+        let validation = Validation { loss: 2.5, miou: Some(0.5), miou_upstream: 0.9, iou };
+        let epoch = |epoch, validation| EpochMetrics {
+            epoch,
+            step: 10 * epoch,
+            learning_rate: 1e-3,
+            train_loss: 2.0,
+            validation,
+        };
+        insta::assert_snapshot!(table(&[epoch(1, Some(validation)), epoch(2, None)]), @"");
+    }
+}

@@ -1,0 +1,280 @@
+//! Optimisers with torch's formulas, and state that is saved by name.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    gradients::Gradients,
+    schedule::{SettingError, check},
+};
+use crate::nn::{Kind, Parameter, Parameters};
+
+/// An optimiser and its settings, but for the learning rate. Defaults are torch's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// `torch.optim.SGD`, without dampening.
+    Sgd {
+        /// Share of the direction that a step hands on to the next one, `0..1`.
+        #[serde(default)]
+        momentum: f64,
+        /// Whether a step looks ahead along the momentum.
+        #[serde(default)]
+        nesterov: bool,
+        /// Share of a parameter that is added to its gradient.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// `torch.optim.Adam`: the decay is part of the gradient.
+    Adam {
+        /// Memory of the gradients' mean, `0..1`.
+        #[serde(default = "defaults::beta1")]
+        beta1: f64,
+        /// Memory of their squares' mean, `0..1`.
+        #[serde(default = "defaults::beta2")]
+        beta2: f64,
+        /// Added to the root of the squares' mean.
+        #[serde(default = "defaults::epsilon")]
+        epsilon: f64,
+        /// Share of a parameter that is added to its gradient.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// `torch.optim.AdamW`: the decay is apart from the gradient.
+    AdamW {
+        /// Memory of the gradients' mean, `0..1`.
+        #[serde(default = "defaults::beta1")]
+        beta1: f64,
+        /// Memory of their squares' mean, `0..1`.
+        #[serde(default = "defaults::beta2")]
+        beta2: f64,
+        /// Added to the root of the squares' mean.
+        #[serde(default = "defaults::epsilon")]
+        epsilon: f64,
+        /// Share of a parameter that a step of rate 1 takes off.
+        #[serde(default = "defaults::decoupled_decay")]
+        weight_decay: f64,
+    },
+}
+
+/// torch's defaults.
+mod defaults {
+    pub(super) fn beta1() -> f64 {
+        0.9
+    }
+    pub(super) fn beta2() -> f64 {
+        0.999
+    }
+    pub(super) fn epsilon() -> f64 {
+        1e-8
+    }
+    pub(super) fn decoupled_decay() -> f64 {
+        1e-2
+    }
+}
+
+impl Default for OptimizerConfig {
+    /// Upstream's: plain SGD.
+    fn default() -> Self {
+        Self::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+}
+
+impl OptimizerConfig {
+    fn check(self) -> Result<(), SettingError> {
+        let share = |key, value: f64| check(key, value, (0.0..1.0).contains(&value), "a number from 0 to below 1");
+        let positive = |key, value: f64| check(key, value, value.is_finite() && value >= 0.0, "a number from 0 on");
+        match self {
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                share("optimizer.momentum", momentum)?;
+                check(
+                    "optimizer.momentum",
+                    momentum,
+                    !nesterov || momentum > 0.0,
+                    "a number above 0, as Nesterov needs",
+                )?;
+                positive("optimizer.weight_decay", weight_decay)
+            }
+            Self::Adam { beta1, beta2, epsilon, weight_decay }
+            | Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
+                share("optimizer.beta1", beta1)?;
+                share("optimizer.beta2", beta2)?;
+                positive("optimizer.epsilon", epsilon)?;
+                positive("optimizer.weight_decay", weight_decay)
+            }
+        }
+    }
+
+    /// Names of what is kept for each parameter.
+    fn slots(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { momentum, .. } if momentum == 0.0 => &[],
+            Self::Sgd { .. } => &[MOMENTUM],
+            Self::Adam { .. } | Self::AdamW { .. } => &[MEAN, SQUARES, STEPS],
+        }
+    }
+}
+
+const MOMENTUM: &str = "momentum";
+const MEAN: &str = "mean";
+const SQUARES: &str = "squares";
+/// Steps of one parameter: those without a gradient do not count.
+const STEPS: &str = "steps";
+
+/// Why an optimiser's state could not be taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptimizerError {
+    /// It is of another network or of another optimiser: every tensor that does not fit, and why.
+    #[error("the optimiser's state does not fit:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    State {
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// The device failed.
+    #[error("the optimiser's state could not be placed on the device: {0}")]
+    Device(#[from] candle_core::Error),
+}
+
+/// An optimiser of a network's parameters.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    parameters: BTreeMap<String, Parameter>,
+    /// By the parameter's name, then by the slot's: f32 or f64 in the parameter's shape, or a counter.
+    state: BTreeMap<String, BTreeMap<&'static str, Tensor>>,
+}
+
+impl Optimizer {
+    /// Of the trained parameters, without a past.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Result<Self, SettingError> {
+        config.check()?;
+        let trained = parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
+        let parameters = trained.map(|(name, p)| (name.to_owned(), p.clone())).collect();
+        Ok(Self { config, parameters, state: BTreeMap::new() })
+    }
+
+    /// Moves each parameter that has a gradient. One that has none stays, and so does its state, as in torch.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> candle_core::Result<()> {
+        for (name, parameter) in &self.parameters {
+            let Some(gradient) = gradients.get(name) else { continue };
+            let value = parameter.var().as_detached_tensor();
+            let past = self.state.get(name);
+            let (value, state) = self.config.moved(&value, &gradient.detach(), past, learning_rate)?;
+            parameter.var().set(&value)?;
+            self.state.insert(name.clone(), state);
+        }
+        Ok(())
+    }
+
+    /// All that it remembers, by names such as `momentum.arch_vhr.encoder.conv1.weight`. Tensors of parameters that
+    /// never had a gradient are not among them.
+    pub fn state(&self) -> BTreeMap<String, Tensor> {
+        let of = |(name, slots): (&String, &BTreeMap<&'static str, Tensor>)| {
+            slots.iter().map(|(slot, tensor)| (format!("{slot}.{name}"), tensor.clone())).collect::<Vec<_>>()
+        };
+        self.state.iter().flat_map(of).collect()
+    }
+
+    /// Goes on from what [`state`](Self::state) gave. Nothing is changed if anything does not fit.
+    ///
+    /// # Errors
+    /// Every tensor that is unknown, misshapen or missing, or the device's own.
+    pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<(), OptimizerError> {
+        let slots = self.config.slots();
+        let mut problems = Vec::new();
+        let mut state: BTreeMap<String, BTreeMap<&'static str, Tensor>> = BTreeMap::new();
+        for (key, tensor) in saved {
+            let place = key.split_once('.').and_then(|(slot, name)| {
+                Some((slots.iter().find(|known| **known == slot)?, name, self.parameters.get(name)?.var()))
+            });
+            let Some((&slot, name, var)) = place else {
+                problems.push(format!("`{key}` is of another network or optimiser"));
+                continue;
+            };
+            let (dims, dtype) = if slot == STEPS { (&[][..], DType::I64) } else { (var.dims(), var.dtype()) };
+            if tensor.dims() != dims || tensor.dtype() != dtype {
+                let found = (tensor.dtype(), tensor.dims());
+                problems.push(format!("`{key}` is {:?} {:?}: expected {dtype:?} {dims:?}", found.0, found.1));
+                continue;
+            }
+            let tensor = if slot == STEPS { tensor.clone() } else { tensor.to_device(var.device())? };
+            state.entry(name.to_owned()).or_default().insert(slot, tensor);
+        }
+        for (name, found) in &state {
+            let missing = slots.iter().filter(|slot| !found.contains_key(**slot));
+            problems.extend(missing.map(|slot| format!("`{slot}.{name}` is missing")));
+        }
+        if !problems.is_empty() {
+            return Err(OptimizerError::State { problems });
+        }
+        self.state = state;
+        Ok(())
+    }
+}
+
+type Slots = BTreeMap<&'static str, Tensor>;
+
+impl OptimizerConfig {
+    /// A parameter's next value, and what is kept for the step after.
+    fn moved(
+        self,
+        value: &Tensor,
+        gradient: &Tensor,
+        past: Option<&Slots>,
+        rate: f64,
+    ) -> candle_core::Result<(Tensor, Slots)> {
+        let decayed = |decay: f64| if decay == 0.0 { Ok(gradient.clone()) } else { gradient + (value * decay)? };
+        match self {
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                let gradient = decayed(weight_decay)?;
+                if momentum == 0.0 {
+                    return Ok(((value - (gradient * rate)?)?, Slots::new()));
+                }
+                let direction = match past.and_then(|slots| slots.get(MOMENTUM)) {
+                    Some(direction) => ((direction * momentum)? + &gradient)?,
+                    None => gradient.clone(),
+                };
+                let step = if nesterov { (gradient + (&direction * momentum)?)? } else { direction.clone() };
+                Ok(((value - (step * rate)?)?, Slots::from([(MOMENTUM, direction)])))
+            }
+            Self::Adam { beta1, beta2, epsilon, weight_decay } => {
+                adam(value, &decayed(weight_decay)?, past, [beta1, beta2, epsilon], rate)
+            }
+            Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
+                let shrunk = (value * (1.0 - rate * weight_decay))?;
+                adam(&shrunk, gradient, past, [beta1, beta2, epsilon], rate)
+            }
+        }
+    }
+}
+
+fn adam(
+    value: &Tensor,
+    gradient: &Tensor,
+    past: Option<&Slots>,
+    [beta1, beta2, epsilon]: [f64; 3],
+    rate: f64,
+) -> candle_core::Result<(Tensor, Slots)> {
+    let before = |slot| past.and_then(|slots| slots.get(slot)).map_or_else(|| value.zeros_like(), |t| Ok(t.clone()));
+    let steps = match past.and_then(|slots| slots.get(STEPS)) {
+        Some(steps) => steps.to_scalar::<i64>()? + 1,
+        None => 1,
+    };
+    let mean = ((before(MEAN)? * beta1)? + (gradient * (1.0 - beta1))?)?;
+    let squares = ((before(SQUARES)? * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
+    // Both means begin at 0: they are too small by these factors.
+    let [bias1, bias2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(steps as f64));
+    let spread = ((squares.sqrt()? * (1.0 / bias2.sqrt()))? + epsilon)?;
+    let value = (value - ((&mean * (rate / bias1))? / spread)?)?;
+    let steps = Tensor::new(steps, &Device::Cpu)?;
+    Ok((value, Slots::from([(MEAN, mean), (SQUARES, squares), (STEPS, steps)])))
+}

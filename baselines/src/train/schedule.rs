@@ -1,0 +1,211 @@
+//! Learning rates over a run, by torch's formulas.
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate goes through a run. The configured rate is the highest of all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// The same throughout: upstream's.
+    #[default]
+    Constant,
+    /// Half a cosine, from the configured rate to `minimum`: `torch.optim.lr_scheduler.CosineAnnealingLR` over all
+    /// steps of the run.
+    Cosine {
+        /// The rate at the end.
+        #[serde(default)]
+        minimum: f64,
+    },
+    /// Up to the configured rate and down again, both on a cosine: `torch.optim.lr_scheduler.OneCycleLR`.
+    OneCycle {
+        /// Share of the steps that go up (`pct_start`).
+        #[serde(default = "defaults::rise")]
+        rise: f64,
+        /// The first step has the configured rate divided by this (`div_factor`).
+        #[serde(default = "defaults::start_divisor")]
+        start_divisor: f64,
+        /// The last has the first's rate divided by this (`final_div_factor`).
+        #[serde(default = "defaults::end_divisor")]
+        end_divisor: f64,
+    },
+    /// Lower whenever the validation loss has stopped to fall: `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+    Plateau {
+        /// What the rate is multiplied with.
+        #[serde(default = "defaults::factor")]
+        factor: f64,
+        /// Epochs without a better loss that are put up with.
+        #[serde(default = "defaults::patience")]
+        patience: usize,
+        /// A loss is better if it is below the best one by this share.
+        #[serde(default = "defaults::threshold")]
+        threshold: f64,
+        /// Epochs after a reduction that are not counted.
+        #[serde(default)]
+        cooldown: usize,
+        /// The lowest rate.
+        #[serde(default)]
+        minimum: f64,
+    },
+}
+
+/// torch's defaults.
+mod defaults {
+    pub(super) fn rise() -> f64 {
+        0.3
+    }
+    pub(super) fn start_divisor() -> f64 {
+        25.0
+    }
+    pub(super) fn end_divisor() -> f64 {
+        1e4
+    }
+    pub(super) fn factor() -> f64 {
+        0.1
+    }
+    pub(super) fn patience() -> usize {
+        10
+    }
+    pub(super) fn threshold() -> f64 {
+        1e-4
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{key}` is {value}: expected {expected}")]
+pub struct SettingError {
+    /// Which.
+    pub key: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What it may be.
+    pub expected: &'static str,
+}
+
+/// `Ok` where `holds` is true of a setting.
+pub(super) fn check(key: &'static str, value: f64, holds: bool, expected: &'static str) -> Result<(), SettingError> {
+    if holds { Ok(()) } else { Err(SettingError { key, value, expected }) }
+}
+
+/// Where a run stands, in steps of the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Steps done: 0 for the first.
+    pub step: usize,
+    /// Steps of the whole run.
+    pub steps: usize,
+}
+
+/// What a schedule remembers: of use to [`Schedule::Plateau`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulerState {
+    /// The rate after all reductions.
+    learning_rate: f64,
+    /// Lowest validation loss yet.
+    best: Option<f64>,
+    /// Epochs since then, less those of the cooldown.
+    bad_epochs: usize,
+    /// Epochs of the cooldown that are left.
+    cooldown_left: usize,
+}
+
+/// A schedule at work.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    schedule: Schedule,
+    base: f64,
+    state: SchedulerState,
+}
+
+impl Scheduler {
+    /// The schedule of a run with the configured rate `base`.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(schedule: Schedule, base: f64) -> Result<Self, SettingError> {
+        let rate =
+            |key, value: f64| check(key, value, (0.0..=base).contains(&value), "a number from 0 to the learning rate");
+        check("lr", base, base.is_finite() && base > 0.0, "a number above 0")?;
+        match schedule {
+            Schedule::Constant => {}
+            Schedule::Cosine { minimum } => rate("schedule.minimum", minimum)?,
+            Schedule::OneCycle { rise, start_divisor, end_divisor } => {
+                check("schedule.rise", rise, (0.0..=1.0).contains(&rise), "a number from 0 to 1")?;
+                for (key, value) in [("schedule.start_divisor", start_divisor), ("schedule.end_divisor", end_divisor)] {
+                    check(key, value, value.is_finite() && value >= 1.0, "a number from 1 on")?;
+                }
+            }
+            Schedule::Plateau { factor, threshold, minimum, .. } => {
+                check("schedule.factor", factor, factor > 0.0 && factor < 1.0, "a number between 0 and 1")?;
+                check("schedule.threshold", threshold, (0.0..1.0).contains(&threshold), "a number from 0 to below 1")?;
+                rate("schedule.minimum", minimum)?;
+            }
+        }
+        let state = SchedulerState { learning_rate: base, best: None, bad_epochs: 0, cooldown_left: 0 };
+        Ok(Self { schedule, base, state })
+    }
+
+    /// The rate of the step that `at` stands before.
+    pub fn learning_rate(&self, at: Position) -> f64 {
+        match self.schedule {
+            Schedule::Constant => self.base,
+            Schedule::Cosine { minimum } => cosine(self.base, minimum, at.step as f64 / at.steps.max(1) as f64),
+            Schedule::OneCycle { rise, start_divisor, end_divisor } => {
+                let start = self.base / start_divisor;
+                let (step, last) = (at.step as f64, at.steps.max(1) as f64 - 1.0);
+                let peak = rise * at.steps as f64 - 1.0;
+                // A run too short to rise begins at the peak.
+                if step <= peak && peak > 0.0 {
+                    cosine(start, self.base, step / peak)
+                } else {
+                    let share = if last > peak { (step - peak) / (last - peak) } else { 0.0 };
+                    cosine(self.base, start / end_divisor, share)
+                }
+            }
+            Schedule::Plateau { .. } => self.state.learning_rate,
+        }
+    }
+
+    /// Takes in the validation loss at the end of an epoch.
+    pub fn epoch_ended(&mut self, validation_loss: f64) {
+        let Schedule::Plateau { factor, patience, threshold, cooldown, minimum } = self.schedule else { return };
+        let state = &mut self.state;
+        if validation_loss < state.best.map_or(f64::INFINITY, |best| best * (1.0 - threshold)) {
+            state.best = Some(validation_loss);
+            state.bad_epochs = 0;
+        } else {
+            state.bad_epochs += 1;
+        }
+        if state.cooldown_left > 0 {
+            state.cooldown_left -= 1;
+            state.bad_epochs = 0;
+        }
+        if state.bad_epochs > patience {
+            let reduced = (state.learning_rate * factor).max(minimum);
+            // torch's `eps`: a smaller difference is none.
+            if state.learning_rate - reduced > 1e-8 {
+                state.learning_rate = reduced;
+            }
+            state.cooldown_left = cooldown;
+            state.bad_epochs = 0;
+        }
+    }
+
+    /// What is to be saved of it.
+    pub fn state(&self) -> SchedulerState {
+        self.state
+    }
+
+    /// Goes on from a saved state.
+    pub fn restore(&mut self, state: SchedulerState) {
+        self.state = state;
+    }
+}
+
+/// From `start` to `end` on half a cosine.
+fn cosine(start: f64, end: f64, share: f64) -> f64 {
+    end + (start - end) / 2.0 * (1.0 + (PI * share).cos())
+}

@@ -1,0 +1,284 @@
+//! The loop as a whole, on small patches that are made up.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use candle_core::{DType, Device};
+use flair_scoring::{Event, PatchId, Progress, progress::Silent};
+
+use super::{
+    batch::{Example, Examples},
+    trainer::Trainer,
+    *,
+};
+use crate::{
+    config::Config,
+    data::{DataError, Sample, SuperPatch},
+    models::utt::UttConfig,
+    random::Generator,
+};
+
+const SIDE: usize = 64;
+
+/// Patches of a left and a right half, of classes that their colours tell. From 100 on the labels lie.
+struct MadeUp {
+    has_series: bool,
+    broken: Option<PatchId>,
+}
+
+impl Examples for MadeUp {
+    fn example(&self, id: PatchId) -> Result<Example, DataError> {
+        let number: usize = id.to_string().parse().unwrap();
+        let mut noise = Generator::new(7, &format!("patch {id}"));
+        let right = |i: usize| (i % SIDE >= 8 * (1 + number % 6)) ^ (number % 2 == 1);
+        let mut aerial: Vec<f32> = (0..5 * SIDE * SIDE)
+            .map(|i| 0.1 + 0.1 * noise.uniform() as f32 + if right(i) { 0.6 } else { 0.0 })
+            .collect();
+        if self.broken == Some(id) {
+            aerial[77] = f32::NAN;
+        }
+        let target = (0..SIDE * SIDE).map(|i| u8::from(right(i) ^ (number >= 100)) * 4).collect();
+        let t = 2 + number % 2;
+        let series = self.has_series.then(|| SuperPatch {
+            t,
+            channels: 10,
+            size: 16,
+            values: (0..t * 10 * 16 * 16).map(|_| noise.uniform() as f32).collect(),
+            positions: (0..t).map(|t| 30.0 * t as f32 - 40.0).collect(),
+            kept: (0..t).collect(),
+            finding: None,
+        });
+        Ok(Example { sample: Sample { id, aerial, series, metadata: None }, target, satellite_target: None })
+    }
+}
+
+fn ids(numbers: std::ops::Range<u32>) -> Vec<PatchId> {
+    numbers.filter_map(PatchId::new).collect()
+}
+
+fn config(preset: &str) -> Config {
+    let mut config = Config::preset(preset).unwrap();
+    let small = ["encoder_widths=[16, 32]", "decoder_widths=[16, 32]", "d_model=32", "n_head=4"];
+    config.set_all(&small).unwrap();
+    config
+}
+
+fn network(config: &Config, seed: u64) -> Network {
+    let sizes = UttConfig { patch_size: SIDE, ..UttConfig::from(config) };
+    Network::new(&sizes, DType::F32, &Device::Cpu, seed).unwrap()
+}
+
+fn options<'a>(config: &'a Config, out: &'a Path) -> TrainOptions<'a> {
+    TrainOptions {
+        epochs: 3,
+        batch_size: 2,
+        learning_rate: 2e-3,
+        optimizer: OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 },
+        schedule: Schedule::Plateau { factor: 0.5, patience: 0, threshold: 0.5, cooldown: 0, minimum: 0.0 },
+        clip: Some(5.0),
+        seed: 3,
+        workers: 2,
+        ..TrainOptions::new(config, out)
+    }
+}
+
+/// Does something at an event that is counted from 1.
+struct At<F> {
+    seen: Mutex<usize>,
+    at: usize,
+    is_counted: fn(&Event<'_>) -> bool,
+    act: F,
+}
+
+impl<F: Fn() + Sync> At<F> {
+    fn new(at: usize, is_counted: fn(&Event<'_>) -> bool, act: F) -> Self {
+        Self { seen: Mutex::new(0), at, is_counted, act }
+    }
+}
+
+impl<F: Fn() + Sync> Progress for At<F> {
+    fn event(&self, event: Event<'_>) {
+        let mut seen = self.seen.lock().unwrap();
+        *seen += usize::from((self.is_counted)(&event));
+        if (self.is_counted)(&event) && *seen == self.at {
+            (self.act)();
+        }
+    }
+}
+
+fn is_step(event: &Event<'_>) -> bool {
+    matches!(event, Event::Step { .. })
+}
+
+fn is_end(event: &Event<'_>) -> bool {
+    matches!(event, Event::Finished)
+}
+
+struct Run<'a> {
+    config: &'a Config,
+    out: &'a Path,
+}
+
+impl Run<'_> {
+    fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
+        // Another beginning and another number of threads each time: neither may matter after a stop.
+        let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
+        let options = TrainOptions { beginning, workers, ..options(self.config, self.out) };
+        let examples = MadeUp { has_series: true, broken: None };
+        let (train, val) = (ids(1..6), ids(11..14));
+        Trainer::new(&network(self.config, seed), &examples, (&train, &val), &options)?.run(stop, progress)
+    }
+
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let names = ["best.safetensors", "last.safetensors", "last.state.safetensors"].map(|n| format!("checkpoints/{n}"));
+        let names = names.into_iter().chain(["metrics.csv", "training.svg", "training.png"].map(str::to_owned));
+        names.map(|name| (name.clone(), fs::read(self.out.join(name)).unwrap())).collect()
+    }
+}
+
+fn assert_same(found: &Run<'_>, expected: &Run<'_>, what: &str) {
+    for ((name, found), (_, expected)) in found.files().into_iter().zip(expected.files()) {
+        assert!(found == expected, "{what}: {name} differs");
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("utt-filt-avg-aug");
+    let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    let [whole, stopped] = [&whole, &stopped].map(|out| Run { config: &config, out });
+    let trained = whole.go(Beginning::Fresh, &AtomicBool::new(false), &Silent).unwrap();
+    assert_eq!((trained.stopped, trained.epochs, trained.steps), (Stopped::Finished, 3, 6));
+
+    let stop_at = |step: usize, beginning, done: (usize, usize)| {
+        let stop = AtomicBool::new(false);
+        let progress = At::new(step, is_step, || stop.store(true, Ordering::Relaxed));
+        let trained = stopped.go(beginning, &stop, &progress).unwrap();
+        assert_eq!((trained.stopped, trained.epochs, trained.steps), (Stopped::Interrupted, done.0, done.1));
+    };
+    // An epoch is 4 patches of training and 3 of validation: in the middle of the second, then in its validation, and
+    // then after the last step of the third.
+    stop_at(4 + 3 + 1, Beginning::Fresh, (1, 3));
+    stop_at(2 + 1, Beginning::Resume, (1, 4));
+    stop_at(3 + 3, Beginning::Resume, (2, 6));
+    let trained = stopped.go(Beginning::Resume, &AtomicBool::new(false), &Silent).unwrap();
+    assert_eq!((trained.stopped, trained.epochs, trained.steps), (Stopped::Finished, 3, 6));
+    assert_same(&stopped, &whole, "stopped");
+
+    // Nothing is left to do, and nothing changes.
+    stopped.go(Beginning::Resume, &AtomicBool::new(false), &Silent).unwrap();
+    assert_same(&stopped, &whole, "resumed at its end");
+}
+
+#[test]
+fn a_run_that_died_between_two_writes_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("unet");
+    let out = folder.path().join("whole");
+    let whole = Run { config: &config, out: &out };
+    whole.go(Beginning::Fresh, &AtomicBool::new(false), &Silent).unwrap();
+
+    for victim in ["checkpoints/last.state.safetensors", "checkpoints/last.safetensors", "metrics.csv", "training.png"] {
+        let out = folder.path().join(victim.replace('/', "-"));
+        let died = Run { config: &config, out: &out };
+        let (victim, aside) = (out.join(victim), out.join("aside"));
+        // A folder in the file's place, from the end of the second epoch's validation on, makes its writing fail.
+        let obstruct = || {
+            fs::rename(&victim, &aside).unwrap();
+            fs::create_dir_all(victim.join("in the way")).unwrap();
+        };
+        let error = died.go(Beginning::Fresh, &AtomicBool::new(false), &At::new(4, is_end, obstruct)).unwrap_err();
+        assert!(error.to_string().contains(victim.to_str().unwrap()), "{error}");
+        fs::remove_dir_all(&victim).unwrap();
+        fs::rename(&aside, &victim).unwrap();
+        let trained = died.go(Beginning::Resume, &AtomicBool::new(false), &Silent).unwrap();
+        assert_eq!((trained.epochs, trained.steps), (3, 6));
+        assert_same(&died, &whole, victim.to_str().unwrap());
+    }
+}
+
+#[test]
+fn a_run_ends_early_where_validation_gets_no_better() {
+    let out = tempfile::tempdir().unwrap();
+    let config = config("unet");
+    let options = TrainOptions { epochs: 40, patience: Some(2), ..options(&config, out.path()) };
+    let examples = MadeUp { has_series: false, broken: None };
+    // Labels that lie: the better the training, the worse the validation.
+    let (train, val) = (ids(1..5), ids(100..102));
+    let trainer = Trainer::new(&network(&config, 1), &examples, (&train, &val), &options).unwrap();
+    let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
+    let best = trained.best.unwrap();
+    assert_eq!((trained.stopped, trained.epochs), (Stopped::Early, best.epoch + 2));
+    // The best weights are those of the best epoch, and are read as any others.
+    let network = network(&config, 9);
+    crate::weights::load(&trained.checkpoints.best(), &network).unwrap();
+    let steps = network.parameters.get("arch_vhr.encoder.bn1.num_batches_tracked").unwrap();
+    assert_eq!(steps.var().to_scalar::<i64>().unwrap(), 2 * i64::try_from(best.epoch).unwrap());
+}
+
+#[test]
+fn training_learns_what_colours_tell() {
+    let out = tempfile::tempdir().unwrap();
+    let config = config("unet-mtd-aug");
+    let config = Config { aerial_metadata: false, ..config };
+    let options = TrainOptions { epochs: 12, accumulate: 2, ..options(&config, out.path()) };
+    let examples = MadeUp { has_series: false, broken: None };
+    let (train, val) = (ids(1..9), ids(20..24));
+    let trainer = Trainer::new(&network(&config, 1), &examples, (&train, &val), &options).unwrap();
+    let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
+    assert_eq!(trained.steps, 12 * 2);
+    let (first, last) = (trained.history[0], trained.history[11]);
+    assert!(last.train_loss < first.train_loss / 4.0, "{} {}", first.train_loss, last.train_loss);
+    assert!(last.validation.unwrap().miou.unwrap() > 0.9, "{last:?}");
+}
+
+fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
+    let train = ids(1..5);
+    let network = network(options.config, 1);
+    let examples = MadeUp { has_series: false, broken };
+    let run = |trainer: Trainer<'_>| trainer.run(&AtomicBool::new(false), &Silent);
+    let error = Trainer::new(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
+    error.to_string().replace(&options.out.display().to_string(), "OUT")
+}
+
+#[test]
+fn what_stops_a_training_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("unet");
+    let options = TrainOptions { epochs: 1, ..options(&config, folder.path()) };
+    let broken = TrainOptions { batch_size: 4, ..options.clone() };
+    let told = refusal(&broken, PatchId::new(2));
+    assert!(["000001", "000002", "000003", "000004"].iter().all(|id| told.contains(id)), "{told}");
+    assert!(told.starts_with("the loss is not finite on the patches 0000"), "{told}");
+
+    let examples = MadeUp { has_series: false, broken: None };
+    let network = network(&config, 1);
+    let (train, nothing) = (ids(1..5), AtomicBool::new(false));
+    Trainer::new(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
+    insta::assert_snapshot!(refusal(&options, None), @"");
+    let other = Config { pad_value: 1.0, ..config.clone() };
+    let resumed = TrainOptions { config: &other, seed: 4, beginning: Beginning::Resume, ..options.clone() };
+    insta::assert_snapshot!(refusal(&resumed, None), @"");
+    let state = Checkpoints::of(folder.path()).state();
+    fs::copy(Checkpoints::of(folder.path()).last(), &state).unwrap();
+    insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"");
+}
+
+#[test]
+fn event_files_are_begun_again_after_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("unet");
+    let run = Run { config: &config, out: folder.path() };
+    let stop = AtomicBool::new(false);
+    run.go(Beginning::Fresh, &stop, &At::new(8, is_step, || stop.store(true, Ordering::Relaxed))).unwrap();
+    run.go(Beginning::Resume, &AtomicBool::new(false), &Silent).unwrap();
+    let files = fs::read_dir(folder.path().join("tensorboard")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(files.collect::<Vec<PathBuf>>().len(), 2);
+}

@@ -1,0 +1,313 @@
+//! The loop: epochs of steps, a validation after each, a checkpoint after that.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use flair_scoring::{Event, PatchId, Progress};
+
+use super::{
+    Batch, Beginning, Checkpoints, Gradients, LossWeights, Optimizer, Position, Scheduler, Stopped, TrainError,
+    TrainOptions, Trained,
+    batch::{Augmenting, Example, Examples},
+    checkpoint::{Rank, RunState},
+    logs::Logs,
+    shuffle::{self, Cut},
+    stopping::Best,
+    two_branch,
+    validate::{EpochMetrics, Shown, Validation, Validator, scalar},
+};
+use crate::{
+    config::Fidelity,
+    data::{
+        DataError,
+        prefetch::{Prefetch, in_order},
+    },
+    models::{Collapse, Network},
+    nn::Mode,
+    random::Generator,
+};
+
+/// Batches read ahead of the network.
+const BATCHES_AHEAD: usize = 2;
+
+/// A training under way.
+pub(super) struct Trainer<'a> {
+    network: &'a Network,
+    examples: &'a dyn Examples,
+    train: &'a [PatchId],
+    val: &'a [PatchId],
+    options: &'a TrainOptions<'a>,
+    cut: Cut,
+    weights: LossWeights,
+    augmenting: Augmenting,
+    checkpoints: Checkpoints,
+    optimizer: Optimizer,
+    scheduler: Scheduler,
+    dropout: Mutex<Generator>,
+    /// Up to date but for what the scheduler and the generator keep themselves.
+    state: RunState,
+    logs: Logs,
+}
+
+/// Whether something was brought to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Reached,
+    Interrupted,
+}
+
+impl<'a> Trainer<'a> {
+    /// A training from its beginning, or from where one was stopped.
+    pub(super) fn new(
+        network: &'a Network,
+        examples: &'a dyn Examples,
+        (train, val): (&'a [PatchId], &'a [PatchId]),
+        options: &'a TrainOptions<'a>,
+    ) -> Result<Self, TrainError> {
+        if train.is_empty() {
+            return Err(TrainError::NoPatches);
+        }
+        let checkpoints = Checkpoints::of(options.out);
+        let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
+        let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
+        let identity = options.identity(train, val);
+        let saved = match options.beginning {
+            Beginning::Resume => checkpoints.restore(network, &mut optimizer, &identity)?,
+            Beginning::Fresh if checkpoints.state().exists() => {
+                return Err(TrainError::Occupied { path: options.out.to_owned() });
+            }
+            Beginning::Fresh => None,
+        };
+        let is_resumed = saved.is_some();
+        let state = saved.unwrap_or_else(|| RunState {
+            identity,
+            epoch: 1,
+            steps: 0,
+            total: 0,
+            losses: (0.0, 0),
+            dropout: Generator::new(options.seed, "dropout").state(),
+            schedule: scheduler.state(),
+            best: None,
+            history: Vec::new(),
+        });
+        scheduler.restore(state.schedule);
+        let logs = Logs::new(options.out, state.total + 1);
+        if is_resumed {
+            // The state is whole; what follows from it may be older, or of an epoch that comes again.
+            checkpoints.save_last(network, &state)?;
+            logs.history(&state.history)?;
+        }
+        Ok(Self {
+            network,
+            examples,
+            train,
+            val,
+            options,
+            cut: Cut::new(train.len(), options.batch_size, options.accumulate),
+            weights: LossWeights::from(options.config),
+            augmenting: Augmenting::new(options.config, options.seed),
+            checkpoints,
+            optimizer,
+            scheduler,
+            dropout: Mutex::new(Generator::from(state.dropout)),
+            state,
+            logs,
+        })
+    }
+
+    /// Trains until the end, whichever comes first.
+    pub(super) fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
+        while self.state.epoch <= self.options.epochs {
+            if self.has_waited_long_enough() {
+                return Ok(self.trained(Stopped::Early));
+            }
+            if self.train_epoch(stop, progress)? == End::Interrupted {
+                return self.interrupted();
+            }
+            let Some((validation, shown)) = self.validate(stop, progress)? else { return self.interrupted() };
+            self.end_epoch(validation, shown.as_ref())?;
+        }
+        Ok(self.trained(Stopped::Finished))
+    }
+
+    /// What is left of the epoch's steps.
+    fn train_epoch(&mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<End, TrainError> {
+        let epoch = self.state.epoch;
+        let order = shuffle::order(self.train, self.options.seed, epoch);
+        let todo = &order[self.cut.places(self.state.steps).start..self.cut.batches * self.cut.batch_size];
+        let stage = format!("epoch {epoch}/{}", self.options.epochs);
+        progress.event(Event::Started { stage: &stage, steps: todo.len() as u64 });
+        let (source, augmenting, prefetch) = (self.examples, self.augmenting, self.prefetch());
+        let make = |i: usize| Ok(augmenting.apply(source.example(todo[i])?, epoch));
+        let end = in_order(todo.len(), prefetch, make, |examples| {
+            while self.state.steps < self.cut.steps() {
+                self.step(examples, progress)?;
+                if stop.load(Ordering::Relaxed) {
+                    return Ok::<_, TrainError>(End::Interrupted);
+                }
+            }
+            Ok(End::Reached)
+        })?;
+        progress.event(Event::Finished);
+        Ok(end)
+    }
+
+    /// One step of the optimiser: on the mean of its batches' gradients.
+    fn step(
+        &mut self,
+        examples: &mut dyn Iterator<Item = Result<Example, DataError>>,
+        progress: &dyn Progress,
+    ) -> Result<(), TrainError> {
+        let batches = self.cut.places(self.state.steps).len() / self.cut.batch_size;
+        let (mut ids, mut loss, mut sum) = (Vec::new(), 0.0, Gradients::default());
+        for _ in 0..batches {
+            let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
+            let of_batch: Vec<PatchId> = taken.iter().map(|example| example.sample.id).collect();
+            let (batch_loss, gradients) = self.gradients(taken, &of_batch)?;
+            sum.add(gradients).map_err(|source| TrainError::device(&of_batch, source))?;
+            loss += batch_loss;
+            for &id in &of_batch {
+                progress.event(Event::Step { patch: Some(id) });
+            }
+            progress.event(Event::Detail { text: &format!("loss {batch_loss:.4}") });
+            ids.extend(of_batch);
+        }
+        let rate = self.learning_rate();
+        let norm = self.move_weights(sum, batches, rate).map_err(|source| TrainError::device(&ids, source))?;
+        if !norm.is_finite() {
+            return Err(TrainError::NotFinite { what: "gradient", ids });
+        }
+        self.state.steps += 1;
+        self.state.total += 1;
+        self.state.losses.0 += loss;
+        self.state.losses.1 += batches;
+        self.logs.step(self.state.total, loss / batches as f64, rate, norm)
+    }
+
+    /// The loss of a batch, and its gradients.
+    fn gradients(&self, examples: Vec<Example>, ids: &[PatchId]) -> Result<(f64, Gradients), TrainError> {
+        let config = self.options.config;
+        let collapse = match config.flair_bench.fidelity {
+            Fidelity::Upstream => Collapse::FirstOfBatch,
+            Fidelity::Corrected => Collapse::Each,
+        };
+        let compute = || {
+            let batch = Batch::new(&examples, config.pad_value, &self.network.parameters)?;
+            drop(examples);
+            let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
+            let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
+            let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
+            let total = two_branch(&logits, &batch.target, &batch.satellite_target, &self.weights)?.total;
+            let loss = scalar(&total)?;
+            // A loss that is not finite has no gradients worth the time.
+            let gradients = loss.is_finite().then(|| Gradients::of(&total, &self.network.parameters)).transpose()?;
+            Ok((loss, gradients))
+        };
+        match compute().map_err(|source| TrainError::device(ids, source))? {
+            (loss, Some(gradients)) => Ok((loss, gradients)),
+            (_, None) => Err(TrainError::NotFinite { what: "loss", ids: ids.to_vec() }),
+        }
+    }
+
+    /// Moves the weights, unless the gradients are not finite, and gives the gradients' norm before clipping.
+    fn move_weights(&mut self, mut sum: Gradients, batches: usize, rate: f64) -> candle_core::Result<f64> {
+        if batches > 1 {
+            sum.scale(1.0 / batches as f64)?;
+        }
+        let norm = match self.options.clip {
+            Some(largest) => sum.clip(largest)?,
+            None => sum.norm()?,
+        };
+        if norm.is_finite() {
+            self.optimizer.step(&sum, rate)?;
+        }
+        Ok(norm)
+    }
+
+    /// The rate of the step that comes next.
+    fn learning_rate(&self) -> f64 {
+        let steps = self.cut.steps() * self.options.epochs;
+        self.scheduler.learning_rate(Position { step: self.state.total, steps })
+    }
+
+    /// The validation, and its first patch to look at; `None` if it was interrupted.
+    #[expect(clippy::type_complexity, reason = "two things that may each be missing")]
+    fn validate(
+        &self,
+        stop: &AtomicBool,
+        progress: &dyn Progress,
+    ) -> Result<Option<(Option<Validation>, Option<Shown>)>, TrainError> {
+        if self.val.is_empty() {
+            return Ok(Some((None, None)));
+        }
+        let validator = Validator {
+            network: self.network,
+            examples: self.examples,
+            patches: self.val,
+            batch_size: self.cut.batch_size,
+            prefetch: self.prefetch(),
+            weights: &self.weights,
+        };
+        let validated = validator.run(stop, progress)?;
+        Ok(validated.map(|(validation, shown)| (Some(validation), shown)))
+    }
+
+    /// Notes what the epoch came to, and goes on to the next.
+    fn end_epoch(&mut self, validation: Option<Validation>, shown: Option<&Shown>) -> Result<(), TrainError> {
+        let last = Position { step: self.state.total - 1, steps: self.cut.steps() * self.options.epochs };
+        let (sum, batches) = self.state.losses;
+        let epoch = EpochMetrics {
+            epoch: self.state.epoch,
+            step: self.state.total,
+            learning_rate: self.scheduler.learning_rate(last),
+            train_loss: sum / batches as f64,
+            validation,
+        };
+        let best = Best::after(self.state.best, &epoch);
+        let rank = if best.epoch == epoch.epoch { Rank::Best } else { Rank::Other };
+        self.scheduler.epoch_ended(epoch.watched());
+        self.state.best = Some(best);
+        self.state.history.push(epoch);
+        self.state.epoch += 1;
+        self.state.steps = 0;
+        self.state.losses = (0.0, 0);
+        // TensorBoard first: what a run that dies before its checkpoint told is void for the one that goes on.
+        self.logs.epoch(&epoch, shown)?;
+        self.save(rank)?;
+        self.logs.history(&self.state.history)
+    }
+
+    fn has_waited_long_enough(&self) -> bool {
+        let waited = |(best, patience): (Best, usize)| best.is_old(self.state.epoch - 1, patience);
+        self.state.best.zip(self.options.patience).is_some_and(waited)
+    }
+
+    fn interrupted(mut self) -> Result<Trained, TrainError> {
+        self.save(Rank::Other)?;
+        Ok(self.trained(Stopped::Interrupted))
+    }
+
+    fn save(&mut self, rank: Rank) -> Result<(), TrainError> {
+        self.state.schedule = self.scheduler.state();
+        self.state.dropout = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
+        self.checkpoints.save(self.network, &self.optimizer, &self.state, rank)
+    }
+
+    fn prefetch(&self) -> Prefetch {
+        Prefetch { workers: self.options.workers, ahead: self.cut.batch_size * BATCHES_AHEAD }
+    }
+
+    fn trained(self, stopped: Stopped) -> Trained {
+        Trained {
+            stopped,
+            epochs: self.state.history.len(),
+            steps: self.state.total,
+            best: self.state.best,
+            history: self.state.history,
+            checkpoints: self.checkpoints,
+            out: self.options.out.to_owned(),
+        }
+    }
+}

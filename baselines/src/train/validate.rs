@@ -1,0 +1,180 @@
+//! Validation: the loss, the challenge's mIoU, and upstream's own.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Tensor};
+use flair_scoring::{
+    CLASS_COUNT, ClassId, ConfusionMatrix, Event, Metrics, OutOfRange, PatchId, Progress, Protocol,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LossWeights, TrainError,
+    batch::{Batch, Example, Examples},
+    two_branch,
+};
+use crate::{
+    data::prefetch::{Prefetch, in_order},
+    models::Network,
+    predict::logits_of_branches,
+};
+
+/// What one validation found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Mean of the batches' losses, each with the same weight, as Lightning and upstream have it
+    /// (`src/task_module.py`); a last incomplete batch counts, where upstream leaves its patches out.
+    pub loss: f64,
+    /// The challenge's mIoU: one matrix over all patches, 12 classes; `None` where none of them occurs.
+    pub miou: Option<f64>,
+    /// Upstream's `val_miou`, torchmetrics' `JaccardIndex`: the mean over 13 classes, "other" among them, of which
+    /// those that neither masks nor predictions have count as 1. Not to be compared with a score.
+    pub miou_upstream: f64,
+    /// `IoU` of each class; `None` where neither masks nor predictions have it.
+    pub iou: [Option<f64>; CLASS_COUNT],
+}
+
+impl Validation {
+    fn new(loss: f64, matrix: &ConfusionMatrix) -> Self {
+        let metrics = Metrics::of(matrix, Protocol::Flair2);
+        let iou = metrics.classes.map(|class| class.iou);
+        let miou_upstream = iou.iter().map(|iou| iou.unwrap_or(1.0)).sum::<f64>() / CLASS_COUNT as f64;
+        Self { loss, miou: metrics.miou, miou_upstream, iou }
+    }
+}
+
+/// What is known of an epoch that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochMetrics {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Steps of the optimiser up to its end, since the beginning of the training.
+    pub step: usize,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean of its batches' losses.
+    pub train_loss: f64,
+    /// The validation at its end; `None` without validation patches.
+    pub validation: Option<Validation>,
+}
+
+impl EpochMetrics {
+    /// The loss by which epochs are compared: the validation's, and without one the training's.
+    pub fn watched(&self) -> f64 {
+        self.validation.map_or(self.train_loss, |validation| validation.loss)
+    }
+}
+
+/// A patch, its mask and what the network made of it.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// `[3, H, W]`, red, green and blue, `0..=1`.
+    pub(super) colours: Vec<f32>,
+    /// Classes, `[H, W]`.
+    pub(super) mask: Vec<u8>,
+    /// Classes, `[H, W]`.
+    pub(super) prediction: Vec<u8>,
+}
+
+/// Runs over the validation patches.
+pub(super) struct Validator<'a> {
+    pub(super) network: &'a Network,
+    pub(super) examples: &'a dyn Examples,
+    pub(super) patches: &'a [PatchId],
+    pub(super) batch_size: usize,
+    pub(super) prefetch: Prefetch,
+    pub(super) weights: &'a LossWeights,
+}
+
+impl Validator<'_> {
+    /// The validation, and its first patch to look at; `None` if `stop` was set before the end.
+    pub(super) fn run(
+        &self,
+        stop: &AtomicBool,
+        progress: &dyn Progress,
+    ) -> Result<Option<(Validation, Option<Shown>)>, TrainError> {
+        progress.event(Event::Started { stage: "validation", steps: self.patches.len() as u64 });
+        let (mut matrix, mut losses, mut shown) = (ConfusionMatrix::default(), Vec::new(), None);
+        let make = |i: usize| self.examples.example(self.patches[i]);
+        let is_whole = in_order(self.patches.len(), self.prefetch, make, |examples| {
+            loop {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                let batch = (&mut *examples).take(self.batch_size).collect::<Result<Vec<_>, _>>()?;
+                if batch.is_empty() {
+                    return Ok::<_, TrainError>(true);
+                }
+                let (loss, predictions) = self.batch(&batch)?;
+                losses.push(loss);
+                for (example, prediction) in batch.into_iter().zip(predictions) {
+                    count(&mut matrix, &example.target, &prediction)?;
+                    progress.event(Event::Step { patch: Some(example.sample.id) });
+                    if shown.is_none() {
+                        let mut colours = example.sample.aerial;
+                        colours.truncate(3 * example.target.len());
+                        shown = Some(Shown { colours, mask: example.target, prediction });
+                    }
+                }
+            }
+        })?;
+        if !is_whole {
+            progress.event(Event::Finished);
+            return Ok(None);
+        }
+        let validation = Validation::new(losses.iter().sum::<f64>() / losses.len().max(1) as f64, &matrix);
+        let miou = validation.miou.map_or_else(String::new, |miou| format!(", mIoU {miou:.4}"));
+        progress.event(Event::Detail { text: &format!("loss {:.4}{miou}", validation.loss) });
+        progress.event(Event::Finished);
+        Ok(Some((validation, shown)))
+    }
+
+    /// The loss of a batch, and the classes of its patches. Each patch is seen as if it were alone, as in prediction.
+    fn batch(&self, examples: &[Example]) -> Result<(f64, Vec<Vec<u8>>), TrainError> {
+        let ids: Vec<PatchId> = examples.iter().map(|example| example.sample.id).collect();
+        let compute = || {
+            let logits = logits_of_branches(self.network, examples.iter().map(|example| &example.sample))?;
+            let target = Batch::targets(examples, self.network.parameters.device())?;
+            let losses = two_branch(&logits, &target, &target, self.weights)?;
+            Ok::<_, candle_core::Error>((scalar(&losses.total)?, classes(&logits.aerial)?))
+        };
+        let (loss, classes) = compute().map_err(|source| TrainError::device(&ids, source))?;
+        if loss.is_finite() { Ok((loss, classes)) } else { Err(TrainError::NotFinite { what: "validation loss", ids }) }
+    }
+}
+
+/// The number in a tensor of one.
+pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar()
+}
+
+/// The argmax of logits `[B, K, H, W]`.
+fn classes(logits: &Tensor) -> candle_core::Result<Vec<Vec<u8>>> {
+    logits.argmax(1)?.to_dtype(DType::U8)?.flatten_from(1)?.to_vec2()
+}
+
+/// Adds classes to the matrix, whose masks hold labels.
+fn count(matrix: &mut ConfusionMatrix, target: &[u8], prediction: &[u8]) -> Result<(), TrainError> {
+    debug_assert!(target.iter().all(|class| ClassId::new(*class).is_some()));
+    let labels: Vec<u8> = target.iter().map(|class| class + 1).collect();
+    matrix.add(&labels, prediction, OutOfRange::Reject).map_err(TrainError::Count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_means_are_taken_from_one_matrix() {
+        let mut matrix = ConfusionMatrix::default();
+        // Class 0: 2 of 3; class 12: 1 of 2. The others do not occur.
+        count(&mut matrix, &[0, 0, 0, 12], &[0, 0, 12, 12]).unwrap();
+        let validation = Validation::new(1.5, &matrix);
+        assert_eq!(validation.miou, Some(2.0 / 3.0));
+        assert!((validation.miou_upstream - (2.0 / 3.0 + 0.5 + 11.0) / 13.0).abs() < 1e-12);
+        assert_eq!((validation.iou[12], validation.iou[4]), (Some(0.5), None));
+        assert!(count(&mut matrix, &[0], &[13]).is_err());
+    }
+}
