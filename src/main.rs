@@ -14,7 +14,7 @@ use exit::{Exit, Failure};
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     ui::logging(arguments.verbose);
-    match commands::run(arguments) {
+    match commands::dispatch(arguments) {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
             if exit != Exit::Done {

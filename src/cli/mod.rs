@@ -19,7 +19,7 @@ pub(crate) use generate::{CompletionsArgs, ManArgs};
 pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;
 #[cfg(feature = "baselines")]
-pub(crate) use run::{BaselineArgs, RunCommand};
+pub(crate) use run::{BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg};
 pub(crate) use score::{OutOfRangeArg, ScoreArgs};
 #[cfg(feature = "baselines")]
 pub(crate) use weights::{ConvertArgs, InspectArgs, WeightsCommand};
@@ -45,10 +45,16 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a baseline: data and weights in; predictions, timing, score, figures and a submission archive out
+    /// Run a baseline: data in; weights, predictions, timing, score, figures and a submission archive out
     #[cfg(feature = "baselines")]
     #[command(subcommand)]
     Run(RunCommand),
+    /// Train a baseline: the first half of `run baseline`
+    #[cfg(feature = "baselines")]
+    Train(TrainArgs),
+    /// Predict with weights: the second half of `run baseline`
+    #[cfg(feature = "baselines")]
+    Predict(PredictArgs),
     /// Score predictions against masks, exactly as the challenge does
     Score(ScoreArgs),
     /// Check a submission, a folder or a zip, and tell everything that is wrong with it

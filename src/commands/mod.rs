@@ -8,7 +8,7 @@ mod package;
 mod score;
 
 #[cfg(feature = "baselines")]
-mod baseline;
+mod run;
 #[cfg(feature = "baselines")]
 mod data;
 #[cfg(feature = "baselines")]
@@ -21,10 +21,14 @@ use crate::{
     exit::Outcome,
 };
 
-pub(crate) fn run(cli: Cli) -> Outcome {
+pub(crate) fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         #[cfg(feature = "baselines")]
-        Command::Run(RunCommand::Baseline(arguments)) => baseline::run(&arguments),
+        Command::Run(RunCommand::Baseline(arguments)) => run::baseline(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Train(arguments) => run::train(&arguments),
+        #[cfg(feature = "baselines")]
+        Command::Predict(arguments) => run::predict(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

@@ -10,7 +10,7 @@ mod score;
 pub(crate) use audit::audit_table;
 pub(crate) use findings::write_findings;
 pub(crate) use progress::Bars;
-pub(crate) use score::score_table;
+pub(crate) use score::{figure, score_table};
 
 use tracing_subscriber::EnvFilter;
 

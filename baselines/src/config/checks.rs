@@ -95,9 +95,12 @@ impl Config {
             ("batch_size_inference", self.batch_size_inference, 65_536),
             ("gpus_per_node", self.gpus_per_node, 65_536),
             ("num_nodes", self.num_nodes, 65_536),
+            ("flair_bench.accumulate", self.flair_bench.accumulate, 65_536),
         ] {
             found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
         }
+        let clip = self.flair_bench.clip;
+        found.unless(clip.is_none_or(|c| c.is_finite() && c > 0.0), "flair_bench.clip", &format_args!("{clip:?}"), "a number above 0, or nothing");
         found.unless(self.num_workers <= 1024, "num_workers", &self.num_workers, "at most 1024");
     }
 

@@ -7,6 +7,7 @@ use crate::{
     data::dates::MonthDay,
     models::utae::{Aggregation, EncoderNorm},
     nn::Padding,
+    train::{OptimizerConfig, Schedule},
 };
 
 /// All settings of a run: upstream's keys, then ours.
@@ -137,7 +138,7 @@ pub struct DataPaths {
 }
 
 /// Our own settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bench {
     /// Which network.
@@ -148,12 +149,32 @@ pub struct Bench {
     pub validation: Validation,
     /// Seed of everything random.
     pub seed: u64,
+    /// The optimiser; its learning rate is `lr`.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate goes.
+    pub schedule: Schedule,
+    /// Batches whose gradients are averaged for one step.
+    pub accumulate: usize,
+    /// Largest global norm of a step's gradients; none where empty.
+    pub clip: Option<f64>,
+    /// Epochs without a better validation loss after which training ends; never where empty.
+    pub patience: Option<usize>,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        // 2022 is upstream's seed (`main.py`).
-        Self { model: Model::Utt, fidelity: Fidelity::Upstream, validation: Validation::Hf, seed: 2022 }
+        // Upstream's (`main.py`): its seed, plain SGD, a constant rate, patience of 30.
+        Self {
+            model: Model::Utt,
+            fidelity: Fidelity::Upstream,
+            validation: Validation::Hf,
+            seed: 2022,
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            accumulate: 1,
+            clip: None,
+            patience: Some(30),
+        }
     }
 }
 

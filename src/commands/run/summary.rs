@@ -8,11 +8,11 @@ use flair_scoring::{
     timing::{Hms, Outcome, Timing, Verdict},
 };
 
-use super::{super::check::verdict, plan::Plan};
+use super::{super::check::verdict, prediction::Job};
 use crate::ui::score_table;
 
 pub(super) struct Summary<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) job: &'a Job<'a>,
     pub(super) timing: &'a Timing,
     pub(super) verdict: &'a Verdict,
     pub(super) score: Option<&'a ScoreReport>,
@@ -21,11 +21,12 @@ pub(super) struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, timing, .. } = self;
+        let Self { job, timing, .. } = self;
+        let out = job.setup.out.display();
         if let Some(score) = self.score {
             writeln!(f, "{}", score_table(score))?;
         } else {
-            plan.notes().iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
+            job.notes().iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
         }
         writeln!(
             f,
@@ -57,9 +58,9 @@ impl fmt::Display for Summary<'_> {
                 None => writeln!(f, "submission  none: {error}")?,
             },
         }
-        writeln!(f, "results     {}", plan.out.display())?;
+        writeln!(f, "results     {out}")?;
         if self.score.is_some() {
-            writeln!(f, "next        flair-bench leaderboard add {} --name NAME", plan.out.display())?;
+            writeln!(f, "next        flair-bench leaderboard add {out} --name NAME")?;
         }
         Ok(())
     }

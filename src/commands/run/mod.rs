@@ -1,0 +1,70 @@
+//! `flair-bench run baseline`, and its two halves `train` and `predict`.
+
+mod prediction;
+mod record;
+mod setup;
+mod summary;
+mod training;
+
+use flair_scoring::PatchId;
+
+use self::{
+    prediction::{Job, Weights},
+    setup::{Purpose, Setup},
+    training::Ended,
+};
+use crate::{
+    cli::{BaselineArgs, PredictArgs, TrainArgs, UseArg},
+    exit::{Exit, Outcome},
+    ui::Bars,
+};
+
+/// What every output on the toy dataset says.
+const TOY: &str = "the data are synthetic: the score says nothing of the challenge";
+
+pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
+    let bars = Bars::new();
+    if let Some(weights) = &arguments.weights {
+        prediction::check_file(weights)?;
+        let setup = Setup::new(&arguments.setup, Purpose::Prediction, &bars)?;
+        let weights = Weights::load(weights, &setup.network)?;
+        return Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars);
+    }
+    let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
+    // What cannot be predicted should be known before hours of training.
+    prediction::patches(&setup, &arguments.prediction)?;
+    let trained = match training::train(&setup, &arguments.training, &bars)? {
+        Ended::Interrupted => return Ok(Exit::Environment),
+        Ended::Done(trained) => trained,
+    };
+    let file = match arguments.which {
+        UseArg::Best => trained.checkpoints.best(),
+        UseArg::Last => trained.checkpoints.last(),
+    };
+    let weights = Weights::load(&file, &setup.network)?.trained_here();
+    Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars)
+}
+
+pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
+    let bars = Bars::new();
+    let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
+    match training::train(&setup, &arguments.training, &bars)? {
+        Ended::Interrupted => Ok(Exit::Environment),
+        Ended::Done(trained) => training::summarise(&setup, &trained),
+    }
+}
+
+pub(crate) fn predict(arguments: &PredictArgs) -> Outcome {
+    let bars = Bars::new();
+    if let Some(weights) = &arguments.weights {
+        prediction::check_file(weights)?;
+    }
+    let setup = Setup::new(&arguments.setup, Purpose::Prediction, &bars)?;
+    let weights = arguments.weights.as_deref().map(|file| Weights::load(file, &setup.network)).transpose()?;
+    Job::new(setup, weights, &arguments.prediction)?.run(&bars)
+}
+
+/// Numbers of patches, for messages.
+fn count(patches: &[PatchId], what: &str) -> String {
+    format!("{} patches {what}", patches.len())
+}

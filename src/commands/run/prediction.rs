@@ -1,0 +1,252 @@
+//! The second half: weights in; predictions, timing, score, figures and an archive out.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::anyhow;
+use flair_baselines::{
+    data::{Preprocessor, Split},
+    models::Network,
+    predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
+    runtime::Environment,
+    weights,
+};
+use flair_leaderboard::{Description, Entry};
+use flair_scoring::{
+    PatchId, ScoreReport,
+    evaluate::Options,
+    pairing::Masks,
+    submission::{ArchiveName, CheckOptions, PackError, Packed, Source, Times, pack},
+    timing::{Devices, Limits, MonotonicClock, Timing, judge},
+};
+
+use super::{
+    super::score::{score, write_all, write_file},
+    TOY,
+    record::RunRecord,
+    setup::Setup,
+    summary::Summary,
+};
+use crate::{
+    cli::PredictionArgs,
+    exit::{Exit, OrExit, Outcome},
+    ui::{Bars, say, write_findings},
+};
+
+/// What every output of a network without weights says.
+const UNTRAINED: &str = "the model is untrained: its weights are random, and so is what it predicts";
+
+/// Where a network's weights are from.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    pub(super) file: PathBuf,
+    pub(super) sha256: String,
+    /// Whether the run that predicts made them.
+    pub(super) origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Given,
+    TrainedHere,
+}
+
+impl Weights {
+    /// Reads them into the network.
+    pub(super) fn load(file: &Path, network: &Network) -> Outcome<Self> {
+        let sha256 = weights::load(file, network).or_input()?.sha256;
+        Ok(Self { file: file.to_owned(), sha256, origin: Origin::Given })
+    }
+
+    pub(super) fn trained_here(self) -> Self {
+        Self { origin: Origin::TrainedHere, ..self }
+    }
+}
+
+/// Tells of a missing file before anything else is done.
+pub(super) fn check_file(weights: &Path) -> Outcome<()> {
+    if weights.is_file() {
+        Ok(())
+    } else {
+        Err(anyhow!("there is no file `{}` to take weights from", weights.display())).or_input()
+    }
+}
+
+/// The patches to predict.
+pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<PatchId>> {
+    arguments.split.patches(&setup.dataset, &setup.config.flair_bench).or_input()
+}
+
+/// A prediction, with all that comes after it.
+pub(super) struct Job<'a> {
+    pub(super) setup: Setup,
+    pub(super) weights: Option<Weights>,
+    pub(super) split: Split,
+    pub(super) patches: Vec<PatchId>,
+    arguments: &'a PredictionArgs,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(setup: Setup, weights: Option<Weights>, arguments: &'a PredictionArgs) -> Outcome<Self> {
+        let patches = patches(&setup, arguments)?;
+        Ok(Self { setup, weights, split: arguments.split, patches, arguments })
+    }
+
+    pub(super) fn is_untrained(&self) -> bool {
+        self.weights.is_none()
+    }
+
+    /// What every output must say.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let notes = [(self.is_untrained(), UNTRAINED), (self.setup.is_toy, TOY)];
+        notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned()).collect()
+    }
+
+    pub(super) fn run(&self, bars: &Bars) -> Outcome {
+        let environment = Environment::of(self.setup.device());
+        let limits = self.limits()?;
+        let predictions = self.setup.out.join("predictions");
+        let record = RunRecord::begin(self, environment.clone(), &predictions)?;
+        for note in self.notes() {
+            say(&format!("note: {note}"));
+        }
+        let predicted = self.predict(&predictions, bars)?;
+        if predicted.kept > 0 {
+            say(&format!("note: {} predictions of an earlier, stopped run were kept", predicted.kept));
+        }
+        write_findings(&mut std::io::stderr(), &predicted.findings)?;
+        let timing = self.timing(&environment, &predicted)?;
+        let verdict = judge(&timing, &limits);
+
+        let source = Source::open(&predictions).or_environment()?;
+        let score = self.score(&source, bars)?;
+        if let Some(report) = &score {
+            write_all(&self.setup.out, report)?;
+        }
+        let packed = self.package(&source, &timing, bars)?;
+        record.finish()?;
+        if score.is_some() {
+            self.write_entry()?;
+        }
+        let is_negative = verdict.is_over() || packed.is_err();
+        let summary = Summary {
+            job: self,
+            timing: &timing,
+            verdict: &verdict,
+            score: score.as_ref(),
+            packed: packed.as_ref(),
+        };
+        write!(std::io::stdout(), "{summary}")?;
+        Ok(if is_negative { Exit::Negative } else { Exit::Done })
+    }
+
+    fn limits(&self) -> Outcome<Limits> {
+        let PredictionArgs { time_limit, time_factor, baseline_time, .. } = self.arguments;
+        let limits = Limits {
+            device_seconds: *time_limit,
+            factor: *time_factor,
+            baseline_seconds: baseline_time.map(|time| time.duration().as_secs_f64()),
+        };
+        let is_sound = |value: f64| value.is_finite() && value > 0.0;
+        if is_sound(limits.device_seconds) && is_sound(limits.factor) {
+            Ok(limits)
+        } else {
+            Err(anyhow!("--time-limit and --time-factor must be above 0")).or_usage()
+        }
+    }
+
+    fn predict(&self, out: &Path, bars: &Bars) -> Outcome<Predicted> {
+        let Setup { config, dataset, network, workers, .. } = &self.setup;
+        let preprocessor = Preprocessor::new(config, dataset).or_input()?;
+        let batch_size = self.arguments.batch_size.map_or(config.batch_size_inference, usize::from);
+        let options = PredictOptions { batch_size, workers: *workers };
+        let clock = MonotonicClock::default();
+        match predict::predict(network, &preprocessor, &self.patches, out, options, &clock, bars) {
+            Err(error @ (PredictError::Device { .. } | PredictError::Write { .. })) => Err(error).or_environment(),
+            other => other.or_input(),
+        }
+    }
+
+    /// The record of the time, and its file. A run that had nothing left to do keeps the record that it has.
+    fn timing(&self, environment: &Environment, predicted: &Predicted) -> Outcome<Timing> {
+        let path = self.setup.out.join("timing.json");
+        if predicted.predicted == 0 {
+            let earlier = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            if let Some(earlier) = earlier {
+                return Ok(earlier);
+            }
+        }
+        let timing = Timing {
+            kept_patches: predicted.kept,
+            covers: CLOCK_COVERS.map(str::to_owned).into(),
+            device: environment.device.clone(),
+            hardware: environment.hardware(),
+            threads: u32::try_from(environment.threads).unwrap_or(u32::MAX),
+            version: environment.flair_bench.clone(),
+            notes: self.notes(),
+            ..Timing::new(predicted.elapsed, predicted.predicted, Devices { nodes: 1, per_node: 1 })
+        };
+        write_json(&path, &timing)?;
+        Ok(timing)
+    }
+
+    /// The score, where every patch of the run has a mask.
+    fn score(&self, source: &Source, bars: &Bars) -> Outcome<Option<ScoreReport>> {
+        let records = self.patches.iter().filter_map(|id| self.setup.dataset.patches.get(id));
+        let masks: Masks = records.filter_map(|record| Some((record.id, record.mask.clone()?))).collect();
+        let without = self.patches.len() - masks.len();
+        if without > 0 {
+            say(&format!("note: not scored, since {without} of {} patches have no mask", self.patches.len()));
+            return Ok(None);
+        }
+        let mut report = score(&masks, source, &Options::default(), bars)?;
+        report.notes.extend(self.notes());
+        Ok(Some(report))
+    }
+
+    /// The submission archive, or why there is none.
+    fn package(&self, source: &Source, timing: &Timing, bars: &Bars) -> Outcome<Result<Packed, PackError>> {
+        let submission = timing.elapsed().unwrap_or_default().into();
+        // A time that does not cover the whole run has no place in the archive's name.
+        let baseline = self.arguments.baseline_time.filter(|_| timing.is_whole());
+        let times = baseline.map(|baseline| Times { baseline, submission });
+        let name = &self.setup.name;
+        let name = if self.is_untrained() { format!("{name}-untrained") } else { name.clone() };
+        let name = ArchiveName::new(&name, times).or_usage()?;
+        let expected: BTreeSet<PatchId> = self.patches.iter().copied().collect();
+        let folder = self.setup.out.join("submission");
+        match pack(source, Some(&expected), &CheckOptions::default(), &folder, &name, bars) {
+            Err(error) if error.report().is_none() => Err(error).or_environment(),
+            other => Ok(other),
+        }
+    }
+
+    /// `leaderboard.json`: the run's row, ready to be added.
+    fn write_entry(&self) -> Outcome<()> {
+        let out = &self.setup.out;
+        let description = Description {
+            name: out.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            input: self.setup.input().to_owned(),
+            date: Some(jiff::Zoned::now().date().to_string()),
+            ..Description::default()
+        };
+        match Entry::from_run(out, &description) {
+            Ok(entry) => write_file(&out.join("leaderboard.json"), entry.to_json().as_bytes()),
+            // Masks of classes that are all outside the mean have no mIoU, and make no row.
+            Err(error) => {
+                say(&format!("note: no leaderboard row: {error}"));
+                Ok(())
+            }
+        }
+    }
+}
+
+pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Outcome<()> {
+    let mut text = serde_json::to_string_pretty(value).or_environment()?;
+    text.push('\n');
+    write_file(path, text.as_bytes())
+}

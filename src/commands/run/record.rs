@@ -1,0 +1,203 @@
+//! `run.json`: what a run was, and whether a folder holds this run or another.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use flair_baselines::{config::Config, runtime::Environment, train::Beginning};
+use flair_scoring::{
+    files::sha256,
+    submission::{Source, fold_ranges, predictions},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    prediction::{Job, Origin, write_json},
+    setup::Setup,
+};
+use crate::{
+    exit::{OrExit, Outcome},
+    ui::say,
+};
+
+const SCHEMA: &str = "flair-bench/run/1";
+
+/// The record of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct RunRecord {
+    schema: &'static str,
+    /// SHA-256 of all that decides the predictions: a run with the same identity goes on where another stopped; `null`
+    /// while it trains.
+    identity: Option<String>,
+    /// When it began last, in UTC.
+    started: String,
+    /// When it ended; `null` while it runs, or if it was stopped.
+    finished: Option<String>,
+    preset: String,
+    /// Whether the weights are random.
+    untrained: bool,
+    /// `toy` or `real`.
+    data_kind: &'static str,
+    data: Option<PathBuf>,
+    split: Option<&'static str>,
+    patches: usize,
+    patch_ranges: Vec<String>,
+    seed: u64,
+    weights: Option<WeightsRecord>,
+    parameters: usize,
+    notes: Vec<String>,
+    config: Config,
+    environment: Environment,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct WeightsRecord {
+    file: PathBuf,
+    sha256: String,
+    /// Whether this run trained them.
+    trained_here: bool,
+}
+
+/// What is read of a record that is there already.
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    identity: Option<String>,
+}
+
+/// The record in a folder, if there is one.
+fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .with_context(|| format!("`{}` is no record of a run: choose another --out", path.display()))
+            .or_usage(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())).or_environment(),
+    }
+}
+
+/// Writes the record of a run that begins with training. A folder that holds a run must be told to be resumed.
+pub(super) fn begin_training(setup: &Setup, beginning: Beginning) -> Outcome<()> {
+    let path = setup.out.join("run.json");
+    let is_there = earlier(&path)?.is_some();
+    if is_there && beginning == Beginning::Fresh {
+        return Err(anyhow!("`{}` holds a run already: go on with --resume, or choose another --out", setup.out.display()))
+            .or_usage();
+    }
+    if is_there {
+        return Ok(());
+    }
+    let environment = Environment::of(setup.device());
+    write_json(&path, &RunRecord { untrained: false, ..RunRecord::new(setup, environment, path.clone()) })
+}
+
+impl RunRecord {
+    fn new(setup: &Setup, environment: Environment, path: PathBuf) -> Self {
+        Self {
+            schema: SCHEMA,
+            identity: None,
+            started: now(),
+            finished: None,
+            preset: setup.name.clone(),
+            untrained: true,
+            data_kind: if setup.is_toy { "toy" } else { "real" },
+            data: setup.root.clone(),
+            split: None,
+            patches: 0,
+            patch_ranges: Vec::new(),
+            seed: setup.config.flair_bench.seed,
+            weights: None,
+            parameters: setup.network.parameters.weight_count(),
+            notes: Vec::new(),
+            config: setup.config.clone(),
+            environment,
+            path,
+        }
+    }
+
+    /// Writes the record of a prediction that begins. If its folder holds predictions, they must be this run's; those
+    /// of weights that this run trained further since are made anew.
+    pub(super) fn begin(job: &Job<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
+        let out = &job.setup.out;
+        let path = out.join("run.json");
+        let identity = identity(job).or_environment()?;
+        let is_same = |earlier: &Earlier| earlier.identity.as_ref() == Some(&identity);
+        let is_trained_here = job.weights.as_ref().is_some_and(|weights| weights.origin == Origin::TrainedHere);
+        match earlier(&path)? {
+            Some(earlier) if is_same(&earlier) => {}
+            Some(_) if is_trained_here => remove_stale(folder)?,
+            Some(_) => {
+                return Err(anyhow!(
+                    "`{}` holds a run with other settings, weights or data: choose another --out",
+                    out.display()
+                ))
+                .or_usage();
+            }
+            None if folder.exists() => {
+                return Err(anyhow!(
+                    "`{}` holds predictions, but no record of their run: choose another --out",
+                    out.display()
+                ))
+                .or_usage();
+            }
+            None => {}
+        }
+        let weights = job.weights.as_ref().map(|weights| WeightsRecord {
+            file: weights.file.clone(),
+            sha256: weights.sha256.clone(),
+            trained_here: is_trained_here,
+        });
+        let record = Self {
+            identity: Some(identity),
+            untrained: job.is_untrained(),
+            split: Some(job.split.name()),
+            patches: job.patches.len(),
+            patch_ranges: fold_ranges(job.patches.iter().copied()),
+            weights,
+            notes: job.notes(),
+            ..Self::new(&job.setup, environment, path)
+        };
+        write_json(&record.path, &record)?;
+        Ok(record)
+    }
+
+    /// Writes down that the run is over.
+    pub(super) fn finish(mut self) -> Outcome<()> {
+        self.finished = Some(now());
+        write_json(&self.path, &self)
+    }
+}
+
+/// Removes the predictions of this run's earlier weights.
+fn remove_stale(folder: &Path) -> Outcome<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let source = Source::open(folder).or_environment()?;
+    let names: Vec<_> = predictions(&source).map(|(_, entry)| folder.join(&entry.name)).collect();
+    for path in &names {
+        fs::remove_file(path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
+    }
+    if !names.is_empty() {
+        say(&format!("note: {} predictions of this run's earlier weights are made anew", names.len()));
+    }
+    Ok(())
+}
+
+/// What decides the predictions: version, settings, weights, patches and where their data lies.
+fn identity(job: &Job<'_>) -> anyhow::Result<String> {
+    let root = job.setup.root.as_ref().map(fs::canonicalize).transpose()?;
+    let weights = job.weights.as_ref().map(|weights| &weights.sha256);
+    let patches: Vec<u32> = job.patches.iter().map(|id| id.number()).collect();
+    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), &job.setup.config, weights, &patches, root))?;
+    Ok(sha256(text.as_slice())?)
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
