@@ -23,10 +23,16 @@ fn is_unread(name: &str) -> bool {
 }
 
 /// Biases that what follows takes off again: a batch norm subtracts the mean of each channel, and the softmax over
-/// dates does not see what is added to the keys of all. Their gradient is 0 but for rounding.
+/// dates does not see what is added to the keys of all of them. Their gradient is 0 but for rounding, in torch too.
 fn is_cancelled(name: &str) -> bool {
-    let _ = name;
-    false
+    let temporal = ["attention_heads.fc1_k.bias", "in_norm.bias", "inconv.bias", "mlp.0.bias"];
+    match name.strip_prefix("arch_hr.") {
+        Some(name) => match name.strip_prefix("temporal_encoder.") {
+            Some(name) => temporal.contains(&name),
+            None => name.starts_with("up_blocks.") && name.ends_with(".0.bias"),
+        },
+        None => false,
+    }
 }
 
 fn pixels(dims: &[usize], seed: f64) -> Tensor {

@@ -45,7 +45,8 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let partition = centred.exp()?.sum_keepdim(1)?.log()?;
     let surprise = (partition - centred.contiguous()?.gather(&index, 1)?)?;
     let sum = (surprise.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
-    (sum * if total > 0.0 { 1.0 / total } else { 0.0 })?.to_dtype(logits.dtype())
+    // Where nothing counts, the sum is 0 already.
+    (sum / if total > 0.0 { total } else { 1.0 })?.to_dtype(logits.dtype())
 }
 
 /// Weights of the classes in both losses, and of the losses in their sum.
@@ -216,10 +217,10 @@ mod tests {
                 .to_owned()
         };
         let threes = Tensor::full(3u8, (2, 2, 3), &Device::Cpu).unwrap();
-        insta::assert_snapshot!(error(&threes, &WEIGHTS), @"");
-        insta::assert_snapshot!(error(&labels(), &[1.0]), @"");
-        insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"");
-        insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"");
+        insta::assert_snapshot!(error(&threes, &WEIGHTS), @"a label is 3: expected a class below 3, or 255");
+        insta::assert_snapshot!(error(&labels(), &[1.0]), @"logits of [2, 3, 2, 3] do not go with labels of [2, 2, 3] and 1 class weights");
+        insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"class weights are [1.0, -1.0, NaN]: expected finite numbers from 0 on");
+        insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"logits of [2, 3, 2, 3] do not go with labels of [1, 2, 3] and 3 class weights");
     }
 
     #[test]

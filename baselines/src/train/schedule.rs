@@ -320,8 +320,8 @@ mod tests {
         assert_eq!(read(&serde_json::to_string(&PLATEAU).unwrap()), PLATEAU);
         assert!(serde_json::from_str::<Schedule>(r#"{"name": "cosine", "minimun": 0.1}"#).is_err());
         let error = |schedule, base| Scheduler::new(schedule, base).unwrap_err().to_string();
-        insta::assert_snapshot!(error(Schedule::Constant, f64::NAN), @"");
-        insta::assert_snapshot!(error(Schedule::Cosine { minimum: 0.2 }, 0.1), @"");
-        insta::assert_snapshot!(error(Schedule::OneCycle { rise: 1.5, start_divisor: 1.0, end_divisor: 1.0 }, 0.1), @"");
+        insta::assert_snapshot!(error(Schedule::Constant, f64::NAN), @"`lr` is NaN: expected a number above 0");
+        insta::assert_snapshot!(error(Schedule::Cosine { minimum: 0.2 }, 0.1), @"`schedule.minimum` is 0.2: expected a number from 0 to the learning rate");
+        insta::assert_snapshot!(error(Schedule::OneCycle { rise: 1.5, start_divisor: 1.0, end_divisor: 1.0 }, 0.1), @"`schedule.rise` is 1.5: expected a number from 0 to 1");
     }
 }

@@ -213,7 +213,12 @@ mod tests {
         let network = unet(5, 1);
         let before = network.parameters.snapshot().unwrap();
         let error = load_encoder(&written(folder.path(), "r.safetensors", &tensors), &network).unwrap_err();
-        insta::assert_snapshot!(error.to_string().replace(folder.path().to_str().unwrap(), "…"), @"");
+        insta::assert_snapshot!(error.to_string().replace(folder.path().to_str().unwrap(), "…"), @"
+        the weights in `…/r.safetensors` do not fit the network (they are of a larger ResNet: ResNet34's are needed): 1 missing, 1 unexpected and 1 misshapen tensors
+          missing     arch_vhr.encoder.bn1.weight
+          unexpected  arch_vhr.encoder.layer1.0.conv3.weight
+          misshapen   arch_vhr.encoder.layer4.2.bn2.bias: [64], needed [512]
+        ");
         for (name, parameter) in network.parameters.iter() {
             assert_eq!(values(parameter.var()), values(&before[name]), "{name}");
         }
@@ -224,12 +229,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = || load_encoder(folder.path(), &unet(5, 1)).unwrap_err().to_string();
         let shown = |error: String| error.replace(folder.path().to_str().unwrap(), "…");
-        insta::assert_snapshot!(shown(error()), @"");
+        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let file = written(folder.path(), "resnet34-b627a593.pth", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, file);
         std::fs::write(folder.path().join("other.bin"), "").unwrap();
-        insta::assert_snapshot!(shown(error()), @"");
+        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
         let usual = written(folder.path(), "model.safetensors", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, usual);
     }
