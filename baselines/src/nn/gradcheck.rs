@@ -10,7 +10,6 @@ pub(super) fn image(dims: &[usize]) -> Tensor {
 }
 
 /// The same thinned out to few values, so that neighbours often tie, and some are 0.
-#[expect(dead_code, reason = "the pools follow")]
 pub(super) fn image_with_ties(dims: &[usize]) -> Tensor {
     ((image(dims) * 1.5).unwrap().round().unwrap() * 0.5).unwrap()
 }

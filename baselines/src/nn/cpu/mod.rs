@@ -49,6 +49,9 @@ macro_rules! by_type {
 }
 pub(super) use by_type;
 
+/// Numbers that one task of an elementwise kernel takes: few enough for a core's first-level cache.
+pub(super) const CHUNK: usize = 4096;
+
 /// Whether the kernels here can take `x`: on the processor, in f32 or f64.
 pub(super) fn takes(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
