@@ -1,7 +1,11 @@
 //! Convolutions, `torch.nn.Conv2d` and `torch.nn.ConvTranspose2d`.
 
+mod kernels;
+mod op;
+
 use candle_core::{Result, Tensor};
 
+use self::op::conv2d;
 use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
 
 /// Geometry of a convolution.
@@ -71,14 +75,11 @@ impl Conv2d {
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
-        let y = if padding_mode == Padding::Zeros {
-            x.conv2d(&self.weight.value(mode), padding, stride, 1, 1)?
+        let (weight, bias) = (self.weight.value(mode), self.bias.as_ref().map(|bias| bias.value(mode)));
+        if padding_mode == Padding::Zeros {
+            conv2d(x, &weight, bias.as_ref(), stride, padding)
         } else {
-            padding_mode.pad(x, padding)?.conv2d(&self.weight.value(mode), 0, stride, 1, 1)?
-        };
-        match &self.bias {
-            Some(bias) => y.broadcast_add(&bias.value(mode).reshape((1, (), 1, 1))?),
-            None => Ok(y),
+            conv2d(&padding_mode.pad(x, padding)?, &weight, bias.as_ref(), stride, 0)
         }
     }
 }
