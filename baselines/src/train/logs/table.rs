@@ -55,6 +55,10 @@ mod tests {
             train_loss: 2.0,
             validation,
         };
-        insta::assert_snapshot!(table(&[epoch(1, Some(validation)), epoch(2, None)]), @"");
+        insta::assert_snapshot!(table(&[epoch(1, Some(validation)), epoch(2, None)]), @"
+        epoch,step,learning_rate,train_loss,val_loss,val_miou,val_miou_upstream,iou building,iou pervious surface,iou impervious surface,iou bare soil,iou water,iou coniferous,iou deciduous,iou brushwood,iou vineyard,iou herbaceous vegetation,iou agricultural land,iou plowed land,iou other
+        1,10,0.001,2,2.5,0.5,0.9,0.5,,,,,,,,,,,,0.30000000000000004
+        2,20,0.001,2,,,,,,,,,,,,,,,,
+        ");
     }
 }
