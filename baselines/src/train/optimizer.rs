@@ -110,7 +110,7 @@ impl OptimizerConfig {
     /// Names of what is kept for each parameter.
     fn slots(self) -> &'static [&'static str] {
         match self {
-            Self::Sgd { momentum, .. } if momentum == 0.0 => &[],
+            Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } => &[MOMENTUM],
             Self::Adam { .. } | Self::AdamW { .. } => &[MEAN, SQUARES, MOVES],
         }
@@ -130,7 +130,7 @@ const STEP: &str = "step";
 #[non_exhaustive]
 pub enum OptimizerError {
     /// It is of another network or of another optimiser: every tensor that does not fit, and why.
-    #[error("the optimiser's state does not fit:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    #[error("the optimiser's state does not fit:\n  {}", problems.join("\n  "))]
     State {
         /// One line each.
         problems: Vec<String>,
