@@ -5,7 +5,7 @@ mod commands;
 mod exit;
 mod ui;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser;
 
@@ -14,9 +14,11 @@ use exit::{Exit, Failure};
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     ui::logging(arguments.verbose);
-    match commands::dispatch(arguments) {
-        Ok(exit) => exit.into(),
-        Err(Failure { exit, error }) => {
+    match panic::catch_unwind(|| commands::dispatch(arguments)) {
+        // The panic's own message is on standard error.
+        Err(_) => Exit::Internal.into(),
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(Failure { exit, error })) => {
             if exit != Exit::Done {
                 ui::failure(&error);
             }

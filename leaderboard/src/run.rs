@@ -7,7 +7,7 @@ use std::{
 
 use flair_scoring::{ScoreReport, timing::Timing};
 
-use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, slug};
+use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, slug};
 
 /// Number of patches of the challenge's test set.
 const FLAIR2_TEST_PATCHES: u64 = 16_050;
@@ -60,6 +60,13 @@ impl Entry {
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
+        if score.dropped_pixels > 0 {
+            let reason = format!(
+                "{} pixels above 12 were left out of its matrix: it stands beside no other",
+                score.dropped_pixels
+            );
+            return Err(LeaderboardError::file(&folder.join("score.json"), reason));
+        }
         let run = Run::read(&folder.join("run.json"))?;
         let Description { name, benchmark, input, notes, source, date } = description.clone();
         let preset = run.preset.as_ref().map(|preset| format!("preset {preset}"));
@@ -85,6 +92,11 @@ impl Entry {
     }
 }
 
+/// Whether a benchmark is one of the published ones.
+fn is_published(benchmark: &str) -> Result<bool, LeaderboardError> {
+    Ok(published()?.iter().any(|entry| slug(&entry.benchmark) == slug(benchmark)))
+}
+
 /// The benchmark of a run: a small or synthetic set must never stand beside the challenge's.
 fn choose(folder: &Path, run: &Run, patches: u64, asked: Option<String>) -> Result<String, LeaderboardError> {
     let refuse = |benchmark: &str, reason: String| {
@@ -95,6 +107,14 @@ fn choose(folder: &Path, run: &Run, patches: u64, asked: Option<String>) -> Resu
         Some(asked) if run.is_toy && slug(&asked) != slug(TOY) => refuse(&asked, "it ran on synthetic data".to_owned()),
         Some(asked) if slug(&asked) == slug(FLAIR2_TEST) && !is_whole => {
             refuse(&asked, format!("the test set has {FLAIR2_TEST_PATCHES} patches, it scored {patches}"))
+        }
+        Some(asked)
+            if slug(&asked) == slug(FLAIR2_TEST) && run.split.as_deref().is_some_and(|split| split != "test") =>
+        {
+            refuse(&asked, "it did not predict the test split".to_owned())
+        }
+        Some(asked) if slug(&asked) != slug(FLAIR2_TEST) && is_published(&asked)? => {
+            refuse(&asked, "it is of other data than FLAIR #2's".to_owned())
         }
         Some(asked) => Ok(asked),
         None if run.is_toy => Ok(TOY.to_owned()),

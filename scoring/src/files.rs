@@ -31,6 +31,27 @@ pub fn sha256(mut reader: impl Read) -> io::Result<String> {
     Ok(hex)
 }
 
+/// Removes what a killed [`write_atomically`] left in a folder of files that begin with `prefix`; returns how many.
+///
+/// # Errors
+/// If the folder cannot be read, or a file not be removed. A folder that is not there holds none.
+pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&format!(".{prefix}")) && name.ends_with(".part") {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a file under a temporary name beside its place, then renames it: at `path` there is the whole file or what
@@ -72,6 +93,17 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["PRED_000001.tif", ".PRED_000002.tif.77-3.part", ".other.part", ".PRED_x"] {
+            fs::write(dir.path().join(name), b"").unwrap();
+        }
+        assert_eq!(remove_parts(dir.path(), "PRED_").unwrap(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(remove_parts(&dir.path().join("none"), "PRED_").unwrap(), 0);
     }
 
     #[test]

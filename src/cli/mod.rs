@@ -19,7 +19,9 @@ pub(crate) use generate::{CompletionsArgs, ManArgs};
 pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;
 #[cfg(feature = "baselines")]
-pub(crate) use run::{BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg};
+pub(crate) use run::{
+    BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg,
+};
 pub(crate) use score::{OutOfRangeArg, ScoreArgs};
 #[cfg(feature = "baselines")]
 pub(crate) use weights::{ConvertArgs, InspectArgs, WeightsCommand};

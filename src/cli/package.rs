@@ -23,7 +23,7 @@ pub(crate) struct PackageArgs {
     pub(crate) timing: Option<PathBuf>,
 
     /// What the challenge's baseline took on the same machine, as M-S such as 5-57
-    #[arg(long, value_name = "M-S", requires = "timing")]
+    #[arg(long, value_name = "M-S", value_parser = MinutesSeconds::parse_taken, requires = "timing")]
     pub(crate) baseline_time: Option<MinutesSeconds>,
 
     /// Folder of the archive

@@ -74,7 +74,7 @@ pub(crate) struct PredictionArgs {
     pub(crate) time_limit: f64,
 
     /// What the challenge's baseline took on this machine, as M-S such as 5-57: judges the relative rule too
-    #[arg(long, value_name = "M-S", help_heading = "Time rule")]
+    #[arg(long, value_name = "M-S", value_parser = MinutesSeconds::parse_taken, help_heading = "Time rule")]
     pub(crate) baseline_time: Option<MinutesSeconds>,
 
     /// How many times the baseline's time a prediction may take

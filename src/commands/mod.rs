@@ -8,9 +8,9 @@ mod package;
 mod score;
 
 #[cfg(feature = "baselines")]
-mod run;
-#[cfg(feature = "baselines")]
 mod data;
+#[cfg(feature = "baselines")]
+mod run;
 #[cfg(feature = "baselines")]
 mod weights;
 

@@ -15,7 +15,7 @@ use super::{check::verdict, expected::expected};
 use crate::{
     cli::PackageArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, write_findings},
+    ui::{Bars, rules, say, write_findings},
 };
 
 pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
@@ -28,8 +28,9 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
                 .with_context(|| format!("`{}` is no timing record", file.display()))
                 .or_input()?;
             let limits = Limits { baseline_seconds: Some(baseline.duration().as_secs_f64()), ..Limits::default() };
-            if judge(&timing, &limits).is_over() {
-                crate::ui::say("warning: this run took longer than the rules allow; see its timing record");
+            let verdict = judge(&timing, &limits);
+            if verdict.is_over() {
+                say(&format!("warning: this run took longer than the rules allow: {}", rules(&verdict)));
                 exit = Exit::Negative;
             }
             if !timing.is_whole() {

@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::{BufWriter, Write, stdout},
+    io::{BufWriter, Write, stderr, stdout},
     path::Path,
 };
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    OutOfRange, Progress, Protocol, ScoreReport, evaluate,
+    Finding, OutOfRange, Progress, Protocol, ScoreReport, evaluate,
     evaluate::{EvaluateError, Options},
     figure,
     files::write_atomically,
@@ -35,9 +35,19 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     }
     let masks = Masks::find(&arguments.truth).or_input()?;
     let source = Source::open(&arguments.pred).or_input()?;
-    let report = score(&masks, &source, &options, &Bars::new())?;
-
     let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
+    let report = match score(&masks, &source, &options, &Bars::new())? {
+        Scored::Report(report) => report,
+        Scored::Refused(error, findings) => {
+            if is_piped {
+                write_findings(&mut stderr().lock(), &findings)?;
+            } else {
+                write_findings(&mut stdout().lock(), &findings)?;
+            }
+            return Err(error).or_input();
+        }
+    };
+
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
     }
@@ -59,21 +69,21 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Scores, or tells everything that stands against it.
-pub(super) fn score(
-    masks: &Masks,
-    source: &Source,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Outcome<ScoreReport> {
+/// What came of scoring.
+pub(super) enum Scored {
+    Report(Box<ScoreReport>),
+    /// Nothing, and everything that stands against it.
+    Refused(anyhow::Error, Vec<Finding>),
+}
+
+/// Scores.
+pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress: &dyn Progress) -> Outcome<Scored> {
     match evaluate(masks, source, options, progress) {
-        Ok(evaluation) => Ok(ScoreReport::new(&evaluation, Protocol::Flair2)),
-        Err(error) => {
-            if let EvaluateError::NotScorable(findings) = &error {
-                write_findings(&mut stdout().lock(), findings)?;
-            }
-            Err(error).or_input()
+        Ok(evaluation) => Ok(Scored::Report(Box::new(ScoreReport::new(&evaluation, Protocol::Flair2)))),
+        Err(EvaluateError::NotScorable(findings)) => {
+            Ok(Scored::Refused(EvaluateError::NotScorable(findings.clone()).into(), findings))
         }
+        Err(error) => Err(error).or_input(),
     }
 }
 

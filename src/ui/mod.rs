@@ -5,12 +5,18 @@ mod audit;
 mod findings;
 mod progress;
 mod score;
+mod time;
 
 #[cfg(feature = "baselines")]
 pub(crate) use audit::audit_table;
 pub(crate) use findings::write_findings;
 pub(crate) use progress::Bars;
 pub(crate) use score::{figure, score_table};
+#[cfg(feature = "baselines")]
+pub(crate) use time::rule;
+pub(crate) use time::rules;
+
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -22,27 +28,36 @@ pub(crate) fn logging(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("FLAIR_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
         .with_target(false)
         .without_time()
+        .log_internal_errors(false)
         .init();
 }
 
 /// An error that ends the program, with its causes.
-#[expect(clippy::print_stderr, reason = "the one place where an error is shown")]
 pub(crate) fn failure(error: &anyhow::Error) {
-    let text = format!("{error:#}");
-    // candle's errors carry a backtrace behind their message where RUST_BACKTRACE is set.
-    let message = text.split("\n   0: ").next().unwrap_or(&text);
-    eprintln!("error: {}", message.trim_end());
+    let mut message = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // candle's errors carry a backtrace behind their message where RUST_BACKTRACE is set.
+        let text = text.split("\n   0: ").next().unwrap_or(&text).trim_end();
+        // Most messages tell their cause themselves.
+        if !message.contains(text) {
+            let separator = if message.is_empty() { "" } else { ": " };
+            message = format!("{message}{separator}{text}");
+        }
+    }
+    say(&format!("error: {message}"));
 }
 
-/// A line of talk.
-#[expect(clippy::print_stderr, reason = "talk goes to standard error")]
+/// A line of talk. Whoever listens may have gone: that is no reason to stop working.
 pub(crate) fn say(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Columns of the terminal that standard output is, if it is one.

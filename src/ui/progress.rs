@@ -83,7 +83,7 @@ impl Progress for Bars {
             (Event::Step { .. }, Some(stage)) => {
                 stage.done += 1;
                 stage.bar.inc(1);
-                if !self.is_terminal && stage.last_line.elapsed() >= LINE_EVERY {
+                if !self.is_terminal && stage.done < stage.steps && stage.last_line.elapsed() >= LINE_EVERY {
                     stage.last_line = Instant::now();
                     say(&stage.line());
                 }

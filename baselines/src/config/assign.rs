@@ -134,6 +134,8 @@ fn edits(a: &str, b: &str) -> usize {
 #[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
     use super::*;
+    use flair_scoring::CLASSES;
+
     use crate::{
         config::{Fidelity, PRESETS},
         nn::Padding,
@@ -178,11 +180,18 @@ mod tests {
         let config = set("weights_aerial_satellite.pervious surface=[2, 0.5]");
         assert_eq!(config.weights_aerial_satellite["pervious surface"], [2.0, 0.5]);
         assert!(config.weights_aerial_satellite.keys().eq(utt().weights_aerial_satellite.keys()));
-        let swapped = "{z: [1,1], b: [1,1], c: [1,1], d: [1,1], e: [1,1], f: [1,1], g: [1,1], h: [1,1], i: [1,1], \
-                       j: [1,1], k: [1,1], l: [1,0], a: [0,0]}";
-        let config = set(&format!("weights_aerial_satellite={swapped}"));
-        assert_eq!(config.weights_aerial_satellite.keys().next().unwrap(), "z");
-        assert_eq!(config.weights_aerial_satellite[12], [0.0, 0.0]);
+        // Upstream's spelling is fine, another order is not: it would weigh other classes.
+        let names = CLASSES.map(|class| if class.name.starts_with("agri") { "agricutural land" } else { class.name });
+        let listed = |names: &[&str]| {
+            let entries: Vec<_> = names.iter().map(|name| format!("{name}: [1, 0]")).collect();
+            format!("weights_aerial_satellite={{{}}}", entries.join(", "))
+        };
+        assert_eq!(set(&listed(&names)).weights_aerial_satellite[12], [1.0, 0.0]);
+        let mut swapped = names;
+        swapped.swap(3, 4);
+        assert!(
+            error(&[&listed(&swapped)]).contains("`weights_aerial_satellite` is water: expected the class `bare soil`")
+        );
     }
 
     #[test]

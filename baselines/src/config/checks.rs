@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use flair_scoring::CLASS_COUNT;
+use flair_scoring::{CLASS_COUNT, CLASSES};
 
 use super::{Config, ConfigError};
 use crate::{
@@ -79,6 +79,16 @@ impl Config {
             &format_args!("of {} classes", weights.len()),
             "13 classes in their order",
         );
+        // Only their order counts, so a name in the wrong place would weigh another class.
+        for (name, class) in weights.keys().zip(&CLASSES) {
+            let is_right = name == class.name || (name == "agricutural land" && class.name == "agricultural land");
+            found.unless(
+                is_right,
+                "weights_aerial_satellite",
+                name,
+                format!("the class `{}` in this place", class.name),
+            );
+        }
         found.unless(
             weights.values().flatten().all(is_weight),
             "weights_aerial_satellite",
@@ -100,7 +110,12 @@ impl Config {
             found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
         }
         let clip = self.flair_bench.clip;
-        found.unless(clip.is_none_or(|c| c.is_finite() && c > 0.0), "flair_bench.clip", &format_args!("{clip:?}"), "a number above 0, or nothing");
+        found.unless(
+            clip.is_none_or(|c| c.is_finite() && c > 0.0),
+            "flair_bench.clip",
+            &format_args!("{clip:?}"),
+            "a number above 0, or nothing",
+        );
         found.unless(self.num_workers <= 1024, "num_workers", &self.num_workers, "at most 1024");
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flair_scoring::PatchId;
+use flair_scoring::{Finding, PatchId};
 
 use super::{
-    DataError, Dataset, PatchRecord, SuperPatch, aerial,
+    DataError, Dataset, PatchRecord, SuperAreaPaths, SuperPatch, aerial,
     json::read_by_patch,
     metadata::AerialMetadata,
     sentinel::{SeriesSettings, SuperArea},
@@ -24,6 +24,9 @@ pub struct Sample {
     /// The encoded metadata, `[geo_enc_size + 13]`, where the model takes them.
     pub metadata: Option<Vec<f32>>,
 }
+
+/// Super-areas that were opened, or why they could not be.
+type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
 
 /// Makes samples of a dataset's patches as a configuration says. Shared by threads.
 #[derive(Debug)]
@@ -75,24 +78,41 @@ impl<'a> Preprocessor<'a> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         let series = self.series.as_ref().map(|(settings, centroids)| {
-            let centroid = centroids
-                .get(&id)
-                .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
-            let area = record.sentinel.as_ref().ok_or_else(|| {
-                missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
-            })?;
-            SuperArea::open(area)?.around(id, *centroid, settings)
+            let (centroid, paths) = self.place(record, centroids)?;
+            SuperArea::open(paths)?.around(id, centroid, settings)
         });
-        let metadata = self.metadata.as_ref().map(|(settings, entries)| {
-            let entry = entries.get(&id).ok_or_else(|| missing(id, "metadata", format!("add IMG_{id} to them")))?;
-            entry.encode(id, settings.geo_enc_size, settings.fidelity)
-        });
-        Ok(Sample {
-            id,
-            aerial: aerial::read_image(image)?,
-            series: series.transpose()?,
-            metadata: metadata.transpose()?,
-        })
+        Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
+    }
+
+    /// What would keep [`sample`](Self::sample) from any of these patches, as far as names, JSON entries and the heads
+    /// of the super-areas tell: to be known before hours of computing. No pixel is read.
+    pub fn problems(&self, ids: &[PatchId]) -> Vec<Finding> {
+        // Patches share their super-areas: each is opened once.
+        let mut areas = BTreeMap::new();
+        let mut findings = Vec::new();
+        for &id in ids {
+            findings.extend(
+                self.problem(id, &mut areas)
+                    .err()
+                    .map(|error| Finding::error("unusable-patch", id.to_string(), error.to_string())),
+            );
+        }
+        findings
+    }
+
+    fn problem(&self, id: PatchId, areas: &mut Areas<'a>) -> Result<(), DataError> {
+        let record = self.record(id)?;
+        let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
+        std::fs::metadata(image).map_err(DataError::io(image))?;
+        if let Some((settings, centroids)) = &self.series {
+            let (centroid, paths) = self.place(record, centroids)?;
+            let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
+            match area {
+                Ok(area) => drop(area.window(id, centroid, settings.size)?),
+                Err(reason) => return Err(DataError::format(&paths.data, reason.clone())),
+            }
+        }
+        self.metadata(id).map(drop)
     }
 
     /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` where it has no mask.
@@ -101,6 +121,29 @@ impl<'a> Preprocessor<'a> {
     /// Where the dataset has no such patch, or its mask cannot be used.
     pub fn mask(&self, id: PatchId) -> Result<Option<Vec<u8>>, DataError> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
+    }
+
+    /// A patch's place in its super-area.
+    fn place(
+        &self,
+        record: &'a PatchRecord,
+        centroids: &BTreeMap<PatchId, [i64; 2]>,
+    ) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {
+        let id = record.id;
+        let centroid = centroids
+            .get(&id)
+            .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
+        let area = record.sentinel.as_ref().ok_or_else(|| {
+            missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
+        })?;
+        Ok((*centroid, area))
+    }
+
+    /// A patch's encoded metadata, where the model takes them.
+    fn metadata(&self, id: PatchId) -> Result<Option<Vec<f32>>, DataError> {
+        let Some((settings, entries)) = &self.metadata else { return Ok(None) };
+        let entry = entries.get(&id).ok_or_else(|| missing(id, "metadata", format!("add IMG_{id} to them")))?;
+        entry.encode(id, settings.geo_enc_size, settings.fidelity).map(Some)
     }
 
     fn record(&self, id: PatchId) -> Result<&'a PatchRecord, DataError> {

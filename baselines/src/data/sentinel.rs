@@ -169,7 +169,7 @@ impl SuperArea {
                     self.dates.len(),
                     self.dates[kept[0]]
                 );
-                tracing::warn!(%patch, "{message}");
+                tracing::info!(%patch, "{message}");
                 finding = Some(Finding::warning("no-clear-acquisition", format!("IMG_{patch}"), message));
             }
         }

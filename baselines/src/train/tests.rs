@@ -136,7 +136,8 @@ impl Run<'_> {
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let names = ["best.safetensors", "last.safetensors", "last.state.safetensors"].map(|n| format!("checkpoints/{n}"));
+        let names =
+            ["best.safetensors", "last.safetensors", "last.state.safetensors"].map(|n| format!("checkpoints/{n}"));
         let names = names.into_iter().chain(["metrics.csv", "training.svg", "training.png"].map(str::to_owned));
         names.map(|name| (name.clone(), fs::read(self.out.join(name)).unwrap())).collect()
     }

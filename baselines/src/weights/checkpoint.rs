@@ -98,6 +98,9 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     } else {
         return Err(damaged("it is neither a .safetensors file nor one that torch.save wrote"));
     };
+    if tensors.is_empty() {
+        return Err(damaged("it holds no tensors"));
+    }
     Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)?, metadata })
 }
 
@@ -120,20 +123,22 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
 }
 
 /// Upstream's names: without the prefix of the module that wraps the network, without the losses.
-pub fn adapted(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    let kept: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !name.starts_with(IGNORED)).collect();
-    let strip = |prefix: &str| kept.keys().all(|name| name.starts_with(prefix));
-    let Some(prefix) = ["model.", "module."].into_iter().find(|prefix| strip(prefix)) else {
-        // A U-Net that SMP saved alone.
-        let is_unet =
-            |name: &String| ["encoder.", "decoder.", "segmentation_head."].iter().any(|p| name.starts_with(p));
-        return if kept.keys().all(is_unet) {
-            kept.into_iter().map(|(name, tensor)| (format!("arch_vhr.{name}"), tensor)).collect()
-        } else {
-            kept
-        };
+pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    tensors.retain(|name, _| !name.starts_with(IGNORED));
+    let renamed = |tensors: BTreeMap<String, Tensor>, new: &dyn Fn(&str) -> String| {
+        tensors.into_iter().map(|(name, tensor)| (new(&name), tensor)).collect::<BTreeMap<_, _>>()
     };
-    adapted(kept.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect())
+    // One wrapper may stand in another; an empty set begins with anything.
+    while let Some(prefix) = ["model.", "module."]
+        .into_iter()
+        .find(|prefix| !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)))
+    {
+        tensors = renamed(tensors, &|name| name[prefix.len()..].to_owned());
+        tensors.retain(|name, _| !name.starts_with(IGNORED));
+    }
+    // A U-Net that SMP saved alone.
+    let is_unet = |name: &String| ["encoder.", "decoder.", "segmentation_head."].iter().any(|p| name.starts_with(p));
+    if tensors.keys().all(is_unet) { renamed(tensors, &|name| format!("arch_vhr.{name}")) } else { tensors }
 }
 
 fn hint(mismatch: &Mismatch) -> Option<&'static str> {
@@ -245,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_of_losses_alone_lacks_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("criterion.safetensors");
+        let weight = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        save(&path, &[("criterion.0.weight".to_owned(), weight)].into(), &BTreeMap::new()).unwrap();
+        let text = load(&path, &unet(0)).unwrap_err().to_string();
+        assert!(text.contains("278 missing, 0 unexpected"), "{text}");
+    }
+
+    #[test]
     fn files_that_are_no_checkpoints_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
@@ -260,6 +275,7 @@ mod tests {
             reason(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
                 .starts_with("it has the form that torch wrote before version 1.6")
         );
+        assert_eq!(reason(b"\x02\0\0\0\0\0\0\0{}"), "it holds no tensors");
         // A header of 2^60 bytes, claimed.
         assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "header too large");
         assert!(reason(b"PK\x03\x04 no zip").starts_with("its archive cannot be read"));

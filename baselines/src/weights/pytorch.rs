@@ -90,10 +90,16 @@ impl<'a> Archive<'a> {
             None => root,
         };
         let mut storages = BTreeMap::new();
+        // Many views of one storage could ask for any amount of memory.
+        let mut allowed = 4 * self.size + (1 << 20);
         let mut tensors = BTreeMap::new();
         for &(key, value) in dict {
             let (Some(name), Some(view)) = (pickle.text(key), View::of(&pickle, value)) else { continue };
             let view = view.map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
+            allowed = match view.size().and_then(|size| allowed.checked_sub(size)) {
+                Some(rest) => rest,
+                None => return Err(self.damaged("its tensors claim far more than the file holds")),
+            };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
                 std::collections::btree_map::Entry::Vacant(place) => {
@@ -198,6 +204,13 @@ impl View {
             return Err(malformed());
         }
         Ok(Self { storage: key.to_owned(), scalar, offset: size(offset)?, shape, strides })
+    }
+
+    /// Its bytes once read.
+    fn size(&self) -> Option<u64> {
+        let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d).ok()?));
+        // Integers of all widths become i64.
+        count.filter(|&count| count <= u64::MAX / 8)
     }
 
     /// Its numbers, in row order.

@@ -17,13 +17,24 @@ pub struct MinutesSeconds {
 
 /// Why a text is no time of an archive's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a time: expected minutes and seconds, not padded, such as 14-40 or 5-7")]
+#[error("`{0}` is not a time: expected minutes and seconds, not padded, above 0, such as 14-40 or 5-7")]
 pub struct InvalidTime(String);
 
 impl MinutesSeconds {
     /// That many minutes and seconds; `None` where the seconds make another minute.
     pub const fn new(minutes: u64, seconds: u8) -> Option<Self> {
         if seconds < 60 { Some(Self { minutes, seconds }) } else { None }
+    }
+
+    /// Reads a time that something took: above 0, since the rules multiply it.
+    ///
+    /// # Errors
+    /// As `from_str`, and of a time of 0.
+    pub fn parse_taken(text: &str) -> Result<Self, InvalidTime> {
+        text.parse().and_then(|time: Self| match time.duration() {
+            Duration::ZERO => Err(InvalidTime(text.to_owned())),
+            _ => Ok(time),
+        })
     }
 
     /// The time itself.

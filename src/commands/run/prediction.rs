@@ -17,7 +17,7 @@ use flair_baselines::{
 };
 use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
-    PatchId, ScoreReport,
+    PatchId,
     evaluate::Options,
     pairing::Masks,
     submission::{ArchiveName, CheckOptions, PackError, Packed, Source, Times, pack},
@@ -25,7 +25,7 @@ use flair_scoring::{
 };
 
 use super::{
-    super::score::{score, write_all, write_file},
+    super::score::{Scored, score, write_all, write_file},
     TOY,
     record::RunRecord,
     setup::Setup,
@@ -76,6 +76,16 @@ pub(super) fn check_file(weights: &Path) -> Outcome<()> {
     }
 }
 
+/// Tells everything that would stop a run on these patches, before it begins.
+pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Outcome<()> {
+    let findings = preprocessor.problems(patches);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    write_findings(&mut std::io::stderr(), &findings)?;
+    Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
+}
+
 /// The patches to predict.
 pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<PatchId>> {
     arguments.split.patches(&setup.dataset, &setup.config.flair_bench).or_input()
@@ -110,37 +120,46 @@ impl<'a> Job<'a> {
         let environment = Environment::of(self.setup.device());
         let limits = self.limits()?;
         let predictions = self.setup.out.join("predictions");
-        let record = RunRecord::begin(self, environment.clone(), &predictions)?;
+        let preprocessor = Preprocessor::new(&self.setup.config, &self.setup.dataset).or_input()?;
+        usable(&preprocessor, &self.patches)?;
+        let mut record = RunRecord::begin(self, environment.clone(), &predictions)?;
         for note in self.notes() {
             say(&format!("note: {note}"));
         }
-        let predicted = self.predict(&predictions, bars)?;
+        let predicted = self.predict(&preprocessor, &predictions, bars)?;
         if predicted.kept > 0 {
-            say(&format!("note: {} predictions of an earlier, stopped run were kept", predicted.kept));
+            say(&format!("note: {} predictions were there already, and are kept", predicted.kept));
         }
         write_findings(&mut std::io::stderr(), &predicted.findings)?;
         let timing = self.timing(&environment, &predicted)?;
         let verdict = judge(&timing, &limits);
 
         let source = Source::open(&predictions).or_environment()?;
-        let score = self.score(&source, bars)?;
+        // A mask that cannot be scored against costs the score, and nothing else.
+        let (score, refused) = match self.score(&source, bars)? {
+            Some(Scored::Report(report)) => (Some(report), None),
+            Some(Scored::Refused(error, findings)) => {
+                write_findings(&mut std::io::stderr(), &findings)?;
+                (None, Some(error))
+            }
+            None => (None, None),
+        };
         if let Some(report) = &score {
             write_all(&self.setup.out, report)?;
         }
         let packed = self.package(&source, &timing, bars)?;
+        record.judged(limits, verdict, predicted.findings);
         record.finish()?;
         if score.is_some() {
             self.write_entry()?;
         }
         let is_negative = verdict.is_over() || packed.is_err();
-        let summary = Summary {
-            job: self,
-            timing: &timing,
-            verdict: &verdict,
-            score: score.as_ref(),
-            packed: packed.as_ref(),
-        };
+        let summary =
+            Summary { job: self, timing: &timing, verdict: &verdict, score: score.as_deref(), packed: packed.as_ref() };
         write!(std::io::stdout(), "{summary}")?;
+        if let Some(error) = refused {
+            return Err(error).or_input();
+        }
         Ok(if is_negative { Exit::Negative } else { Exit::Done })
     }
 
@@ -159,13 +178,12 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn predict(&self, out: &Path, bars: &Bars) -> Outcome<Predicted> {
-        let Setup { config, dataset, network, workers, .. } = &self.setup;
-        let preprocessor = Preprocessor::new(config, dataset).or_input()?;
+    fn predict(&self, preprocessor: &Preprocessor<'_>, out: &Path, bars: &Bars) -> Outcome<Predicted> {
+        let Setup { config, network, workers, .. } = &self.setup;
         let batch_size = self.arguments.batch_size.map_or(config.batch_size_inference, usize::from);
         let options = PredictOptions { batch_size, workers: *workers };
         let clock = MonotonicClock::default();
-        match predict::predict(network, &preprocessor, &self.patches, out, options, &clock, bars) {
+        match predict::predict(network, preprocessor, &self.patches, out, options, &clock, bars) {
             Err(error @ (PredictError::Device { .. } | PredictError::Write { .. })) => Err(error).or_environment(),
             other => other.or_input(),
         }
@@ -195,7 +213,7 @@ impl<'a> Job<'a> {
     }
 
     /// The score, where every patch of the run has a mask.
-    fn score(&self, source: &Source, bars: &Bars) -> Outcome<Option<ScoreReport>> {
+    fn score(&self, source: &Source, bars: &Bars) -> Outcome<Option<Scored>> {
         let records = self.patches.iter().filter_map(|id| self.setup.dataset.patches.get(id));
         let masks: Masks = records.filter_map(|record| Some((record.id, record.mask.clone()?))).collect();
         let without = self.patches.len() - masks.len();
@@ -203,9 +221,11 @@ impl<'a> Job<'a> {
             say(&format!("note: not scored, since {without} of {} patches have no mask", self.patches.len()));
             return Ok(None);
         }
-        let mut report = score(&masks, source, &Options::default(), bars)?;
-        report.notes.extend(self.notes());
-        Ok(Some(report))
+        let mut scored = score(&masks, source, &Options::default(), bars)?;
+        if let Scored::Report(report) = &mut scored {
+            report.notes.extend(self.notes());
+        }
+        Ok(Some(scored))
     }
 
     /// The submission archive, or why there is none.

@@ -1,6 +1,7 @@
 //! `run.json`: what a run was, and whether a folder holds this run or another.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -9,8 +10,10 @@ use std::{
 use anyhow::{Context, anyhow};
 use flair_baselines::{config::Config, runtime::Environment, train::Beginning};
 use flair_scoring::{
-    files::sha256,
+    Finding, PatchId,
+    files::{remove_parts, sha256},
     submission::{Source, fold_ranges, predictions},
+    timing::{Limits, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +52,10 @@ pub(super) struct RunRecord {
     weights: Option<WeightsRecord>,
     parameters: usize,
     notes: Vec<String>,
+    /// What the time was held against, and what came of it.
+    time_rule: Option<TimeRule>,
+    /// What was noticed in the data while predicting.
+    findings: Vec<Finding>,
     config: Config,
     environment: Environment,
     #[serde(skip)]
@@ -61,6 +68,12 @@ struct WeightsRecord {
     sha256: String,
     /// Whether this run trained them.
     trained_here: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TimeRule {
+    limits: Limits,
+    verdict: Verdict,
 }
 
 /// What is read of a record that is there already.
@@ -86,8 +99,11 @@ pub(super) fn begin_training(setup: &Setup, beginning: Beginning) -> Outcome<()>
     let path = setup.out.join("run.json");
     let is_there = earlier(&path)?.is_some();
     if is_there && beginning == Beginning::Fresh {
-        return Err(anyhow!("`{}` holds a run already: go on with --resume, or choose another --out", setup.out.display()))
-            .or_usage();
+        return Err(anyhow!(
+            "`{}` holds a run already: go on with --resume, or choose another --out",
+            setup.out.display()
+        ))
+        .or_usage();
     }
     if is_there {
         return Ok(());
@@ -114,6 +130,8 @@ impl RunRecord {
             weights: None,
             parameters: setup.network.parameters.weight_count(),
             notes: Vec::new(),
+            time_rule: None,
+            findings: Vec::new(),
             config: setup.config.clone(),
             environment,
             path,
@@ -128,8 +146,20 @@ impl RunRecord {
         let identity = identity(job).or_environment()?;
         let is_same = |earlier: &Earlier| earlier.identity.as_ref() == Some(&identity);
         let is_trained_here = job.weights.as_ref().is_some_and(|weights| weights.origin == Origin::TrainedHere);
+        let strays = removed_parts_and_strays(folder, &job.patches)?;
+        if let Some(stray) = strays.first() {
+            return Err(anyhow!(
+                "`{}` holds {} predictions of other patches, such as `{stray}`: remove them, or choose another --out",
+                folder.display(),
+                strays.len()
+            ))
+            .or_usage();
+        }
+        let holds_predictions = folder.is_dir() && fs::read_dir(folder).or_environment()?.next().is_some();
         match earlier(&path)? {
             Some(earlier) if is_same(&earlier) => {}
+            // What predicted nothing is in nobody's way.
+            Some(_) if !holds_predictions => {}
             Some(_) if is_trained_here => remove_stale(folder)?,
             Some(_) => {
                 return Err(anyhow!(
@@ -166,6 +196,12 @@ impl RunRecord {
         Ok(record)
     }
 
+    /// Takes down what the clock says, and what was noticed.
+    pub(super) fn judged(&mut self, limits: Limits, verdict: Verdict, findings: Vec<Finding>) {
+        self.time_rule = Some(TimeRule { limits, verdict });
+        self.findings = findings;
+    }
+
     /// Writes down that the run is over.
     pub(super) fn finish(mut self) -> Outcome<()> {
         self.finished = Some(now());
@@ -189,12 +225,70 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// What decides the predictions: version, settings, weights, patches and where their data lies.
+/// Clears away what a killed run left half written, and names predictions of patches that are not this run's.
+fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
+    let context = || format!("cannot clear up `{}`", folder.display());
+    remove_parts(folder, "PRED_").with_context(context).or_environment()?;
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let source = Source::open(folder).or_environment()?;
+    let strays = predictions(&source).filter(|(id, _)| patches.binary_search(id).is_err());
+    Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
+}
+
+/// Keys of the configuration that change no prediction.
+const INDIFFERENT: [&str; 17] = [
+    "data",
+    "out_folder",
+    "out_model_name",
+    "w_unet_utae",
+    "use_augmentation",
+    "weights_aerial_satellite",
+    "num_epochs",
+    "batch_size",
+    "batch_size_inference",
+    "lr",
+    "num_workers",
+    "accelerator",
+    "gpus_per_node",
+    "num_nodes",
+    "strategy",
+    "enable_progress_bar",
+    "progress_rate",
+];
+
+/// What decides the predictions: version, device, network, weights (or the seed that draws them), patches and the files
+/// that are read for them, by name, size and time of change.
 fn identity(job: &Job<'_>) -> anyhow::Result<String> {
-    let root = job.setup.root.as_ref().map(fs::canonicalize).transpose()?;
-    let weights = job.weights.as_ref().map(|weights| &weights.sha256);
+    let Setup { config, dataset, .. } = &job.setup;
+    let mut settings = serde_json::to_value(config)?;
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, _| !INDIFFERENT.contains(&key.as_str()));
+        let bench = &config.flair_bench;
+        settings.insert("flair_bench".into(), serde_json::json!([bench.model, bench.fidelity]));
+    }
+    let weights = match &job.weights {
+        Some(weights) => weights.sha256.clone(),
+        None => format!("seed {}", config.flair_bench.seed),
+    };
+    let mut inputs = BTreeSet::new();
+    inputs.extend([&dataset.centroids, &dataset.metadata].into_iter().flatten().map(PathBuf::as_path));
+    for record in job.patches.iter().filter_map(|id| dataset.patches.get(id)) {
+        inputs.extend(record.image.as_deref());
+        if let Some(area) = &record.sentinel {
+            inputs.extend([&area.data, &area.masks, &area.products].map(PathBuf::as_path));
+        }
+    }
+    let state = |path: &Path| -> std::io::Result<_> {
+        let metadata = fs::metadata(path)?;
+        let changed = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), metadata.len(), changed.as_nanos()))
+    };
+    let inputs = inputs.into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let patches: Vec<u32> = job.patches.iter().map(|id| id.number()).collect();
-    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), &job.setup.config, weights, &patches, root))?;
+    let device = job.setup.device().is_cpu();
+    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), device, settings, weights, patches, inputs))?;
     Ok(sha256(text.as_slice())?)
 }
 

@@ -111,7 +111,7 @@ impl Setup {
 fn configuration(arguments: &SetupArgs, recipe: &[&str]) -> Outcome<(String, Config)> {
     let (name, mut config) = match &arguments.config {
         Some(path) => {
-            let text = read_config(path).or_input()?;
+            let text = read_config(path).or_usage()?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let name: String =
                 name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
@@ -144,6 +144,13 @@ fn data_root(arguments: &SetupArgs, config: &Config, bars: &Bars) -> Outcome<(Op
         return Ok((Some(root.clone()), is_toy));
     }
     if config.data != DataPaths::default() {
+        let paths = &config.data;
+        let paths = [&paths.path_aerial_train, &paths.path_aerial_test, &paths.path_sp_centroids];
+        for ancestor in paths.into_iter().flat_map(|path| Path::new(path).ancestors().take(3)) {
+            if !ancestor.as_os_str().is_empty() && toy::marker(ancestor).or_input()?.is_some() {
+                return Ok((None, true));
+            }
+        }
         return Ok((None, false));
     }
     say(&format!("note: no data named (--data DIR): using the synthetic dataset in {TOY_FOLDER}"));
@@ -163,4 +170,3 @@ fn next_free(name: &str) -> PathBuf {
         number += 1;
     }
 }
-

@@ -5,11 +5,11 @@ use std::fmt;
 use flair_scoring::{
     ScoreReport,
     submission::{PackError, Packed},
-    timing::{Hms, Outcome, Timing, Verdict},
+    timing::{Timing, Verdict},
 };
 
 use super::{super::check::verdict, prediction::Job};
-use crate::ui::score_table;
+use crate::ui::{rule, score_table};
 
 pub(super) struct Summary<'a> {
     pub(super) job: &'a Job<'a>,
@@ -40,9 +40,9 @@ impl fmt::Display for Summary<'_> {
         writeln!(
             f,
             "  absolute  {}",
-            Rule(self.verdict.absolute, "no judgement: some predictions are from an earlier run")
+            rule(self.verdict.absolute, "no judgement: some predictions are from an earlier run")
         )?;
-        writeln!(f, "  relative  {}", Rule(self.verdict.relative, "no judgement: declare --baseline-time M-S"))?;
+        writeln!(f, "  relative  {}", rule(self.verdict.relative, "no judgement: declare --baseline-time M-S"))?;
         match self.packed {
             Ok(packed) => {
                 writeln!(
@@ -63,18 +63,5 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "next        flair-bench leaderboard add {out} --name NAME")?;
         }
         Ok(())
-    }
-}
-
-/// One rule of the challenge's two.
-struct Rule(Outcome, &'static str);
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Outcome::Pass { used, limit } => write!(f, "within: {} of {}", Hms(used), Hms(limit)),
-            Outcome::Fail { used, limit } => write!(f, "TOO LONG: {} of {}", Hms(used), Hms(limit)),
-            Outcome::NotJudged => f.write_str(self.1),
-        }
     }
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use flair_baselines::{
-    data::{DataError, Split},
+    data::{DataError, Preprocessor, Split},
     train::{self, Beginning, Stopped, TrainError, TrainOptions, Trained},
     weights,
 };
 
-use super::{count, record, setup::Setup};
+use super::{count, prediction::usable, record, setup::Setup};
 use crate::{
     cli::TrainingArgs,
     exit::{Exit, OrExit, Outcome},
@@ -42,6 +42,9 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, bars: &Bars) -> Out
         }
         other => other.or_input()?,
     };
+    let preprocessor = Preprocessor::new(config, dataset).or_input()?;
+    let all: Vec<_> = patches.iter().chain(&validation).copied().collect();
+    usable(&preprocessor, &all)?;
     match &arguments.encoder_weights {
         Some(path) => {
             weights::load_encoder(path, network).or_input()?;
@@ -85,7 +88,8 @@ pub(super) fn summarise(setup: &Setup, trained: &Trained) -> Outcome {
     writeln!(out, "epochs      {}{why}, {} steps", trained.epochs, trained.steps)?;
     if let Some(best) = trained.best {
         writeln!(out, "best        epoch {}, loss {:.4}", best.epoch, best.loss)?;
-        let validation = trained.history.iter().find(|epoch| epoch.epoch == best.epoch).and_then(|e| e.validation.as_ref());
+        let validation =
+            trained.history.iter().find(|epoch| epoch.epoch == best.epoch).and_then(|e| e.validation.as_ref());
         if let Some(validation) = validation {
             writeln!(out, "            validation mIoU {}", figure(validation.miou, 5))?;
         }
@@ -93,7 +97,12 @@ pub(super) fn summarise(setup: &Setup, trained: &Trained) -> Outcome {
     writeln!(out, "weights     {}", trained.checkpoints.best().display())?;
     writeln!(out, "            {}", trained.checkpoints.last().display())?;
     writeln!(out, "curves      {}", setup.out.join("training.svg").display())?;
-    writeln!(out, "next        flair-bench predict --preset {} --weights {}", setup.name, trained.checkpoints.best().display())?;
+    writeln!(
+        out,
+        "next        flair-bench predict --preset {} --weights {}",
+        setup.name,
+        trained.checkpoints.best().display()
+    )?;
     Ok(Exit::Done)
 }
 

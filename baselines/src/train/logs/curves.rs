@@ -6,7 +6,11 @@ use flair_scoring::{
     figure::{FigureError, font_family},
     png,
 };
-use plotters::{coord::Shift, prelude::*, style::text_anchor::{HPos, Pos, VPos}};
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
 
 use crate::train::validate::EpochMetrics;
 
