@@ -1,6 +1,6 @@
-//! Seconds of the U-Net's forward pass and of a training step on 512×512 images, and the memory that they took.
+//! Seconds of a preset's forward pass and of a training step on 512×512 images, and the memory that they took.
 //!
-//! `cargo run --release -p flair-baselines --example step [-- ROUNDS [BATCH]]`
+//! `cargo run --release -p flair-baselines --example step [-- PRESET [ROUNDS [BATCH]]]`
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::time::Instant;
@@ -41,23 +41,41 @@ fn loss(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     (log_sum - shifted.gather(target, 1)?)?.mean_all()
 }
 
+/// Dates of a series.
+const DATES: usize = 20;
+
+/// Numbers in 0..1 without meaning.
+fn pixels(dims: &[usize]) -> Result<Tensor> {
+    let values: Vec<f32> = (0..dims.iter().product::<usize>()).map(|i| (i * 37 % 256) as f32 / 255.0).collect();
+    Tensor::from_vec(values, dims, &Device::Cpu)
+}
+
 fn main() -> Result<()> {
-    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
+    let mut arguments = std::env::args().skip(1);
+    let preset = arguments.next().unwrap_or_else(|| "unet".to_owned());
+    let mut numbers = arguments.filter_map(|text| text.parse::<usize>().ok());
     let (rounds, batch) = (numbers.next().unwrap_or(3).max(1), numbers.next().unwrap_or(2));
-    let config = Config::preset("unet").map_err(candle_core::Error::wrap)?;
-    let network = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 0)?;
-    let pixels: Vec<f32> = (0..batch * 5 * 512 * 512).map(|i| (i * 37 % 256) as f32 / 255.0).collect();
-    let x = Tensor::from_vec(pixels, (batch, 5, 512, 512), &Device::Cpu)?;
+    let config = UttConfig::from(&Config::preset(&preset).map_err(candle_core::Error::wrap)?);
+    let network = Network::new(&config, DType::F32, &Device::Cpu, 0)?;
+    let images = pixels(&[batch, 5, 512, 512])?;
+    let (series, dates) = (pixels(&[batch, DATES, 10, 40, 40])?, (pixels(&[batch, DATES])? * 365.0)?);
+    let metadata = config.metadata.map(|length| pixels(&[batch, length])).transpose()?;
     let classes: Vec<u8> = (0..13).cycle().take(batch * 512 * 512).collect();
     let target = Tensor::from_vec(classes, (batch, 1, 512, 512), &Device::Cpu)?;
-    let forward = |x: &Tensor, mode| {
-        Ok::<_, candle_core::Error>(network.layers.forward(x, None, None, Collapse::Each, mode)?.aerial)
+    let forward = |count: usize, mode| {
+        let first = |t: &Tensor| t.narrow(0, 0, count);
+        let metadata = metadata.as_ref().map(first).transpose()?;
+        let series = (first(&series)?, first(&dates)?);
+        network.layers.forward(&first(&images)?, Some((&series.0, &series.1)), metadata.as_ref(), Collapse::Each, mode)
     };
-    let single = x.narrow(0, 0, 1)?.contiguous()?;
-    timed("forward, evaluation, batch 1", rounds, || forward(&single, Mode::EVAL).map(drop))?;
-    timed(&format!("SGD step, batch {batch}"), rounds, || {
+    timed(&format!("{preset}: forward, batch 1"), rounds, || forward(1, Mode::EVAL).map(drop))?;
+    timed(&format!("{preset}: SGD step, batch {batch}"), rounds, || {
         let start = Instant::now();
-        let loss = loss(&forward(&x, Mode::TRAIN_WITHOUT_DROPOUT)?, &target)?;
+        let logits = forward(batch, Mode::TRAIN_WITHOUT_DROPOUT)?;
+        let loss = match &logits.satellite {
+            Some(satellite) => (loss(&logits.aerial, &target)? + loss(satellite, &target)?)?,
+            None => loss(&logits.aerial, &target)?,
+        };
         let forward = start.elapsed().as_secs_f64();
         let gradients: GradStore = loss.backward()?;
         let backward = start.elapsed().as_secs_f64() - forward;

@@ -120,3 +120,34 @@ impl ConvTranspose2d {
             .broadcast_add(&self.bias.value(mode).reshape((1, (), 1, 1))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{
+        Builder,
+        gradcheck::{assert_gradients, image},
+    };
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn layers_have_the_right_gradients() {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+        for (i, padding_mode) in [Padding::Zeros, Padding::Reflect, Padding::Circular].into_iter().enumerate() {
+            for (kernel, stride, padding) in [(3, 1, 1), (4, 2, 1), (3, 2, 1)] {
+                let config = Conv2dConfig { kernel, stride, padding, padding_mode };
+                let scope = builder.root().at(i).at(kernel).at(stride);
+                let layer = Conv2d::new(&scope, 3, 2, config, ConvInit::Torch).unwrap();
+                for dims in [[2, 3, 6, 8], [1, 3, 5, 7]] {
+                    assert_gradients(&[&image(&dims)], |t| layer.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
+                }
+            }
+        }
+        for (kernel, stride, padding) in [(4, 2, 1), (2, 2, 0), (3, 1, 1)] {
+            for dims in [[2, 3, 3, 4], [1, 3, 5, 2]] {
+                let (x, weight) = (image(&dims), image(&[3, 2, kernel, kernel]));
+                assert_gradients(&[&x, &weight], |t| t[0].conv_transpose2d(&t[1], padding, 0, stride, 1));
+            }
+        }
+    }
+}

@@ -246,6 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let dtype = candle_core::DType::F32;
+        let (x, weight) =
+            (image(&[2, 5, 60, 70]).to_dtype(dtype).unwrap(), image(&[6, 5, 3, 3]).to_dtype(dtype).unwrap());
+        let gradients = |threads: usize, stride: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (x, weight) =
+                    (candle_core::Var::from_tensor(&x).unwrap(), candle_core::Var::from_tensor(&weight).unwrap());
+                let y = conv2d(&x, &weight, None, stride, 1).unwrap();
+                let store = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let bits = |v: &Tensor| v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                [bits(&y), bits(store.get(&x).unwrap()), bits(store.get(&weight).unwrap())].concat()
+            })
+        };
+        for stride in [1, 2] {
+            let (one, three) = (gradients(1, stride), gradients(3, stride));
+            assert!(one.iter().zip(&three).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+    }
+
+    #[test]
     fn shapes_that_do_not_fit_are_errors() {
         let x = image(&[1, 3, 4, 4]);
         assert!(conv2d(&x, &image(&[2, 4, 3, 3]), None, 1, 1).is_err());

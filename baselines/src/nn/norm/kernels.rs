@@ -18,13 +18,13 @@ struct Moments {
 impl Moments {
     fn of<T: Real>(values: &[T]) -> Self {
         let count = values.len() as f64;
-        let mean = sum(values.iter().map(|v| v.to_f64())) / count;
-        Self { count, mean, squares: sum(values.iter().map(|v| (v.to_f64() - mean).powi(2))) }
+        let mean = sum(values, values, |v, _| v) / count;
+        Self { count, mean, squares: sum(values, values, |v, _| (v - mean) * (v - mean)) }
     }
 }
 
 impl AddAssign for Moments {
-    /// Chan, Golub and LeVeque's rule: nothing is lost where the mean is large against the deviation.
+    /// The rule of Chan, Golub and `LeVeque`: nothing is lost where the mean is large against the deviation.
     fn add_assign(&mut self, other: Self) {
         let (count, apart) = (self.count + other.count, other.mean - self.mean);
         if count > 0.0 {
@@ -35,13 +35,17 @@ impl AddAssign for Moments {
     }
 }
 
-/// A sum in eight lanes, in an order that does not change.
-fn sum(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+/// Σ f(a, b) in f64, in eight lanes, in an order that does not change.
+fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; 8];
-    for (i, value) in values.enumerate() {
-        lanes[i % 8] += value;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += f(a.to_f64(), b.to_f64());
+        }
     }
-    lanes.iter().sum()
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// Sizes of a tensor `[B, C, …]`.
@@ -59,6 +63,11 @@ impl Sizes {
             dims => bail!("a norm needs a tensor [B, C, …], got {dims:?}"),
         };
         Ok(Self { channels, plane: rest.iter().product::<usize>().max(1) })
+    }
+
+    /// So many that they are worth a task.
+    fn planes_of_a_task(&self) -> usize {
+        CHUNK.div_ceil(self.plane)
     }
 
     /// The planes of channel `c` in every sample.
@@ -98,7 +107,7 @@ pub(super) struct Normalise {
 fn by_channel<T: Real, P: Copy + Sync>(x: &[T], sizes: Sizes, of: &[P], f: impl Fn(T, P) -> T + Sync) -> Vec<T> {
     let mut y = vec![T::zero(); x.len()];
     let planes = y.par_chunks_exact_mut(sizes.plane).zip(x.par_chunks_exact(sizes.plane)).enumerate();
-    planes.for_each(|(plane, (y, x))| {
+    planes.with_min_len(sizes.planes_of_a_task()).for_each(|(plane, (y, x))| {
         let of = of[plane % sizes.channels];
         y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x, of));
     });
@@ -172,8 +181,8 @@ impl Normalise {
                 let mean = self.mean[c];
                 let mut total = (0.0, 0.0);
                 for (x, g) in sizes.planes(x, c).zip(sizes.planes(g, c)) {
-                    total.0 += sum(x.iter().zip(g).map(|(x, g)| (x.to_f64() - mean) * g.to_f64()));
-                    total.1 += sum(g.iter().map(|g| g.to_f64()));
+                    total.0 += sum(x, g, |x, g| (x - mean) * g);
+                    total.1 += sum(g, g, |g, _| g);
                 }
                 (total.0 * self.inverse[c], total.1)
             };
@@ -198,7 +207,7 @@ impl CustomOp2 for Combine {
             let mut y = vec![0.0; x.len()];
             let planes = y.par_chunks_exact_mut(sizes.plane).enumerate();
             let seen = g.par_chunks_exact(sizes.plane).zip(x.par_chunks_exact(sizes.plane));
-            planes.zip(seen).for_each(|((plane, y), (g, x))| {
+            planes.zip(seen).with_min_len(sizes.planes_of_a_task()).for_each(|((plane, y), (g, x))| {
                 let [a, b, c, mean] = of[plane % sizes.channels];
                 y.iter_mut().zip(g.iter().zip(x)).for_each(|(y, (&g, &x))| *y = g * a + (x - mean) * b + c);
             });

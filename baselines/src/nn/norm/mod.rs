@@ -218,6 +218,9 @@ mod tests {
     fn groups_have_the_right_gradients() {
         for (dims, groups) in [([2, 4, 3, 5], 2), ([1, 6, 2, 2], 3), ([2, 2, 4, 3], 2)] {
             assert_gradients(&[&image(&dims)], |t| standardise(&t[0], groups));
+            let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+            let norm = GroupNorm::new(&builder.root(), groups, dims[1]).unwrap();
+            assert_gradients(&[&image(&dims)], |t| norm.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
         }
     }
 
