@@ -22,8 +22,9 @@ use serde_json::Value;
 
 /// In f64 only the order of sums differs; a wrong formula cannot hide behind rounding.
 const F64_TOLERANCE: f64 = 1e-6;
-/// In f32 training is chaotic: upstream's own first two losses are this close to its f64, and its third is not.
-const F32_TOLERANCES: [f64; 2] = [1e-6, 1e-4];
+/// In f32 training is chaotic: a change of every weight by half a unit in its last place moves the second loss by
+/// 3e-7 to 5e-4 (six draws), as single rectifiers open or close; upstream's own f32 is off by 5e-5.
+const F32_TOLERANCES: [f64; 2] = [1e-6, 1e-3];
 
 fn folder(variable: &str) -> PathBuf {
     PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} names no folder")))
