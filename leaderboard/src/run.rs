@@ -65,7 +65,7 @@ impl Entry {
                 "{} pixels above 12 were left out of its matrix: it stands beside no other",
                 score.dropped_pixels
             );
-            return Err(LeaderboardError::file(&folder.join("score.json"), reason));
+            return Err(LeaderboardError::file(folder.join("score.json"), reason));
         }
         let run = Run::read(&folder.join("run.json"))?;
         let Description { name, benchmark, input, notes, source, date } = description.clone();

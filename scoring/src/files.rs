@@ -44,7 +44,8 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&format!(".{prefix}")) && name.ends_with(".part") {
+        let is_part = Path::new(&name).extension().is_some_and(|extension| extension == "part");
+        if is_part && name.starts_with(&format!(".{prefix}")) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }

@@ -1,6 +1,9 @@
-//! `flair-bench run baseline`, from data to archive.
+//! `flair-bench run baseline`, `train` and `predict`, from data to archive.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use predicates::{
     prelude::PredicateBooleanExt,
@@ -21,7 +24,7 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
     flair_bench(dir.path()).args(toy).assert().success().stdout(contains("synthetic dataset of 3 patches made"));
     flair_bench(dir.path()).args(toy).assert().success().stdout(contains("is there already"));
 
-    let run = ["run", "baseline", "--data", "toy", "--out", "out", "--baseline-time", "59-0", "--seed", "7"];
+    let run = ["predict", "--data", "toy", "--out", "out", "--baseline-time", "59-0", "--seed", "7"];
     flair_bench(dir.path())
         .args(run)
         .assert()
@@ -53,15 +56,26 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
         .args(run)
         .assert()
         .success()
-        .stderr(contains("predictions of an earlier, stopped run were kept"));
+        .stderr(contains("predictions were there already, and are kept"));
     assert_eq!(json(&out.join("timing.json")), timing);
     // With other settings it is another run.
     flair_bench(dir.path())
         .args(run)
-        .args(["--set", "lr=0.5"])
+        .args(["--set", "geo_enc_size=64"])
         .assert()
         .code(2)
         .stderr(contains("`out` holds a run with other settings"));
+    // What changes no prediction may change.
+    let other = [&run[..], &["--set", "num_workers=1", "--batch-size", "2"]].concat();
+    flair_bench(dir.path()).args(other).assert().success();
+    // Another image is another run, and so is a file that somebody put there.
+    let images = dir.path().join("toy/flair_2_aerial_test");
+    let image = walk(&images).into_iter().find(|path| path.extension().is_some_and(|e| e == "tif")).unwrap();
+    let bytes = fs::read(&image).unwrap();
+    fs::write(&image, &bytes).unwrap();
+    flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("weights or data"));
+    fs::copy(out.join("run.json"), out.join("predictions/PRED_000999.tif")).unwrap();
+    flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("PRED_000999.tif"));
     flair_bench(dir.path())
         .args(["leaderboard", "add", "out", "--name", "x"])
         .assert()
@@ -73,8 +87,77 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
 fn a_run_over_time_is_negative() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
-    let run = ["run", "baseline", "--data", "toy", "--out", "out", "--time-limit", "0.001", "--split", "test"];
+    let run = ["predict", "--data", "toy", "--out", "out", "--time-limit", "0.001", "--split", "test"];
     flair_bench(dir.path()).args(run).assert().code(1).stdout(contains("TOO LONG"));
+}
+
+/// All files below a folder.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn problems_are_told_all_at_once_before_anything_is_computed() {
+    let dir = tempfile::tempdir().unwrap();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "6"]).assert().success();
+    for path in walk(&dir.path().join("toy/flair_2_sen_test")) {
+        if path.to_string_lossy().ends_with("masks.npy") {
+            fs::write(path, b"cut").unwrap();
+        }
+    }
+    let assert = flair_bench(dir.path())
+        .args(["predict", "--preset", "utt", "--data", "toy", "--out", "out"])
+        .assert()
+        .code(3)
+        .stderr(contains("cannot be used; nothing was computed"));
+    let talk = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(talk.matches("[unusable-patch]").count() > 1, "{talk}");
+    assert!(!dir.path().join("out").exists());
+}
+
+#[test]
+fn a_baseline_trains_predicts_and_says_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
+    let run = ["run", "baseline", "--data", "toy", "--out", "out", "--set", "num_epochs=1"];
+    flair_bench(dir.path())
+        .args(run)
+        .assert()
+        .success()
+        .stdout(contains("mIoU").and(contains("untrained").not()))
+        .stderr(contains("random weights"));
+    let out = dir.path().join("out");
+    for file in ["checkpoints/best.safetensors", "metrics.csv", "training.svg", "training.png", "score.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let record = json(&out.join("run.json"));
+    assert_eq!((&record["untrained"], &record["weights"]["trained_here"]), (&false.into(), &true.into()));
+    flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("--resume"));
+    flair_bench(dir.path()).args(run).arg("--resume").assert().success().stderr(contains("are kept"));
+    let weights = out.join("checkpoints/last.safetensors");
+    flair_bench(dir.path())
+        .args(["predict", "--data", "toy", "--out", "again", "--weights"])
+        .arg(weights)
+        .assert()
+        .success()
+        .stdout(contains("untrained").not());
+}
+
+#[test]
+fn a_listener_who_leaves_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
+        .args(["predict", "--data", "toy", "--out", "out"])
+        .current_dir(dir.path())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(json(&dir.path().join("out/run.json"))["finished"].is_string());
 }
 
 #[test]
@@ -90,6 +173,7 @@ fn wrong_settings_show_the_place() {
     run(&["--time-limit", "0"]).code(2);
     run(&["--data", "nowhere"]).code(3).stderr(contains("nowhere"));
     fs::write(dir.path().join("c.yml"), "lr: 0.1\nlearning: fast\n").unwrap();
+    run(&["--config", "none.yml"]).code(2).stderr(contains("none.yml"));
     run(&["--config", "c.yml"]).code(2).stderr(starts_with("error: ").and(contains("c.yml")).and(contains("2")));
     fs::create_dir(dir.path().join("empty")).unwrap();
     run(&["--data", "empty"]).code(3).stderr(contains("flair_aerial_train"));

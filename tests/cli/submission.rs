@@ -45,6 +45,10 @@ fn times_that_do_not_count_are_told() {
     };
     package(893, 0).code(1).stderr(contains("longer than the rules allow"));
     package(800, 0).code(0);
+    flair_bench(dir.path())
+        .args(["package", "pred", "--name", "x", "--timing", "timing.json", "--baseline-time", "0-0"])
+        .assert()
+        .code(2);
     package(800, 4).code(3).stderr(contains("does not cover 4 patches"));
 }
 

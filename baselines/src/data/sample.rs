@@ -78,7 +78,7 @@ impl<'a> Preprocessor<'a> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         let series = self.series.as_ref().map(|(settings, centroids)| {
-            let (centroid, paths) = self.place(record, centroids)?;
+            let (centroid, paths) = place(record, centroids)?;
             SuperArea::open(paths)?.around(id, centroid, settings)
         });
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
@@ -105,12 +105,12 @@ impl<'a> Preprocessor<'a> {
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         std::fs::metadata(image).map_err(DataError::io(image))?;
         if let Some((settings, centroids)) = &self.series {
-            let (centroid, paths) = self.place(record, centroids)?;
+            let (centroid, paths) = place(record, centroids)?;
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
-                Ok(area) => drop(area.window(id, centroid, settings.size)?),
+                Ok(area) => area.window(id, centroid, settings.size)?,
                 Err(reason) => return Err(DataError::format(&paths.data, reason.clone())),
-            }
+            };
         }
         self.metadata(id).map(drop)
     }
@@ -123,22 +123,6 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// A patch's place in its super-area.
-    fn place(
-        &self,
-        record: &'a PatchRecord,
-        centroids: &BTreeMap<PatchId, [i64; 2]>,
-    ) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {
-        let id = record.id;
-        let centroid = centroids
-            .get(&id)
-            .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
-        let area = record.sentinel.as_ref().ok_or_else(|| {
-            missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
-        })?;
-        Ok((*centroid, area))
-    }
-
     /// A patch's encoded metadata, where the model takes them.
     fn metadata(&self, id: PatchId) -> Result<Option<Vec<f32>>, DataError> {
         let Some((settings, entries)) = &self.metadata else { return Ok(None) };
@@ -149,6 +133,21 @@ impl<'a> Preprocessor<'a> {
     fn record(&self, id: PatchId) -> Result<&'a PatchRecord, DataError> {
         self.dataset.patches.get(&id).ok_or_else(|| missing(id, "files", "check the dataset".to_owned()))
     }
+}
+
+/// A patch's place in its super-area.
+fn place<'a>(
+    record: &'a PatchRecord,
+    centroids: &BTreeMap<PatchId, [i64; 2]>,
+) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {
+    let id = record.id;
+    let centroid = centroids
+        .get(&id)
+        .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
+    let area = record.sentinel.as_ref().ok_or_else(|| {
+        missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
+    })?;
+    Ok((*centroid, area))
 }
 
 fn missing(patch: PatchId, what: &'static str, fix: String) -> DataError {
