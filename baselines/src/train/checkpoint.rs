@@ -96,7 +96,8 @@ impl Checkpoints {
         if rank == Rank::Best {
             self.save_weights(&self.best(), network, state)?;
         }
-        let weights = network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
+        let weights =
+            network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
         let moments = optimizer.state().into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
         let text = serde_json::to_string(state).map_err(|error| TrainError::State {
             path: self.state(),

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Tensor};
-use flair_scoring::{
-    CLASS_COUNT, ClassId, ConfusionMatrix, Event, Metrics, OutOfRange, PatchId, Progress, Protocol,
-};
+use flair_scoring::{CLASS_COUNT, ClassId, ConfusionMatrix, Event, Metrics, OutOfRange, PatchId, Progress, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::{

@@ -21,11 +21,7 @@ pub(super) fn table(history: &[EpochMetrics]) -> String {
     for epoch in history {
         let _ = write!(text, "{},{},{},{}", epoch.epoch, epoch.step, epoch.learning_rate, epoch.train_loss);
         let validation = epoch.validation.as_ref();
-        let first = [
-            validation.map(|v| v.loss),
-            validation.and_then(|v| v.miou),
-            validation.map(|v| v.miou_upstream),
-        ];
+        let first = [validation.map(|v| v.loss), validation.and_then(|v| v.miou), validation.map(|v| v.miou_upstream)];
         let classes = validation.map_or([None; CLASSES.len()], |v| v.iou);
         for value in first.into_iter().chain(classes) {
             text.push(',');
