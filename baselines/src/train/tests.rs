@@ -230,13 +230,17 @@ fn training_learns_what_colours_tell() {
     let out = tempfile::tempdir().unwrap();
     let config = config("unet-mtd-aug");
     let config = Config { aerial_metadata: false, ..config };
-    let options = TrainOptions { epochs: 10, ..options(&config, out.path()) };
+    let optimizer = OptimizerConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+    let (learning_rate, schedule) = (2e-3, Schedule::Constant);
+    let given = options(&config, out.path());
+    let options =
+        TrainOptions { epochs: 15, batch_size: 2, accumulate: 2, optimizer, learning_rate, schedule, ..given };
     let examples = MadeUp { has_series: false, broken: None };
     let (train, val, network) = (ids(1..9), ids(20..24), network(&config, 1));
     let trainer = Trainer::new(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
-    assert_eq!(trained.steps, 10 * 4);
-    let (first, last) = (trained.history[0], trained.history[9]);
+    assert_eq!(trained.steps, 15 * 2);
+    let (first, last) = (trained.history[0], trained.history[14]);
     assert!(last.train_loss < first.train_loss / 3.0, "{} {}", first.train_loss, last.train_loss);
     assert!(last.validation.unwrap().miou.unwrap() > 0.9, "{last:?}");
 }
@@ -267,8 +271,12 @@ fn what_stops_a_training_is_told() {
     insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
     let other = Config { pad_value: 1.0, ..config.clone() };
     let resumed = TrainOptions { config: &other, seed: 4, beginning: Beginning::Resume, ..options.clone() };
-    insta::assert_snapshot!(refusal(&resumed, None), @"");
+    insta::assert_snapshot!(refusal(&resumed, None), @"
+    `OUT/checkpoints/last.state.safetensors` is of a training with other settings, and cannot be resumed with these:
+      `pad_value` was 0.0 and is 1.0
+      `seed` was 3 and is 4
+    ");
     let state = Checkpoints::of(folder.path()).state();
     fs::copy(Checkpoints::of(folder.path()).last(), &state).unwrap();
-    insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"");
+    insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
 }

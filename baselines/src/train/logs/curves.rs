@@ -49,8 +49,8 @@ pub fn png(history: &[EpochMetrics]) -> Result<Vec<u8>, FigureError> {
 struct Curve {
     name: &'static str,
     ink: RGBColor,
-    /// Epochs and values; gaps where there is none.
-    points: Vec<(f64, f64)>,
+    /// Epochs and values.
+    points: Vec<(i32, f64)>,
 }
 
 fn draw<B: DrawingBackend>(
@@ -61,7 +61,7 @@ fn draw<B: DrawingBackend>(
     area.fill(&WHITE).map_err(failed)?;
     let (losses, scores) = area.split_vertically(SIZE.1 * unit / 2);
     let curve = |name, ink, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
-        let point = |epoch: &EpochMetrics| Some((epoch.epoch as f64, value(epoch)?));
+        let point = |epoch: &EpochMetrics| Some((i32::try_from(epoch.epoch).ok()?, value(epoch)?));
         Curve { name, ink, points: history.iter().filter_map(point).collect() }
     };
     let loss = [
@@ -72,9 +72,13 @@ fn draw<B: DrawingBackend>(
         curve("mIoU of the challenge, 12 classes", FIRST, &|epoch| epoch.validation.as_ref()?.miou),
         curve("upstream's val_miou, 13 classes", SECOND, &|epoch| Some(epoch.validation.as_ref()?.miou_upstream)),
     ];
-    let epochs = 0.0..history.last().map_or(1.0, |epoch| epoch.epoch as f64);
-    let top = loss.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value).fold(0.0, f64::max);
-    panel(&losses, "Loss", &epochs, 0.0..if top > 0.0 { 1.05 * top } else { 1.0 }, &loss, unit)?;
+    let epochs = 0..history.last().and_then(|epoch| i32::try_from(epoch.epoch).ok()).unwrap_or(1);
+    // A first validation, whose running statistics know nothing yet, may lose by thousands: it would flatten the rest.
+    let highest = |curves: &[Curve]| curves.iter().flat_map(|c| &c.points).map(|(_, value)| *value).fold(0.0, f64::max);
+    let (all, limit) = (highest(&loss), 4.0 * highest(&loss[..1]));
+    let title = if all > limit { "Loss (what is above the upper edge is drawn on it)" } else { "Loss" };
+    let top = 1.05 * all.min(limit);
+    panel(&losses, title, &epochs, 0.0..if top > 0.0 { top } else { 1.0 }, &loss, unit)?;
     panel(&scores, "Validation mIoU", &epochs, 0.0..1.0, &miou, unit)?;
     area.present().map_err(failed)
 }
@@ -82,7 +86,7 @@ fn draw<B: DrawingBackend>(
 fn panel<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     title: &str,
-    epochs: &Range<f64>,
+    epochs: &Range<i32>,
     values: Range<f64>,
     curves: &[Curve],
     unit: u32,
@@ -90,16 +94,15 @@ fn panel<B: DrawingBackend>(
     let font = |size: u32, ink: RGBColor| Ok::<_, FigureError>((font_family()?, size * unit).into_font().color(&ink));
     let mut chart = ChartBuilder::on(area)
         .margin(16 * unit)
-        .caption(title, font(20, INK)?)
+        .margin_top(54 * unit)
         .x_label_area_size(44 * unit)
         .y_label_area_size(64 * unit)
-        .build_cartesian_2d(epochs.clone(), values)
+        .build_cartesian_2d(epochs.clone(), values.clone())
         .map_err(failed)?;
     chart
         .configure_mesh()
         .x_desc("epoch")
         .x_labels(11)
-        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch:.0}") } else { String::new() })
         .label_style(font(14, INK)?)
         .axis_desc_style(font(14, QUIET)?)
         .axis_style(QUIET)
@@ -109,14 +112,18 @@ fn panel<B: DrawingBackend>(
         .map_err(failed)?;
     for curve in curves {
         let style = curve.ink.stroke_width(2 * unit);
-        chart.draw_series([PathElement::new(curve.points.clone(), style)]).map_err(failed)?;
+        let points: Vec<_> = curve.points.iter().map(|(epoch, value)| (*epoch, value.min(values.end))).collect();
+        chart.draw_series([PathElement::new(points.clone(), style)]).map_err(failed)?;
         // A training of one epoch has no line: its points are seen all the same.
-        if curve.points.len() < 40 {
-            let dots = curve.points.iter().map(|point| Circle::new(*point, 3 * unit, curve.ink.filled()));
+        if points.len() < 40 {
+            let dots = points.iter().map(|point| Circle::new(*point, 3 * unit, curve.ink.filled()));
             chart.draw_series(dots).map_err(failed)?;
         }
     }
     let (width, _) = area.dim_in_pixel();
+    let at = (80 * unit.cast_signed(), 30 * unit.cast_signed());
+    let left = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
+    area.draw(&Text::new(title, at, font(20, INK)?.pos(left))).map_err(failed)?;
     let right = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
     for (curve, row) in curves.iter().filter(|curve| !curve.points.is_empty()).zip(0..) {
         let unit = unit.cast_signed();
@@ -129,4 +136,32 @@ fn panel<B: DrawingBackend>(
 
 fn failed(error: impl Display) -> FigureError {
     FigureError::Draw(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::validate::Validation;
+
+    #[test]
+    fn curves_have_their_names_and_no_nan() {
+        let epoch = |epoch: usize, loss| {
+            let validation = Validation { loss, miou: None, miou_upstream: 0.5, iou: [None; 13] };
+            let validation = (epoch != 2).then_some(validation);
+            EpochMetrics { epoch, step: epoch, learning_rate: 0.1, train_loss: 2.0 / epoch as f64, validation }
+        };
+        let history = [epoch(1, 9_000.0), epoch(2, 0.0), epoch(3, 0.7)];
+        let drawn = svg(&history).unwrap();
+        for text in
+            ["Loss (what is above the upper edge is drawn on it)", "training", "upstream's val_miou, 13 classes"]
+        {
+            assert!(drawn.lines().any(|line| line.replace("&apos;", "'") == text), "{text}\n{drawn}");
+        }
+        // No class of the challenge occurred: that curve is empty, and not named.
+        assert!(!drawn.contains("mIoU of the challenge") && !drawn.contains("NaN"));
+        for few in [&history[..0], &history[..1]] {
+            assert!(!svg(few).unwrap().contains("NaN"));
+            assert!(png(few).unwrap().starts_with(b"\x89PNG"));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! needed.
 //!
 //! The messages are `Event`, `Summary` and `SessionLog` of TensorFlow's `event.proto` and `summary.proto`; the records
-//! are those of `record_writer.cc`. `tests/tensorboard.py` reads the files with TensorBoard itself.
+//! are those of `record_writer.cc`. `tests/read_events.py` reads the files with TensorBoard itself.
 
 use std::{
     fs::{self, File},

@@ -1,7 +1,7 @@
 """Reads a run's event files with TensorBoard's own reader, and lists what it finds.
 
     pip install tensorboard
-    python tests/tensorboard.py RUN/tensorboard [--require TAG]...
+    python tests/read_events.py RUN/tensorboard [--require TAG]...
 
 A tag a line: its kind, its number of steps, the first and the last step, and for numbers the last value, for images
 the last one's size. Exits with 1 where a required tag is missing, a step comes twice, or a picture is none.
