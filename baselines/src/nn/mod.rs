@@ -3,6 +3,9 @@
 //! candle 0.11.1 lacks some of what the baselines need, and gets some of the backward passes wrong without a word.
 //! What is here is written with operations whose gradients are right, or brings its own. See `clippy.toml` for the
 //! calls that are banned, with the reason for each.
+//!
+//! On the processor the costly layers run on kernels of our own (`cpu`, and beside each layer); elsewhere the same is
+//! composed of candle's operations. Tests hold both ways against each other, and every gradient against differences.
 
 mod activation;
 mod conv;
