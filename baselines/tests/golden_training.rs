@@ -22,9 +22,11 @@ use serde_json::Value;
 
 /// In f64 only the order of sums differs; a wrong formula cannot hide behind rounding.
 const F64_TOLERANCE: f64 = 1e-6;
-/// In f32 training is chaotic: a change of every weight by half a unit in its last place moves the second loss by
-/// 3e-7 to 5e-4 (six draws), as single rectifiers open or close; upstream's own f32 is off by 5e-5.
-const F32_TOLERANCES: [f64; 2] = [1e-6, 1e-3];
+/// In f32 training is chaotic: weights moved by about one unit in their last place move the second loss by up to 9e-5
+/// (six draws), upstream's own f32 is off by up to 5e-5. So the same rule as for forward passes: within 6 times what
+/// upstream's own f32 strays from f64, or this share where that happened to stray little.
+const NOISE_FACTOR: f64 = 6.0;
+const F32_FLOORS: [f64; 2] = [1e-6, 1e-4];
 
 fn folder(variable: &str) -> PathBuf {
     PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} names no folder")))
@@ -246,14 +248,11 @@ fn golden_training_in_f32_at_the_first_steps() {
     for training in trainings() {
         let mut wrong = Wrong::default();
         let network = training.network(DType::F32);
-        training.run(&network, F32_TOLERANCES.len(), |step, found| {
-            let expected = &training.steps()[step]["loss"];
-            wrong.number(
-                &format!("step {step} loss"),
-                found.losses[0],
-                expected.as_f64().unwrap(),
-                F32_TOLERANCES[step],
-            );
+        training.run(&network, F32_FLOORS.len(), |step, found| {
+            let expected = training.steps()[step]["loss"].as_f64().unwrap();
+            let upstream = training.steps()[step]["loss_in_f32"].as_f64().unwrap();
+            let tolerance = (NOISE_FACTOR * (upstream / expected - 1.0).abs()).max(F32_FLOORS[step]);
+            wrong.number(&format!("step {step} loss"), found.losses[0], expected, tolerance);
         });
         assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
     }

@@ -98,7 +98,8 @@ impl Checkpoints {
         }
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
-        let moments = optimizer.state().into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
+        let moments = optimizer.state().map_err(|source| TrainError::device(&[], source))?;
+        let moments = moments.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
         let text = serde_json::to_string(state).map_err(|error| TrainError::State {
             path: self.state(),
             why: format!("it cannot be written as JSON: {error}"),
