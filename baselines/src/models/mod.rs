@@ -9,6 +9,8 @@ pub mod fusion;
 pub mod ltae;
 pub mod metadata;
 pub mod network;
+#[cfg(test)]
+mod nothing_frozen;
 pub mod resnet34;
 pub mod unet;
 pub mod utae;

@@ -1,29 +1,101 @@
 //! The rectifier.
 
-use candle_core::{Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
 
-/// `max(x, 0)`, any shape.
+use super::cpu::{CHUNK, by_type, takes, values};
+
+/// `max(x, 0)`, any shape. Not a number stays not a number.
 ///
 /// Its derivative at 0 is 0, as torch has it; candle's own `relu` says 1, which matters wherever whole frames are zero.
 ///
 /// # Errors
 /// If the device fails.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if takes(x) { x.contiguous()?.apply_op1(Relu) } else { composed(x) }
+}
+
+/// The same from candle's own operations, for other devices.
+fn composed(x: &Tensor) -> Result<Tensor> {
     if x.track_op() { x * x.detach().gt(0.0)?.to_dtype(x.dtype())? } else { x.relu() }
+}
+
+struct Relu;
+
+impl CustomOp1 for Relu {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(x, T => {
+            let x = values::<T>(x, layout)?;
+            let mut y = vec![0.0; x.len()];
+            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x <= 0.0 { 0.0 } else { x });
+            });
+            Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        gradient.contiguous()?.apply_op2_no_bwd(y, &WherePositive).map(Some)
+    }
+}
+
+/// The gradient where the output is above 0, else 0.
+struct WherePositive;
+
+impl CustomOp2 for WherePositive {
+    fn name(&self) -> &'static str {
+        "gradient of relu"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(g, T => {
+            let (g, y) = (values::<T>(g, lg)?, values::<T>(y, ly)?);
+            let mut x = vec![0.0; g.len()];
+            x.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(|(x, (g, y))| {
+                x.iter_mut().zip(g.iter().zip(y)).for_each(|(x, (&g, &y))| *x = if y <= 0.0 { 0.0 } else { g });
+            });
+            Ok((T::to_cpu_storage_owned(x), lg.shape().clone()))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::gradcheck::{assert_agree, assert_gradients, image, image_with_ties};
     use candle_core::{Device, Var};
 
     #[test]
     fn the_derivative_at_zero_is_zero() {
         let x = Var::new(&[-1.0f64, 0.0, 2.0], &Device::Cpu).unwrap();
-        let y = relu(&x).unwrap();
-        assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0]);
-        let gradients = y.sum_all().unwrap().backward().unwrap();
-        assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0]);
-        assert_eq!(relu(&x.as_detached_tensor()).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0]);
+        for relu in [relu, composed] {
+            let y = relu(&x).unwrap();
+            assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0]);
+            let gradients = y.sum_all().unwrap().backward().unwrap();
+            assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0]);
+            assert_eq!(relu(&x.as_detached_tensor()).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0]);
+        }
+    }
+
+    #[test]
+    fn gradients_are_right_and_both_ways_agree() {
+        for dims in [&[2, 3, 5, 7][..], &[1], &[40_000]] {
+            assert_agree(&[&image(dims)], |t| relu(&t[0]), |t| composed(&t[0]));
+            // Zeros among them, where the twins must agree that there is no slope.
+            assert_agree(&[&image_with_ties(dims)], |t| relu(&t[0]), |t| composed(&t[0]));
+        }
+        assert_gradients(&[&image(&[2, 3, 5, 7])], |t| relu(&t[0]));
+        assert_gradients(&[&image(&[4, 6])], |t| relu(&t[0].t()?));
+    }
+
+    #[test]
+    fn what_is_no_number_stays_so() {
+        let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu).unwrap();
+        let y = relu(&x).unwrap().to_vec1::<f32>().unwrap();
+        assert!(y[0].is_nan() && y[1] == f32::INFINITY && y[2].to_bits() == 0);
     }
 }

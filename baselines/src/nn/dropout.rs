@@ -57,4 +57,14 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn the_gradient_is_the_mask() {
+        use crate::nn::gradcheck::{assert_gradients, image};
+        assert_gradients(&[&image(&[3, 7])], |t| {
+            // The same draw for every difference.
+            let generator = Mutex::new(Generator::new(1, "dropout"));
+            Dropout::new(0.4).forward(&t[0], Mode::train(&generator))
+        });
+    }
 }

@@ -55,3 +55,46 @@ impl Linear {
         y.reshape(dims)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{
+        Builder,
+        gradcheck::{assert_gradients, image},
+    };
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn gradients_are_right() {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+        let layers = [
+            Linear::new(&builder.root().at("a"), 3, 5).unwrap(),
+            Linear::pointwise(&builder.root().at("b"), 3, 2).unwrap(),
+        ];
+        for layer in layers {
+            for dims in [&[4, 3][..], &[2, 5, 3], &[1, 2, 2, 3]] {
+                assert_gradients(&[&image(dims)], |t| layer.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
+            }
+            // By its weights, which are moved through their variables.
+            let x = image(&[7, 3]);
+            let loss = || layer.forward(&x, Mode::TRAIN_WITHOUT_DROPOUT).unwrap().sqr().unwrap().sum_all().unwrap();
+            let gradients = loss().backward().unwrap();
+            for parameter in [&layer.weight, &layer.bias] {
+                let found = gradients.get(parameter.var()).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                let start = parameter.var().as_detached_tensor().copy().unwrap();
+                for (i, found) in found.into_iter().enumerate() {
+                    let moved = |by: f64| {
+                        let mut values = start.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                        values[i] += by;
+                        parameter.var().set(&Tensor::from_vec(values, start.shape(), &Device::Cpu).unwrap()).unwrap();
+                        loss().to_scalar::<f64>().unwrap()
+                    };
+                    let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                    assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{found} {expected}");
+                }
+                parameter.var().set(&start).unwrap();
+            }
+        }
+    }
+}

@@ -6,7 +6,10 @@
 
 mod activation;
 mod conv;
+mod cpu;
 mod dropout;
+#[cfg(test)]
+mod gradcheck;
 mod init;
 mod linear;
 mod mode;

@@ -75,4 +75,15 @@ mod tests {
         assert!(Padding::Reflect.indices(1, 1).is_err());
         assert!(Padding::Circular.indices(2, 3).is_err());
     }
+
+    #[test]
+    fn gradients_are_right() {
+        use crate::nn::gradcheck::{assert_gradients, image};
+        for padding in [Padding::Zeros, Padding::Reflect, Padding::Replicate, Padding::Circular] {
+            for dims in [[2, 3, 4, 6], [1, 2, 5, 3]] {
+                assert_gradients(&[&image(&dims)], |t| padding.pad(&t[0], 1));
+                assert_gradients(&[&image(&dims)], |t| padding.pad(&t[0], 2));
+            }
+        }
+    }
 }

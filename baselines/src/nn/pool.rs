@@ -1,33 +1,113 @@
 //! Pooling.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
+use rayon::prelude::*;
+
+use super::cpu::{Real, by_type, takes, values};
 
 /// Largest of each 3×3 window, in steps of 2, with one pixel around that never wins: `torch.nn.MaxPool2d(3, 2, 1)`.
 /// `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`.
 ///
-/// candle's own has no padding, and its gradients are wrong. Where values tie, the gradient is shared between them;
-/// torch gives it to the first.
+/// Where values tie, the gradient goes to the first, row by row, and what is no number wins, both as in torch. candle's
+/// own has no padding, and its gradients are wrong.
 ///
 /// # Errors
 /// If the device fails.
 pub fn max_pool_3x3_s2(x: &Tensor) -> Result<Tensor> {
-    // A repeated edge stands for -∞: it can only tie with the edge itself, which every window that holds it holds too.
-    let rows = largest_of_three(x, 2)?;
-    largest_of_three(&rows, 3)
+    if takes(x) { x.contiguous()?.apply_op1(MaxPool) } else { composed(x) }
 }
 
-/// Largest of places `2i-1`, `2i`, `2i+1` of one axis.
-fn largest_of_three(x: &Tensor, axis: usize) -> Result<Tensor> {
-    let size = x.dim(axis)?;
-    let out = size.div_ceil(2);
-    let padded = x.pad_with_same(axis, 1, 1 + size % 2)?;
-    // Even and odd places apart: [.., 2 * (out + 1), ..] to [.., out + 1, 2, ..].
-    let mut dims = padded.dims().to_vec();
-    dims.splice(axis..=axis, [out + 1, 2]);
-    let pairs = padded.narrow(axis, 0, 2 * (out + 1))?.reshape(dims)?;
-    let phase = |p: usize| pairs.narrow(axis + 1, p, 1)?.squeeze(axis + 1);
-    let (even, odd) = (phase(0)?, phase(1)?);
-    even.narrow(axis, 0, out)?.maximum(&odd.narrow(axis, 0, out)?)?.maximum(&even.narrow(axis, 1, out)?)
+/// The same from candle's own operations, for other devices.
+fn composed(x: &Tensor) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let (down, across) = (height.div_ceil(2), width.div_ceil(2));
+    // A repeated edge stands for -∞: it ties with the edge itself, which every window that holds it holds too. Then
+    // even and odd places apart: place 2i + p of the padded image is [i, p].
+    let padded = x.pad_with_same(2, 1, 1 + height % 2)?.pad_with_same(3, 1, 1 + width % 2)?;
+    let padded = padded.reshape((batch, channels, down + 1, 2, across + 1, 2))?;
+    let seen = |row: usize, column: usize| {
+        let x = padded.narrow(3, row % 2, 1)?.narrow(5, column % 2, 1)?.squeeze(5)?.squeeze(3)?;
+        x.narrow(2, row / 2, down)?.narrow(3, column / 2, across)?.contiguous()
+    };
+    let mut largest = seen(0, 0)?;
+    for place in 1..9 {
+        let other = seen(place / 3, place % 3)?;
+        let wins = (other.gt(&largest)? + other.ne(&other)?)?;
+        largest = wins.where_cond(&other, &largest)?;
+    }
+    Ok(largest)
+}
+
+/// Calls `f` with each window's place in the output, and the place and value of its largest pixel.
+fn largest<T: Real>(plane: &[T], (height, width): (usize, usize), mut f: impl FnMut(usize, usize, T)) {
+    let across = width.div_ceil(2);
+    for row in 0..height.div_ceil(2) {
+        let rows = (2 * row).saturating_sub(1)..(2 * row + 2).min(height);
+        for column in 0..across {
+            let columns = (2 * column).saturating_sub(1)..(2 * column + 2).min(width);
+            let mut place = rows.start * width + columns.start;
+            let mut value = plane[place];
+            for line in rows.clone() {
+                for (at, &other) in (line * width + columns.start..).zip(&plane[line * width..][columns.clone()]) {
+                    // What is no number is unlike itself.
+                    #[expect(clippy::eq_op, reason = "the test for what is no number, in any type")]
+                    if other > value || other != other {
+                        (place, value) = (at, other);
+                    }
+                }
+            }
+            f(row * across + column, place, value);
+        }
+    }
+}
+
+struct MaxPool;
+
+impl CustomOp1 for MaxPool {
+    fn name(&self) -> &'static str {
+        "max-pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        let (down, across) = (height.div_ceil(2), width.div_ceil(2));
+        by_type!(x, T => {
+            let mut y = vec![0.0; batch * channels * down * across];
+            let planes = values::<T>(x, layout)?.par_chunks_exact((height * width).max(1));
+            y.par_chunks_exact_mut((down * across).max(1)).zip(planes).for_each(|(y, plane)| {
+                largest(plane, (height, width), |window, _, value| y[window] = value);
+            });
+            Ok((T::to_cpu_storage_owned(y), (batch, channels, down, across).into()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        gradient.contiguous()?.apply_op2_no_bwd(x, &MaxPoolGradient).map(Some)
+    }
+}
+
+/// Of the output's gradient and the input.
+struct MaxPoolGradient;
+
+impl CustomOp2 for MaxPoolGradient {
+    fn name(&self) -> &'static str {
+        "gradient of max-pool"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (.., height, width) = lx.shape().dims4()?;
+        let windows = height.div_ceil(2) * width.div_ceil(2);
+        by_type!(g, T => {
+            let (g, x) = (values::<T>(g, lg)?, values::<T>(x, lx)?);
+            let mut of_x = vec![0.0; x.len()];
+            let planes = of_x.par_chunks_exact_mut((height * width).max(1));
+            let seen = x.par_chunks_exact((height * width).max(1)).zip(g.par_chunks_exact(windows.max(1)));
+            planes.zip(seen).for_each(|(of_x, (plane, g))| {
+                largest(plane, (height, width), |window, place, _| of_x[place] += g[window]);
+            });
+            Ok((T::to_cpu_storage_owned(of_x), lx.shape().clone()))
+        })
+    }
 }
 
 /// Mean of each `size` × `size` window, without overlap: `torch.nn.AvgPool2d(size)` on an image that `size` divides.
@@ -46,7 +126,8 @@ pub fn average_pool(x: &Tensor, size: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use crate::nn::gradcheck::{assert_agree, assert_gradients, image, image_with_ties};
+    use candle_core::{Device, Var};
 
     #[test]
     fn the_padded_pool_is_the_largest_of_each_window() {
@@ -64,6 +145,41 @@ mod tests {
                     assert_eq!(found.to_bits(), largest.to_bits(), "{height}×{width} at {i},{j}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn gradients_are_right_and_both_ways_agree() {
+        for dims in [[2, 3, 6, 8], [1, 2, 5, 7], [2, 1, 7, 4], [1, 1, 1, 4], [1, 2, 9, 1]] {
+            assert_gradients(&[&image(&dims)], |t| max_pool_3x3_s2(&t[0]));
+            for x in [image(&dims), image_with_ties(&dims)] {
+                assert_agree(&[&x], |t| max_pool_3x3_s2(&t[0]), |t| composed(&t[0]));
+            }
+        }
+        assert_gradients(&[&image(&[1, 2, 6, 9])], |t| average_pool(&t[0], 3));
+        assert_gradients(&[&image(&[1, 2, 5, 7])], |t| average_pool(&t[0], 1));
+    }
+
+    #[test]
+    fn the_first_of_equals_has_the_gradient() {
+        let x = Var::zeros((1, 1, 4, 4), candle_core::DType::F64, &Device::Cpu).unwrap();
+        for pool in [max_pool_3x3_s2, composed] {
+            let gradients = pool(&x).unwrap().sum_all().unwrap().backward().unwrap();
+            let found = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(found, [1., 1., 0., 0., 1., 1., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0.]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_wins() {
+        let pixels: Vec<f32> = (0..25).map(|i| if i == 6 { f32::NAN } else { i as f32 }).collect();
+        let x = Tensor::from_vec(pixels, (1, 1, 5, 5), &Device::Cpu).unwrap();
+        for pool in [max_pool_3x3_s2, composed] {
+            let y = pool(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(
+                y.iter().map(|v| v.is_nan()).collect::<Vec<_>>(),
+                [true, true, false, true, true, false, false, false, false]
+            );
         }
     }
 }

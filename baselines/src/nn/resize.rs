@@ -5,7 +5,10 @@
     reason = "places of an image, between 0 and its size"
 )]
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
+use rayon::prelude::*;
+
+use super::cpu::{by_type, takes, values};
 
 /// Nearest neighbour to `height` × `width`, any ratio: `[B, C, H, W]` to `[B, C, height, width]`.
 ///
@@ -14,13 +17,10 @@ use candle_core::{D, DType, Device, Result, Tensor, bail};
 /// # Errors
 /// If the device fails.
 pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    let (batch, channels, h, w) = x.dims4()?;
+    let (.., h, w) = x.dims4()?;
     if (height, width) == (2 * h, 2 * w) {
-        // The decoder's case: two broadcasts and one copy, and a gradient that is a plain sum.
-        return x
-            .reshape((batch, channels, h, 1, w, 1))?
-            .broadcast_as((batch, channels, h, 2, w, 2))?
-            .reshape((batch, channels, height, width));
+        // The decoder's case.
+        return if takes(x) { x.contiguous()?.apply_op1(Double) } else { composed_double(x) };
     }
     let places = |from: usize, to: usize| {
         // torch: floor(i · (from / to)), clipped.
@@ -29,6 +29,75 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
         Tensor::new(places, x.device())
     };
     x.contiguous()?.index_select(&places(h, height)?, 2)?.index_select(&places(w, width)?, 3)
+}
+
+/// Twice the size from candle's own operations: two broadcasts and one copy, and a gradient that is a plain sum.
+fn composed_double(x: &Tensor) -> Result<Tensor> {
+    let (batch, channels, h, w) = x.dims4()?;
+    x.reshape((batch, channels, h, 1, w, 1))?.broadcast_as((batch, channels, h, 2, w, 2))?.reshape((
+        batch,
+        channels,
+        2 * h,
+        2 * w,
+    ))
+}
+
+/// Every pixel four times.
+struct Double;
+
+impl CustomOp1 for Double {
+    fn name(&self) -> &'static str {
+        "nearest neighbour, twice the size"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, h, w) = layout.shape().dims4()?;
+        by_type!(x, T => {
+            let x = values::<T>(x, layout)?;
+            let mut y = vec![0.0; 4 * x.len()];
+            // A row becomes two of twice its width.
+            let by_plane = (h * w).max(1);
+            y.par_chunks_exact_mut(4 * by_plane).zip(x.par_chunks_exact(by_plane)).for_each(|(y, x)| {
+                for (rows, row) in y.chunks_exact_mut(4 * w).zip(x.chunks_exact(w)) {
+                    let (first, second) = rows.split_at_mut(2 * w);
+                    first.chunks_exact_mut(2).zip(row).for_each(|(pair, &value)| pair.fill(value));
+                    second.copy_from_slice(first);
+                }
+            });
+            Ok((T::to_cpu_storage_owned(y), (batch, channels, 2 * h, 2 * w).into()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour).map(Some)
+    }
+}
+
+/// The sum of each 2×2 pixels.
+struct SumOfFour;
+
+impl CustomOp1 for SumOfFour {
+    fn name(&self) -> &'static str {
+        "gradient of nearest neighbour"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, channels, height, width) = layout.shape().dims4()?;
+        by_type!(g, T => {
+            let g = values::<T>(g, layout)?;
+            let mut x = vec![0.0; g.len() / 4];
+            let by_plane = (height * width / 4).max(1);
+            x.par_chunks_exact_mut(by_plane).zip(g.par_chunks_exact(4 * by_plane)).for_each(|(x, g)| {
+                for (row, rows) in x.chunks_exact_mut(width / 2).zip(g.chunks_exact(2 * width)) {
+                    let (first, second) = rows.split_at(width);
+                    for (x, (a, b)) in row.iter_mut().zip(first.chunks_exact(2).zip(second.chunks_exact(2))) {
+                        *x = (a[0] + a[1]) + (b[0] + b[1]);
+                    }
+                }
+            });
+            Ok((T::to_cpu_storage_owned(x), (batch, channels, height / 2, width / 2).into()))
+        })
+    }
 }
 
 /// Bilinear to `height` × `width`, corners not aligned: `[B, C, H, W]` to `[B, C, height, width]`.
@@ -80,6 +149,21 @@ pub fn center_crop(x: &Tensor, size: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::gradcheck::{self, assert_agree, assert_gradients};
+
+    #[test]
+    fn gradients_are_right_and_both_ways_agree() {
+        for (h, w) in [(3, 4), (5, 5), (1, 6), (7, 2)] {
+            let x = gradcheck::image(&[2, 3, h, w]);
+            assert_agree(&[&x], |t| nearest(&t[0], 2 * h, 2 * w), |t| composed_double(&t[0]));
+            assert_gradients(&[&x], |t| nearest(&t[0], 2 * h, 2 * w));
+            assert_gradients(&[&x], |t| nearest(&t[0], 2 * h + 1, 3 * w));
+            assert_gradients(&[&x], |t| nearest(&t[0], h, w.div_ceil(2)));
+            assert_gradients(&[&x], |t| bilinear(&t[0], 2 * h + 1, w.div_ceil(2)));
+            assert_gradients(&[&x], |t| bilinear(&t[0], h, w));
+            assert_gradients(&[&x], |t| center_crop(&t[0], h.min(w)));
+        }
+    }
 
     fn image(h: usize, w: usize) -> Tensor {
         let values: Vec<f64> = (0..2 * h * w).map(|i| ((i * 7) % 11) as f64).collect();

@@ -45,7 +45,8 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let partition = centred.exp()?.sum_keepdim(1)?.log()?;
     let surprise = (partition - centred.contiguous()?.gather(&index, 1)?)?;
     let sum = (surprise.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
-    (sum * if total > 0.0 { 1.0 / total } else { 0.0 })?.to_dtype(logits.dtype())
+    // Where nothing counts, the sum is 0 already.
+    (sum / if total > 0.0 { total } else { 1.0 })?.to_dtype(logits.dtype())
 }
 
 /// Weights of the classes in both losses, and of the losses in their sum.
@@ -100,4 +101,157 @@ pub fn two_branch(
     let Some(satellite) = &logits.satellite else { return Ok(Losses { total, aerial, satellite: None }) };
     let satellite = cross_entropy(satellite, satellite_target, &weights.classes_satellite)?;
     Ok(Losses { total: (total + (&satellite * weights.satellite)?)?, aerial, satellite: Some(satellite) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Var;
+
+    const WEIGHTS: [f64; 3] = [1.0, 0.5, 0.0];
+
+    /// `[2, 3, 2, 3]`, as torch's numbers below were made with.
+    fn logits() -> Vec<f64> {
+        (0..36).map(|i| 3.0 * (1.0 + 0.7 * f64::from(i)).sin()).collect()
+    }
+
+    fn labels() -> Tensor {
+        Tensor::from_vec(vec![0u8, 1, 2, 255, 1, 0, 2, 2, 255, 0, 1, 1], (2, 2, 3), &Device::Cpu).unwrap()
+    }
+
+    fn tensor(values: Vec<f64>) -> Tensor {
+        Tensor::from_vec(values, (2, 3, 2, 3), &Device::Cpu).unwrap()
+    }
+
+    fn scalar(tensor: &Tensor) -> f64 {
+        tensor.to_dtype(DType::F64).unwrap().to_scalar().unwrap()
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn values_and_gradients_are_torchs() {
+        // torch 2.15, float64: `CrossEntropyLoss(weight=[1, .5, 0], ignore_index=255)` on these logits and labels.
+        let logits = Var::from_tensor(&tensor(logits())).unwrap();
+        let loss = cross_entropy(&logits, &labels(), &WEIGHTS).unwrap();
+        close(scalar(&loss), 2.050_622_766_109_285);
+        let gradients = loss.backward().unwrap().remove(&logits).unwrap();
+        let found = gradients.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for (found, expected) in found.iter().zip([-0.016_840_354_590_592_722, 0.097_612_831_895_093_4, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-14, "{found} is not {expected}");
+        }
+        close(found.iter().map(|g| g * g).sum::<f64>().sqrt(), 0.392_467_532_044_376_5);
+        // The same without weights.
+        close(scalar(&cross_entropy(&tensor(self::logits()), &labels(), &[1.0; 3]).unwrap()), 2.540_573_791_227_369_6);
+    }
+
+    #[test]
+    fn one_pixel_by_hand() {
+        // Odds of 1 : 2 : 5, the second is right: -log(2/8).
+        let logits =
+            Tensor::new(&[1f64, 2.0, 5.0], &Device::Cpu).unwrap().log().unwrap().reshape((1, 3, 1, 1)).unwrap();
+        let target = Tensor::new(&[[[1u8]]], &Device::Cpu).unwrap();
+        close(scalar(&cross_entropy(&logits, &target, &WEIGHTS).unwrap()), 4f64.ln());
+    }
+
+    #[test]
+    fn gradients_are_the_differences() {
+        let at = |values: Vec<f64>| scalar(&cross_entropy(&tensor(values), &labels(), &WEIGHTS).unwrap());
+        let var = Var::from_tensor(&tensor(logits())).unwrap();
+        let loss = cross_entropy(&var, &labels(), &WEIGHTS).unwrap();
+        let found = loss.backward().unwrap().remove(&var).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for (i, found) in found.into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut values = logits();
+                values[i] += by;
+                at(values)
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((found - slope).abs() < 1e-9, "{i}: {found} is not {slope}");
+        }
+    }
+
+    #[test]
+    fn huge_logits_stay_finite() {
+        let huge: Vec<f64> = logits().into_iter().map(|v| 1e4 * v).collect();
+        let var = Var::from_tensor(&tensor(huge).to_dtype(DType::F32).unwrap()).unwrap();
+        let loss = cross_entropy(&var, &labels(), &WEIGHTS).unwrap();
+        assert!(scalar(&loss).is_finite());
+        let gradients = loss.backward().unwrap().remove(&var).unwrap();
+        assert!(scalar(&gradients.abs().unwrap().sum_all().unwrap()).is_finite());
+    }
+
+    #[test]
+    fn a_batch_without_a_pixel_that_counts_costs_nothing() {
+        let var = Var::from_tensor(&tensor(logits())).unwrap();
+        let everywhere = |label: u8| Tensor::full(label, (2, 2, 3), &Device::Cpu).unwrap();
+        // 2 has the weight 0.
+        for label in [IGNORED, 2] {
+            let loss = cross_entropy(&var, &everywhere(label), &WEIGHTS).unwrap();
+            assert!(scalar(&loss) == 0.0);
+            let gradients = loss.backward().unwrap().remove(&var).unwrap();
+            assert!(scalar(&gradients.abs().unwrap().sum_all().unwrap()) == 0.0);
+        }
+    }
+
+    #[test]
+    fn long_sums_keep_their_digits() {
+        // 4 million pixels of -log(1/2), in f32.
+        let logits = Tensor::zeros((1, 2, 2048, 2048), DType::F32, &Device::Cpu).unwrap();
+        let target = Tensor::zeros((1, 2048, 2048), DType::U8, &Device::Cpu).unwrap();
+        let loss = scalar(&cross_entropy(&logits, &target, &[0.3, 0.7]).unwrap());
+        assert!((loss / 2f64.ln() - 1.0).abs() < 1e-7, "{loss}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let error = |labels: &Tensor, weights: &[f64]| {
+            cross_entropy(&tensor(logits()), labels, weights)
+                .unwrap_err()
+                .to_string()
+                .lines()
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        let threes = Tensor::full(3u8, (2, 2, 3), &Device::Cpu).unwrap();
+        insta::assert_snapshot!(error(&threes, &WEIGHTS), @"a label is 3: expected a class below 3, or 255");
+        insta::assert_snapshot!(error(&labels(), &[1.0]), @"logits of [2, 3, 2, 3] do not go with labels of [2, 2, 3] and 1 class weights");
+        insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"class weights are [1.0, -1.0, NaN]: expected finite numbers from 0 on");
+        insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"logits of [2, 3, 2, 3] do not go with labels of [1, 2, 3] and 3 class weights");
+    }
+
+    #[test]
+    fn the_first_weight_of_the_configuration_is_the_satellites() {
+        let mut config = Config::preset("utt").unwrap();
+        config.w_unet_utae = [0.25, 2.0];
+        let weights = LossWeights { classes_aerial: WEIGHTS.to_vec(), ..LossWeights::from(&config) };
+        assert_eq!((weights.satellite, weights.aerial), (0.25, 2.0));
+        assert_eq!(weights.classes_satellite[10..], [1.0, 0.0, 0.0]);
+        assert_eq!(LossWeights::from(&config).classes_aerial[10..], [1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn branches_have_labels_and_weights_of_their_own() {
+        let weights = LossWeights {
+            classes_aerial: WEIGHTS.to_vec(),
+            classes_satellite: vec![0.0, 1.0, 1.0],
+            aerial: 2.0,
+            satellite: 0.25,
+        };
+        let turned = labels().flip(&[2]).unwrap().contiguous().unwrap();
+        let both = Logits { aerial: tensor(logits()), satellite: Some((tensor(logits()) * 0.5).unwrap()) };
+        let losses = two_branch(&both, &turned, &labels(), &weights).unwrap();
+        let aerial = scalar(&cross_entropy(&both.aerial, &turned, &weights.classes_aerial).unwrap());
+        let satellite = both.satellite.as_ref().unwrap();
+        let satellite = scalar(&cross_entropy(satellite, &labels(), &weights.classes_satellite).unwrap());
+        close(scalar(&losses.aerial), aerial);
+        close(scalar(losses.satellite.as_ref().unwrap()), satellite);
+        close(scalar(&losses.total), 2.0 * aerial + 0.25 * satellite);
+        let alone = two_branch(&Logits { satellite: None, ..both }, &turned, &labels(), &weights).unwrap();
+        assert!(alone.satellite.is_none());
+        close(scalar(&alone.total), 2.0 * aerial);
+    }
 }

@@ -110,9 +110,9 @@ impl OptimizerConfig {
     /// Names of what is kept for each parameter.
     fn slots(self) -> &'static [&'static str] {
         match self {
-            Self::Sgd { momentum, .. } if momentum == 0.0 => &[],
+            Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } => &[MOMENTUM],
-            Self::Adam { .. } | Self::AdamW { .. } => &[MEAN, SQUARES, STEPS],
+            Self::Adam { .. } | Self::AdamW { .. } => &[MEAN, SQUARES, MOVES],
         }
     }
 }
@@ -121,14 +121,16 @@ const MOMENTUM: &str = "momentum";
 const MEAN: &str = "mean";
 const SQUARES: &str = "squares";
 /// Steps of one parameter: those without a gradient do not count.
-const STEPS: &str = "steps";
+const MOVES: &str = "moves";
+/// Steps in all; the one entry that every state has.
+const STEP: &str = "step";
 
 /// Why an optimiser's state could not be taken over.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptimizerError {
     /// It is of another network or of another optimiser: every tensor that does not fit, and why.
-    #[error("the optimiser's state does not fit:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    #[error("the optimiser's state does not fit:\n  {}", problems.join("\n  "))]
     State {
         /// One line each.
         problems: Vec<String>,
@@ -144,8 +146,12 @@ pub struct Optimizer {
     config: OptimizerConfig,
     parameters: BTreeMap<String, Parameter>,
     /// By the parameter's name, then by the slot's: f32 or f64 in the parameter's shape, or a counter.
-    state: BTreeMap<String, BTreeMap<&'static str, Tensor>>,
+    state: BTreeMap<String, Slots>,
+    step: i64,
 }
+
+/// What is kept of one parameter.
+type Slots = BTreeMap<&'static str, Tensor>;
 
 impl Optimizer {
     /// Of the trained parameters, without a past.
@@ -156,7 +162,7 @@ impl Optimizer {
         config.check()?;
         let trained = parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
         let parameters = trained.map(|(name, p)| (name.to_owned(), p.clone())).collect();
-        Ok(Self { config, parameters, state: BTreeMap::new() })
+        Ok(Self { config, parameters, state: BTreeMap::new(), step: 0 })
     }
 
     /// Moves each parameter that has a gradient. One that has none stays, and so does its state, as in torch.
@@ -172,16 +178,21 @@ impl Optimizer {
             parameter.var().set(&value)?;
             self.state.insert(name.clone(), state);
         }
+        self.step += 1;
         Ok(())
     }
 
-    /// All that it remembers, by names such as `momentum.arch_vhr.encoder.conv1.weight`. Tensors of parameters that
-    /// never had a gradient are not among them.
-    pub fn state(&self) -> BTreeMap<String, Tensor> {
-        let of = |(name, slots): (&String, &BTreeMap<&'static str, Tensor>)| {
-            slots.iter().map(|(slot, tensor)| (format!("{slot}.{name}"), tensor.clone())).collect::<Vec<_>>()
-        };
-        self.state.iter().flat_map(of).collect()
+    /// All that it remembers: `step`, an i64, and by names such as `momentum.arch_vhr.encoder.conv1.weight` what it
+    /// keeps of each parameter that ever had a gradient.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn state(&self) -> candle_core::Result<BTreeMap<String, Tensor>> {
+        let mut all = BTreeMap::from([(STEP.to_owned(), Tensor::new(self.step, &Device::Cpu)?)]);
+        for (name, slots) in &self.state {
+            all.extend(slots.iter().map(|(slot, tensor)| (format!("{slot}.{name}"), tensor.clone())));
+        }
+        Ok(all)
     }
 
     /// Goes on from what [`state`](Self::state) gave. Nothing is changed if anything does not fit.
@@ -191,37 +202,48 @@ impl Optimizer {
     pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<(), OptimizerError> {
         let slots = self.config.slots();
         let mut problems = Vec::new();
-        let mut state: BTreeMap<String, BTreeMap<&'static str, Tensor>> = BTreeMap::new();
+        let mut state: BTreeMap<String, Slots> = BTreeMap::new();
+        let mut step = None;
+        let mut fits = |key: &str, tensor: &Tensor, dtype: DType, dims: &[usize]| {
+            let is_fitting = tensor.dtype() == dtype && tensor.dims() == dims;
+            if !is_fitting {
+                let (found, shape) = (tensor.dtype(), tensor.dims());
+                problems.push(format!("`{key}` is {found:?} of shape {shape:?}: expected {dtype:?} of shape {dims:?}"));
+            }
+            is_fitting
+        };
+        let mut unknown = Vec::new();
         for (key, tensor) in saved {
             let place = key.split_once('.').and_then(|(slot, name)| {
-                Some((slots.iter().find(|known| **known == slot)?, name, self.parameters.get(name)?.var()))
+                Some((*slots.iter().find(|known| **known == slot)?, name, self.parameters.get(name)?.var()))
             });
-            let Some((&slot, name, var)) = place else {
-                problems.push(format!("`{key}` is of another network or optimiser"));
-                continue;
-            };
-            let (dims, dtype) = if slot == STEPS { (&[][..], DType::I64) } else { (var.dims(), var.dtype()) };
-            if tensor.dims() != dims || tensor.dtype() != dtype {
-                let found = (tensor.dtype(), tensor.dims());
-                problems.push(format!("`{key}` is {:?} {:?}: expected {dtype:?} {dims:?}", found.0, found.1));
-                continue;
+            match place {
+                Some((MOVES, name, _)) if fits(key, tensor, DType::I64, &[]) => {
+                    state.entry(name.to_owned()).or_default().insert(MOVES, tensor.clone());
+                }
+                Some((slot, name, var)) if slot != MOVES && fits(key, tensor, var.dtype(), var.dims()) => {
+                    state.entry(name.to_owned()).or_default().insert(slot, tensor.to_device(var.device())?);
+                }
+                Some(_) => {}
+                None if key == STEP => {
+                    if fits(key, tensor, DType::I64, &[]) {
+                        step = Some(tensor.to_scalar()?);
+                    }
+                }
+                None => unknown.push(format!("`{key}` is of another network or optimiser")),
             }
-            let tensor = if slot == STEPS { tensor.clone() } else { tensor.to_device(var.device())? };
-            state.entry(name.to_owned()).or_default().insert(slot, tensor);
         }
-        for (name, found) in &state {
-            let missing = slots.iter().filter(|slot| !found.contains_key(**slot));
-            problems.extend(missing.map(|slot| format!("`{slot}.{name}` is missing")));
-        }
-        if !problems.is_empty() {
-            return Err(OptimizerError::State { problems });
-        }
-        self.state = state;
+        problems.extend(unknown);
+        let expected = state.iter().flat_map(|(name, found)| {
+            slots.iter().filter(|slot| !found.contains_key(**slot)).map(move |slot| format!("{slot}.{name}"))
+        });
+        let expected = expected.chain((!saved.contains_key(STEP)).then(|| STEP.to_owned()));
+        problems.extend(expected.filter(|key| !saved.contains_key(key)).map(|key| format!("`{key}` is missing")));
+        let (Some(step), true) = (step, problems.is_empty()) else { return Err(OptimizerError::State { problems }) };
+        (self.state, self.step) = (state, step);
         Ok(())
     }
 }
-
-type Slots = BTreeMap<&'static str, Tensor>;
 
 impl OptimizerConfig {
     /// A parameter's next value, and what is kept for the step after.
@@ -265,7 +287,7 @@ fn adam(
     rate: f64,
 ) -> candle_core::Result<(Tensor, Slots)> {
     let before = |slot| past.and_then(|slots| slots.get(slot)).map_or_else(|| value.zeros_like(), |t| Ok(t.clone()));
-    let steps = match past.and_then(|slots| slots.get(STEPS)) {
+    let steps = match past.and_then(|slots| slots.get(MOVES)) {
         Some(steps) => steps.to_scalar::<i64>()? + 1,
         None => 1,
     };
@@ -276,5 +298,164 @@ fn adam(
     let spread = ((squares.sqrt()? * (1.0 / bias2.sqrt()))? + epsilon)?;
     let value = (value - ((&mean * (rate / bias1))? / spread)?)?;
     let steps = Tensor::new(steps, &Device::Cpu)?;
-    Ok((value, Slots::from([(MEAN, mean), (SQUARES, squares), (STEPS, steps)])))
+    Ok((value, Slots::from([(MEAN, mean), (SQUARES, squares), (MOVES, steps)])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        nn::{Builder, Init, Mode},
+        train::gradients::gradients,
+        weights,
+    };
+
+    const SGD: OptimizerConfig = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+    const ADAM: OptimizerConfig = OptimizerConfig::Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.1 };
+    const ADAM_W: OptimizerConfig =
+        OptimizerConfig::AdamW { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.1 };
+
+    /// `p` = [1, -2, ½], `q` = [3], and a buffer.
+    fn parameters() -> Parameters {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 0);
+        let p = builder.root().weight("p", 3, Init::Constant(0.0)).unwrap();
+        p.var().set(&Tensor::new(&[1.0f64, -2.0, 0.5], &Device::Cpu).unwrap()).unwrap();
+        builder.root().weight("q", 1, Init::Constant(3.0)).unwrap();
+        builder.root().statistic("running", 3, 1.0).unwrap();
+        builder.finish()
+    }
+
+    fn values(parameters: &Parameters) -> Vec<f64> {
+        ["p", "q"].iter().flat_map(|name| parameters.get(name).unwrap().var().to_vec1::<f64>().unwrap()).collect()
+    }
+
+    /// Steps `steps` of the losses `(k + 1) Σ p³ · [1, ½, -2] + Σ q²`; the second step's leaves out `q`.
+    fn train(optimizer: &mut Optimizer, parameters: &Parameters, steps: std::ops::Range<usize>) {
+        let value = |name| parameters.get(name).unwrap().value(Mode::TRAIN_WITHOUT_DROPOUT);
+        for k in steps {
+            let p = value("p");
+            let cube = (p.sqr().unwrap() * p).unwrap();
+            let factors = Tensor::new(&[1.0f64, 0.5, -2.0], &Device::Cpu).unwrap();
+            let mut loss = ((cube * factors).unwrap().sum_all().unwrap() * (k + 1) as f64).unwrap();
+            if k != 1 {
+                loss = (loss + value("q").sqr().unwrap().sum_all().unwrap()).unwrap();
+            }
+            optimizer.step(&Gradients::of(&loss, parameters).unwrap(), 0.1).unwrap();
+        }
+    }
+
+    #[test]
+    fn steps_are_torchs() {
+        let read = |text: &str| serde_json::from_str::<OptimizerConfig>(text).unwrap();
+        // p and q after three steps of rate 0.1 of torch 2.15's optimisers in float64, `zero_grad(set_to_none=True)`.
+        let cases = [
+            (OptimizerConfig::default(), [0.257_647_6, -14.266_272_8, 3.566_568_2, 1.92]),
+            (
+                read(r#"{"name": "sgd", "weight_decay": 0.1}"#),
+                [0.251_302_901_76, -13.826_320_764_48, 3.456_580_191_12, 1.872_3],
+            ),
+            (read(r#"{"name": "sgd", "momentum": 0.9}"#), [-0.388_246_4, -19.497_900_8, 4.874_475_2, 1.38]),
+            (
+                read(r#"{"name": "sgd", "momentum": 0.9, "weight_decay": 0.1}"#),
+                [-0.409_773_630_24, -18.847_642_740_48, 4.711_910_685_12, 1.305_3],
+            ),
+            (SGD, [-0.353_926_457_377_825_45, -80.781_180_821_093_8, 20.195_295_205_273_45, 0.573_303]),
+            (
+                read(r#"{"name": "adam"}"#),
+                [0.702_526_409_027_487_5, -2.289_563_162_880_731, 0.782_109_604_730_334_6, 2.800_102_707_414_789],
+            ),
+            (ADAM, [0.700_327_925_417_814_2, -2.292_950_511_999_348, 0.786_384_940_544_636_1, 2.800_191_231_212_777]),
+            (
+                read(r#"{"name": "adamw"}"#),
+                [0.699_785_684_451_594_8, -2.283_330_272_344_596_5, 0.780_368_651_854_391_6, 2.794_209_293_192_886_4],
+            ),
+            (
+                ADAM_W,
+                [0.673_497_807_056_769_4, -2.231_399_093_665_343_6, 0.769_416_799_352_407, 2.741_547_341_485_264_7],
+            ),
+        ];
+        for (config, expected) in cases {
+            let parameters = parameters();
+            train(&mut Optimizer::new(config, &parameters).unwrap(), &parameters, 0..3);
+            for (found, expected) in values(&parameters).iter().zip(expected) {
+                assert!((found / expected - 1.0).abs() < 1e-12, "{config:?}: {found} is not {expected}");
+            }
+            assert_eq!(parameters.get("running").unwrap().var().to_vec1::<f64>().unwrap(), [1.0; 3]);
+        }
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_to_the_same_bits() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.safetensors");
+        for config in [OptimizerConfig::default(), SGD, ADAM, ADAM_W] {
+            let straight = parameters();
+            train(&mut Optimizer::new(config, &straight).unwrap(), &straight, 0..4);
+            let stopped = parameters();
+            let mut optimizer = Optimizer::new(config, &stopped).unwrap();
+            // Stopped where `q` is a step behind.
+            train(&mut optimizer, &stopped, 0..2);
+            weights::save(&file, &optimizer.state().unwrap(), &BTreeMap::new()).unwrap();
+            let mut optimizer = Optimizer::new(config, &stopped).unwrap();
+            optimizer.load_state(&weights::read(&file).unwrap().tensors).unwrap();
+            train(&mut optimizer, &stopped, 2..4);
+            let bits = |p: &Parameters| values(p).into_iter().map(f64::to_bits).collect::<Vec<_>>();
+            assert_eq!(bits(&straight), bits(&stopped), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_told_at_once() {
+        let parameters = parameters();
+        let mut optimizer = Optimizer::new(ADAM, &parameters).unwrap();
+        train(&mut optimizer, &parameters, 0..2);
+        let mut state = optimizer.state().unwrap();
+        assert_eq!(
+            state.keys().collect::<Vec<_>>(),
+            ["mean.p", "mean.q", "moves.p", "moves.q", "squares.p", "squares.q", "step"]
+        );
+        state.insert("momentum.p".into(), state["mean.p"].clone());
+        state.insert("mean.r".into(), state["mean.p"].clone());
+        state.insert("mean.running".into(), state["mean.p"].clone());
+        state.insert("squares.q".into(), state["mean.p"].clone());
+        state.remove("moves.p");
+        let error = optimizer.load_state(&state).unwrap_err();
+        insta::assert_snapshot!(error, @"
+        the optimiser's state does not fit:
+          `squares.q` is F64 of shape [3]: expected F64 of shape [1]
+          `mean.r` is of another network or optimiser
+          `mean.running` is of another network or optimiser
+          `momentum.p` is of another network or optimiser
+          `moves.p` is missing
+        ");
+        let error = optimizer.load_state(&BTreeMap::new()).unwrap_err();
+        insta::assert_snapshot!(error, @"
+        the optimiser's state does not fit:
+          `step` is missing
+        ");
+        assert_eq!(optimizer.state().unwrap()["moves.p"].to_scalar::<i64>().unwrap(), 2);
+    }
+
+    #[test]
+    fn parameters_in_f32_stay_in_f32() {
+        let builder = Builder::new(DType::F32, &Device::Cpu, 0);
+        builder.root().weight("p", 2, Init::Constant(1.0)).unwrap();
+        let parameters = builder.finish();
+        let gradient = gradients([("p", Tensor::new(&[1f32, -1.0], &Device::Cpu).unwrap())]);
+        for config in [SGD, ADAM, ADAM_W] {
+            Optimizer::new(config, &parameters).unwrap().step(&gradient, 0.5).unwrap();
+        }
+        let found = parameters.get("p").unwrap().var().to_vec1::<f32>().unwrap();
+        assert!(found[0] < 1.0 && found[1] > 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let error = |config| Optimizer::new(config, &parameters()).unwrap_err().to_string();
+        let sgd = |momentum, nesterov, weight_decay| OptimizerConfig::Sgd { momentum, nesterov, weight_decay };
+        insta::assert_snapshot!(error(sgd(1.0, false, 0.0)), @"`optimizer.momentum` is 1: expected a number from 0 to below 1");
+        insta::assert_snapshot!(error(sgd(0.0, true, 0.0)), @"`optimizer.momentum` is 0: expected a number above 0, as Nesterov needs");
+        insta::assert_snapshot!(error(sgd(0.0, false, -1.0)), @"`optimizer.weight_decay` is -1: expected a number from 0 on");
+        assert!(serde_json::from_str::<OptimizerConfig>(r#"{"name": "sgd", "beta1": 0.9}"#).is_err());
+    }
 }

@@ -209,3 +209,119 @@ impl Scheduler {
 fn cosine(start: f64, end: f64, share: f64) -> f64 {
     end + (start - end) / 2.0 * (1.0 + (PI * share).cos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(schedule: Schedule, steps: usize) -> Vec<f64> {
+        let scheduler = Scheduler::new(schedule, 0.1).unwrap();
+        (0..steps).map(|step| scheduler.learning_rate(Position { step, steps })).collect()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (f, e) in found.iter().zip(expected) {
+            assert!((f - e).abs() < 1e-15, "{found:?} is not {expected:?}");
+        }
+    }
+
+    const PLATEAU: Schedule =
+        Schedule::Plateau { factor: 0.5, patience: 1, threshold: 0.01, cooldown: 1, minimum: 0.02 };
+
+    // The expected numbers are those of torch 2.15's schedulers, stepped as often.
+
+    #[test]
+    fn constant_is_constant() {
+        close(&rates(Schedule::Constant, 3), &[0.1; 3]);
+    }
+
+    #[test]
+    fn cosine_is_torchs() {
+        // CosineAnnealingLR(T_max=8, eta_min=0.01)
+        let expected = [
+            0.1,
+            0.096_574_578_963_007_9,
+            0.086_819_805_153_394_63,
+            0.072_220_754_456_429_05,
+            0.055,
+            0.037_779_245_543_570_96,
+            0.023_180_194_846_605_363,
+            0.013_425_421_036_992_097,
+        ];
+        close(&rates(Schedule::Cosine { minimum: 0.01 }, 8), &expected);
+    }
+
+    #[test]
+    fn one_cycle_is_torchs() {
+        // OneCycleLR(max_lr=0.1, total_steps=10)
+        let expected = [
+            0.004,
+            0.052,
+            0.1,
+            0.095_048_463_201_347_38,
+            0.081_174_565_394_976_3,
+            0.061_126_202_193_628_93,
+            0.038_874_197_806_371_07,
+            0.018_825_834_605_023_7,
+            0.004_951_936_798_652_629,
+            4e-7,
+        ];
+        close(&rates(Schedule::OneCycle { rise: 0.3, start_divisor: 25.0, end_divisor: 1e4 }, 10), &expected);
+        // OneCycleLR(max_lr=0.1, total_steps=7, pct_start=0.5, div_factor=10, final_div_factor=100)
+        let expected = [
+            0.01,
+            0.041_094_235_253_127_366,
+            0.091_405_764_746_872_63,
+            0.095_053_394_951_725_84,
+            0.061_164_920_651_117_91,
+            0.018_906_684_397_156_263,
+            0.000_1,
+        ];
+        close(&rates(Schedule::OneCycle { rise: 0.5, start_divisor: 10.0, end_divisor: 100.0 }, 7), &expected);
+    }
+
+    #[test]
+    fn any_run_has_rates_in_range() {
+        for rise in [0.0, 0.3, 1.0] {
+            for steps in 1..40 {
+                let found = rates(Schedule::OneCycle { rise, start_divisor: 25.0, end_divisor: 1e4 }, steps);
+                assert!(found.iter().all(|r| (4e-7 - 1e-15..=0.1 + 1e-15).contains(r)), "{rise} {steps}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn plateau_is_torchs_and_goes_on_from_its_saved_state() {
+        // ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1, min_lr=0.02, threshold=0.01)
+        let nan = f64::NAN;
+        let losses = [1.0, 0.9, 0.895, 0.95, 0.95, 0.95, 0.95, 0.5, 0.6, nan, 0.6, 0.6];
+        let expected = [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.02, 0.02, 0.02];
+        let mut scheduler = Scheduler::new(PLATEAU, 0.1).unwrap();
+        let mut found = Vec::new();
+        for loss in losses {
+            let saved = serde_json::to_string(&scheduler.state()).unwrap();
+            scheduler = Scheduler::new(PLATEAU, 0.1).unwrap();
+            scheduler.restore(serde_json::from_str(&saved).unwrap());
+            scheduler.epoch_ended(loss);
+            found.push(scheduler.learning_rate(Position { step: found.len(), steps: 100 }));
+        }
+        close(&found, &expected);
+    }
+
+    #[test]
+    fn settings_have_torchs_defaults_and_are_checked() {
+        let read = |text: &str| serde_json::from_str::<Schedule>(text).unwrap();
+        assert_eq!(read(r#"{"name": "constant"}"#), Schedule::default());
+        let one_cycle = Schedule::OneCycle { rise: 0.3, start_divisor: 25.0, end_divisor: 1e4 };
+        assert_eq!(read(r#"{"name": "one-cycle"}"#), one_cycle);
+        let plateau = Schedule::Plateau { factor: 0.1, patience: 10, threshold: 1e-4, cooldown: 0, minimum: 0.0 };
+        assert_eq!(read(r#"{"name": "plateau"}"#), plateau);
+        assert_eq!(read(&serde_json::to_string(&PLATEAU).unwrap()), PLATEAU);
+        assert!(serde_json::from_str::<Schedule>(r#"{"name": "cosine", "minimun": 0.1}"#).is_err());
+        let error = |schedule, base| Scheduler::new(schedule, base).unwrap_err().to_string();
+        insta::assert_snapshot!(error(Schedule::Constant, f64::NAN), @"`lr` is NaN: expected a number above 0");
+        insta::assert_snapshot!(error(Schedule::Cosine { minimum: 0.2 }, 0.1), @"`schedule.minimum` is 0.2: expected a number from 0 to the learning rate");
+        insta::assert_snapshot!(error(Schedule::OneCycle { rise: 1.5, start_divisor: 1.0, end_divisor: 1.0 }, 0.1), @"`schedule.rise` is 1.5: expected a number from 0 to 1");
+    }
+}

@@ -3,7 +3,9 @@
 //! Files come from strangers: no size that they claim is believed before it is compared with the file's own.
 
 mod checkpoint;
+mod encoder;
 mod pickle;
 mod pytorch;
 
 pub use checkpoint::{Checkpoint, WeightsError, adapted, load, read, save};
+pub use encoder::{EncoderWeights, load_encoder};

@@ -1,7 +1,11 @@
 //! Convolutions, `torch.nn.Conv2d` and `torch.nn.ConvTranspose2d`.
 
+mod kernels;
+mod op;
+
 use candle_core::{Result, Tensor};
 
+use self::op::conv2d;
 use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
 
 /// Geometry of a convolution.
@@ -71,14 +75,11 @@ impl Conv2d {
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
-        let y = if padding_mode == Padding::Zeros {
-            x.conv2d(&self.weight.value(mode), padding, stride, 1, 1)?
+        let (weight, bias) = (self.weight.value(mode), self.bias.as_ref().map(|bias| bias.value(mode)));
+        if padding_mode == Padding::Zeros {
+            conv2d(x, &weight, bias.as_ref(), stride, padding)
         } else {
-            padding_mode.pad(x, padding)?.conv2d(&self.weight.value(mode), 0, stride, 1, 1)?
-        };
-        match &self.bias {
-            Some(bias) => y.broadcast_add(&bias.value(mode).reshape((1, (), 1, 1))?),
-            None => Ok(y),
+            conv2d(&padding_mode.pad(x, padding)?, &weight, bias.as_ref(), stride, 0)
         }
     }
 }
@@ -117,5 +118,36 @@ impl ConvTranspose2d {
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         x.conv_transpose2d(&self.weight.value(mode), self.padding, 0, self.stride, 1)?
             .broadcast_add(&self.bias.value(mode).reshape((1, (), 1, 1))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{
+        Builder,
+        gradcheck::{assert_gradients, image},
+    };
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn layers_have_the_right_gradients() {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+        for (i, padding_mode) in [Padding::Zeros, Padding::Reflect, Padding::Circular].into_iter().enumerate() {
+            for (kernel, stride, padding) in [(3, 1, 1), (4, 2, 1), (3, 2, 1)] {
+                let config = Conv2dConfig { kernel, stride, padding, padding_mode };
+                let scope = builder.root().at(i).at(kernel).at(stride);
+                let layer = Conv2d::new(&scope, 3, 2, config, ConvInit::Torch).unwrap();
+                for dims in [[2, 3, 6, 8], [1, 3, 5, 7]] {
+                    assert_gradients(&[&image(&dims)], |t| layer.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
+                }
+            }
+        }
+        for (kernel, stride, padding) in [(4, 2, 1), (2, 2, 0), (3, 1, 1)] {
+            for dims in [[2, 3, 3, 4], [1, 3, 5, 2]] {
+                let (x, weight) = (image(&dims), image(&[3, 2, kernel, kernel]));
+                assert_gradients(&[&x, &weight], |t| t[0].conv_transpose2d(&t[1], padding, 0, stride, 1));
+            }
+        }
     }
 }

@@ -1,0 +1,90 @@
+//! Seconds of a preset's forward pass and of a training step on 512×512 images, and the memory that they took.
+//!
+//! `cargo run --release -p flair-baselines --example step [-- PRESET [ROUNDS [BATCH]]]`
+#![expect(clippy::print_stdout, reason = "its output is what it is for")]
+
+use std::time::Instant;
+
+use candle_core::{DType, Device, Result, Tensor, backprop::GradStore};
+use flair_baselines::{
+    config::Config,
+    models::{Collapse, Network, utt::UttConfig},
+    nn::{Kind, Mode},
+};
+
+/// Least and median of the seconds that `f` takes.
+fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut seconds = Vec::new();
+    for _ in 0..=rounds {
+        let start = Instant::now();
+        f()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    // The first round finds cold caches and untouched memory.
+    seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    println!("{what:28} min {:.3} s  median {:.3} s  peak {}", seconds[0], seconds[seconds.len() / 2], peak());
+    Ok(())
+}
+
+/// Peak memory of this process, as Linux tells it.
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |line| line.trim().to_owned())
+}
+
+/// Cross-entropy of `logits [B, K, H, W]` for `target [B, 1, H, W]`, without weights.
+fn loss(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
+    let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
+    (log_sum - shifted.gather(target, 1)?)?.mean_all()
+}
+
+/// Dates of a series.
+const DATES: usize = 20;
+
+/// Numbers in 0..1 without meaning.
+fn pixels(dims: &[usize]) -> Result<Tensor> {
+    let values: Vec<f32> = (0..dims.iter().product::<usize>()).map(|i| (i * 37 % 256) as f32 / 255.0).collect();
+    Tensor::from_vec(values, dims, &Device::Cpu)
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let preset = arguments.next().unwrap_or_else(|| "unet".to_owned());
+    let mut numbers = arguments.filter_map(|text| text.parse::<usize>().ok());
+    let (rounds, batch) = (numbers.next().unwrap_or(3).max(1), numbers.next().unwrap_or(2));
+    let config = UttConfig::from(&Config::preset(&preset).map_err(candle_core::Error::wrap)?);
+    let network = Network::new(&config, DType::F32, &Device::Cpu, 0)?;
+    let images = pixels(&[batch, 5, 512, 512])?;
+    let (series, dates) = (pixels(&[batch, DATES, 10, 40, 40])?, (pixels(&[batch, DATES])? * 365.0)?);
+    let metadata = config.metadata.map(|length| pixels(&[batch, length])).transpose()?;
+    let classes: Vec<u8> = (0..13).cycle().take(batch * 512 * 512).collect();
+    let target = Tensor::from_vec(classes, (batch, 1, 512, 512), &Device::Cpu)?;
+    let forward = |count: usize, mode| {
+        let first = |t: &Tensor| t.narrow(0, 0, count);
+        let metadata = metadata.as_ref().map(first).transpose()?;
+        let series = (first(&series)?, first(&dates)?);
+        network.layers.forward(&first(&images)?, Some((&series.0, &series.1)), metadata.as_ref(), Collapse::Each, mode)
+    };
+    timed(&format!("{preset}: forward, batch 1"), rounds, || forward(1, Mode::EVAL).map(drop))?;
+    timed(&format!("{preset}: SGD step, batch {batch}"), rounds, || {
+        let start = Instant::now();
+        let logits = forward(batch, Mode::TRAIN_WITHOUT_DROPOUT)?;
+        let loss = match &logits.satellite {
+            Some(satellite) => (loss(&logits.aerial, &target)? + loss(satellite, &target)?)?,
+            None => loss(&logits.aerial, &target)?,
+        };
+        let forward = start.elapsed().as_secs_f64();
+        let gradients: GradStore = loss.backward()?;
+        let backward = start.elapsed().as_secs_f64() - forward;
+        for (_, parameter) in network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight) {
+            if let Some(gradient) = gradients.get(parameter.var()) {
+                parameter.var().set(&(parameter.var().as_detached_tensor() - (gradient * 1e-3)?)?)?;
+            }
+        }
+        println!("  forward {forward:.2} s, backward {backward:.2} s, loss {:.4}", loss.to_scalar::<f32>()?);
+        Ok(())
+    })
+}

@@ -1,0 +1,278 @@
+//! The convolution as candle's tape sees it.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+
+use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
+use crate::nn::cpu::{Windows, by_type, takes, values};
+
+/// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, zeros around: `[B, N, H', W']`.
+///
+/// On the processor by kernels of our own: candle's gradients are an order of magnitude slower than its forward pass,
+/// and fail where height and width leave different remainders under the stride.
+pub(super) fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    if !takes(x) {
+        return composed(x, weight, bias, stride, padding);
+    }
+    let (x, weight, op) = (x.contiguous()?, weight.contiguous()?, Conv { stride, padding });
+    match bias {
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
+        None => x.apply_op2(&weight, op),
+    }
+}
+
+/// The same from candle's own operations, for other devices.
+pub(super) fn composed(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    let y = x.conv2d(weight, padding, stride, 1, 1)?;
+    match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),
+        None => Ok(y),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Conv {
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv {
+    fn sizes(self, x: &Shape, weight: &Shape) -> Result<Sizes> {
+        let ((batch, c_in, height, width), (c_out, c_weight, down, across)) = (x.dims4()?, weight.dims4()?);
+        if c_in != c_weight || c_in == 0 || c_out == 0 {
+            bail!("an image of {x:?} does not fit a convolution of {weight:?}");
+        }
+        let windows =
+            Windows { image: (height, width), kernel: (down, across), stride: self.stride, padding: self.padding };
+        Sizes::new(batch, (c_in, c_out), windows)
+    }
+
+    fn forward(
+        self,
+        (x, x_layout): (&CpuStorage, &Layout),
+        (weight, weight_layout): (&CpuStorage, &Layout),
+        bias: Option<(&CpuStorage, &Layout)>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = self.sizes(x_layout.shape(), weight_layout.shape())?;
+        let shape = (sizes.batch, sizes.channels.1, sizes.count.0, sizes.count.1).into();
+        by_type!(x, T => {
+            let bias = bias.map(|(storage, layout)| values::<T>(storage, layout)).transpose()?;
+            if bias.is_some_and(|bias| bias.len() != sizes.channels.1) {
+                bail!("a bias must be as long as a convolution has outputs");
+            }
+            let y = forward::<T>(values(x, x_layout)?, values(weight, weight_layout)?, bias, &sizes);
+            Ok((T::to_cpu_storage_owned(y), shape))
+        })
+    }
+
+    /// Gradients of those of `x` and `weight` that anything follows.
+    fn gradients(self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let sizes = self.sizes(x.shape(), weight.shape())?;
+        let of = |which: Which, other: &Tensor, like: &Tensor| {
+            // The image that a network reads has no gradient, at the largest size of all.
+            like.track_op().then(|| gradient.apply_op2_no_bwd(other, &Gradient { which, sizes })).transpose()
+        };
+        Ok((of(Which::Input, weight, x)?, of(Which::Weight, x, weight)?))
+    }
+}
+
+impl CustomOp2 for Conv {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), (weight, lw), None)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        self.gradients(x, weight, gradient)
+    }
+}
+
+impl CustomOp3 for Conv {
+    fn name(&self) -> &'static str {
+        "conv2d with a bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), (weight, lw), Some((bias, lb)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (of_x, of_weight) = self.gradients(x, weight, gradient)?;
+        let sizes = self.sizes(x.shape(), weight.shape())?;
+        let of_bias = bias.track_op().then(|| gradient.contiguous()?.apply_op1_no_bwd(&BiasGradient(sizes)));
+        Ok((of_x, of_weight, of_bias.transpose()?))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Input,
+    Weight,
+}
+
+/// Of the output's gradient and the other factor: the gradient of one factor.
+struct Gradient {
+    which: Which,
+    sizes: Sizes,
+}
+
+impl CustomOp2 for Gradient {
+    fn name(&self) -> &'static str {
+        "gradient of conv2d"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, other: &CpuStorage, lo: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Sizes { batch, channels: (c_in, c_out), windows, .. } = self.sizes;
+        by_type!(g, T => {
+            let (gradient, other) = (values::<T>(g, lg)?, values::<T>(other, lo)?);
+            Ok(match self.which {
+                Which::Input => {
+                    let x = gradient_of_input(gradient, other, &self.sizes);
+                    (T::to_cpu_storage_owned(x), (batch, c_in, windows.image.0, windows.image.1).into())
+                }
+                Which::Weight => {
+                    let weight = gradient_of_weight(other, gradient, &self.sizes);
+                    (T::to_cpu_storage_owned(weight), (c_out, c_in, windows.kernel.0, windows.kernel.1).into())
+                }
+            })
+        })
+    }
+}
+
+struct BiasGradient(Sizes);
+
+impl CustomOp1 for BiasGradient {
+    fn name(&self) -> &'static str {
+        "gradient of a bias"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(g, T => {
+            let bias = gradient_of_bias::<T>(values(g, lg)?, &self.0);
+            let count = bias.len();
+            Ok((T::to_cpu_storage_owned(bias), count.into()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::gradcheck::{assert_agree, assert_gradients, image};
+
+    /// Kernel, stride, padding as the models use them, and some that they do not.
+    const GEOMETRIES: [(usize, usize, usize); 9] =
+        [(7, 2, 3), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (4, 2, 0), (3, 1, 0), (2, 1, 1), (1, 1, 1)];
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for (k, stride, padding) in GEOMETRIES {
+            for (height, width) in [(6, 6), (5, 8), (7, 7), (8, 5)] {
+                let (x, weight, bias) = (image(&[2, 3, height, width]), image(&[4, 3, k, k]), image(&[4]));
+                if k > height.min(width) + 2 * padding {
+                    continue;
+                }
+                assert_gradients(&[&x, &weight, &bias], |t| conv2d(&t[0], &t[1], Some(&t[2]), stride, padding));
+                assert_gradients(&[&x, &weight], |t| conv2d(&t[0], &t[1], None, stride, padding));
+            }
+        }
+    }
+
+    #[test]
+    fn many_channels_and_tiles_are_summed_wholly() {
+        // More channels than one task takes, more windows than one tile takes.
+        for (k, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 1, 0), (4, 2, 0)] {
+            let (x, weight, bias) = (image(&[2, 70, 22, 30]), image(&[33, 70, k, k]), image(&[33]));
+            assert_agree(
+                &[&x, &weight, &bias],
+                |t| conv2d(&t[0], &t[1], Some(&t[2]), stride, padding),
+                |t| composed(&t[0], &t[1], Some(&t[2]), stride, padding),
+            );
+        }
+        for size in [40, 66] {
+            let (x, weight) = (image(&[2, 5, size, size]), image(&[9, 5, 7, 7]));
+            assert_agree(&[&x, &weight], |t| conv2d(&t[0], &t[1], None, 2, 3), |t| composed(&t[0], &t[1], None, 2, 3));
+        }
+    }
+
+    #[test]
+    fn a_sample_is_the_same_in_every_batch() {
+        let (x, weight) = (image(&[3, 5, 40, 50]), image(&[6, 5, 3, 3]));
+        for dtype in [candle_core::DType::F32, candle_core::DType::F64] {
+            let (x, weight) = (x.to_dtype(dtype).unwrap(), weight.to_dtype(dtype).unwrap());
+            let bits = |x: &Tensor| {
+                let y = conv2d(x, &weight, None, 1, 1).unwrap().flatten_all().unwrap();
+                y.to_dtype(candle_core::DType::F64).unwrap().to_vec1::<f64>().unwrap()
+            };
+            let (all, last) = (bits(&x), bits(&x.narrow(0, 2, 1).unwrap()));
+            assert!(all[all.len() - last.len()..].iter().zip(&last).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let dtype = candle_core::DType::F32;
+        let (x, weight) =
+            (image(&[2, 5, 60, 70]).to_dtype(dtype).unwrap(), image(&[6, 5, 3, 3]).to_dtype(dtype).unwrap());
+        let gradients = |threads: usize, stride: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (x, weight) =
+                    (candle_core::Var::from_tensor(&x).unwrap(), candle_core::Var::from_tensor(&weight).unwrap());
+                let y = conv2d(&x, &weight, None, stride, 1).unwrap();
+                let store = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let bits = |v: &Tensor| v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                [bits(&y), bits(store.get(&x).unwrap()), bits(store.get(&weight).unwrap())].concat()
+            })
+        };
+        for stride in [1, 2] {
+            let (one, three) = (gradients(1, stride), gradients(3, stride));
+            assert!(one.iter().zip(&three).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors() {
+        let x = image(&[1, 3, 4, 4]);
+        assert!(conv2d(&x, &image(&[2, 4, 3, 3]), None, 1, 1).is_err());
+        assert!(conv2d(&x, &image(&[2, 3, 7, 7]), None, 1, 1).is_err());
+        assert!(conv2d(&x, &image(&[2, 3, 3, 3]), Some(&image(&[3])), 1, 1).is_err());
+        assert!(conv2d(&x, &image(&[2, 3, 3, 3]), None, 0, 1).is_err());
+    }
+}

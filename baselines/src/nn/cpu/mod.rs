@@ -1,0 +1,79 @@
+//! What the processor's own kernels share: the two types of number, their slices, memory that a thread keeps.
+//!
+//! Every kernel cuts its work into parts that follow from the shape of one sample alone, and computes a part on one
+//! thread. So the bits of a result depend neither on the number of threads nor on the batch that a sample is in.
+
+mod columns;
+mod product;
+
+use std::{cell::RefCell, thread::LocalKey};
+
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
+
+pub(super) use columns::Windows;
+pub(super) use product::{Adds, Matrix, multiply_add};
+
+/// f32 or f64.
+pub(super) trait Real: WithDType {
+    /// Memory of this thread, kept between calls: fresh pages cost more than the arithmetic on them.
+    fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>>;
+}
+
+macro_rules! real {
+    ($($t:ty),*) => {$(
+        impl Real for $t {
+            fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>> {
+                thread_local!(static SCRATCH: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) });
+                &SCRATCH
+            }
+        }
+    )*};
+}
+real!(f32, f64);
+
+/// Runs `body` with `$t` standing for the type of the numbers in `$storage`.
+macro_rules! by_type {
+    ($storage:expr, $t:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $t = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $t = f64;
+                $body
+            }
+            _ => candle_core::bail!("the layers compute in f32 and f64 only"),
+        }
+    };
+}
+pub(super) use by_type;
+
+/// Numbers that one task of an elementwise kernel takes: few enough for a core's first-level cache.
+pub(super) const CHUNK: usize = 4096;
+
+/// Whether the kernels here can take `x`: on the processor, in f32 or f64.
+pub(super) fn takes(x: &Tensor) -> bool {
+    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
+}
+
+/// The numbers of a tensor without gaps.
+pub(super) fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a kernel was given a tensor with gaps"),
+    }
+}
+
+/// Runs `f` on two buffers of this thread, of `sizes` numbers of any value.
+pub(super) fn with_scratch<T: Real, R>(sizes: [usize; 2], f: impl FnOnce(&mut [T], &mut [T]) -> R) -> R {
+    T::scratch().with_borrow_mut(|buffers| {
+        for (buffer, &size) in buffers.iter_mut().zip(&sizes) {
+            if buffer.len() < size {
+                buffer.resize(size, T::zero());
+            }
+        }
+        let [a, b] = buffers;
+        f(&mut a[..sizes[0]], &mut b[..sizes[1]])
+    })
+}

@@ -1,0 +1,235 @@
+//! Batch and group normalisation, `torch.nn.BatchNorm1d`, `BatchNorm2d` and `GroupNorm`.
+
+mod kernels;
+
+use candle_core::{D, DType, Result, Tensor, bail};
+
+use self::kernels::Normalise;
+use super::{Init, Mode, Parameter, Scope, cpu::takes};
+
+/// Added to every variance, torch's default.
+const EPSILON: f64 = 1e-5;
+/// Share of a batch in the running statistics, torch's default.
+const MOMENTUM: f64 = 0.1;
+
+/// Batch norm over all axes but the second: `weight`, `bias`, `running_mean`, `running_var` of `[C]`, and the counter
+/// `num_batches_tracked`.
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    weight: Parameter,
+    bias: Parameter,
+    running_mean: Parameter,
+    running_var: Parameter,
+    batches: Parameter,
+}
+
+impl BatchNorm {
+    /// Of `channels` channels.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(scope: &Scope<'_>, channels: usize) -> Result<Self> {
+        Ok(Self {
+            weight: scope.weight("weight", channels, Init::Constant(1.0))?,
+            bias: scope.weight("bias", channels, Init::Constant(0.0))?,
+            running_mean: scope.statistic("running_mean", channels, 0.0)?,
+            running_var: scope.statistic("running_var", channels, 1.0)?,
+            batches: scope.counter("num_batches_tracked")?,
+        })
+    }
+
+    /// `[B, C, …]` to the same shape. In training by the batch's own mean and (biased) variance, which also move the
+    /// running statistics; in evaluation by the running ones.
+    ///
+    /// # Errors
+    /// If training sees a single value a channel, if the shapes do not fit, or if the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
+        if !mode.is_training() {
+            let (mean, variance) = (self.running_mean.value(mode), self.running_var.value(mode));
+            return if takes(x) && !x.track_op() {
+                let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
+                let inverse = numbers(&variance)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
+                x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Normalise { mean: numbers(&mean)?, inverse })
+            } else {
+                let scale = (weight / (variance + EPSILON)?.sqrt()?)?;
+                scaled(x, &scale, &(bias - (mean * &scale)?)?)
+            };
+        }
+        let count = x.elem_count() / x.dim(1)?.max(1);
+        if count < 2 {
+            bail!("batch norm needs more than one value a channel in training, got a tensor of {:?}", x.dims());
+        }
+        let (y, mean, variance) = if takes(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
+        self.follow(&mean, &variance, count)?;
+        Ok(y)
+    }
+
+    /// Moves the running statistics towards those of a batch of `count` values a channel.
+    fn follow(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
+        let follow = |running: &Parameter, value: &Tensor| {
+            let running = running.var();
+            running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (value * MOMENTUM)?)?)
+        };
+        follow(&self.running_mean, mean)?;
+        // The running variance is the unbiased one, as in torch.
+        follow(&self.running_var, &(variance * (count as f64 / (count - 1) as f64))?)?;
+        let batches = self.batches.var();
+        batches.set(&(batches.as_detached_tensor() + batches.ones_like()?)?)
+    }
+}
+
+/// `x [B, C, …]` by its own statistics, then `weight` and `bias`; and mean and biased variance, without gradients.
+fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    let x = x.contiguous()?;
+    let (mean, variance) = kernels::statistics(&x)?;
+    let place = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(x.dtype());
+    let (of_mean, of_variance) = (place(&mean)?, place(&variance)?);
+    let inverse = variance.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
+    Ok((x.apply_op3(weight, bias, Normalise { mean, inverse })?, of_mean, of_variance))
+}
+
+/// The same from candle's own operations, for other devices.
+fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    let (batch, channels) = (x.dim(0)?, x.dim(1)?);
+    let count = x.elem_count() / channels;
+    let mut shape = vec![1; x.rank()];
+    shape[1] = channels;
+    // The innermost axis first: candle's sums over a strided axis lose digits fast.
+    let mean_of = |t: &Tensor| -> Result<Tensor> {
+        (t.reshape((batch, channels, ()))?.sum(D::Minus1)?.sum(0)? * (1.0 / count as f64))?.reshape(channels)
+    };
+    let mean = mean_of(x)?;
+    let centred = x.broadcast_sub(&mean.reshape(&*shape)?)?;
+    let variance = mean_of(&centred.sqr()?)?;
+    let scale = (weight / (&variance + EPSILON)?.sqrt()?)?;
+    Ok((scaled(&centred, &scale, bias)?, mean.detach(), variance.detach()))
+}
+
+/// `x · scale + shift` of each channel of `[B, C, …]`.
+fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; x.rank()];
+    shape[1] = x.dim(1)?;
+    x.broadcast_mul(&scale.reshape(&*shape)?)?.broadcast_add(&shift.reshape(&*shape)?)
+}
+
+/// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of `[C]`.
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    weight: Parameter,
+    bias: Parameter,
+    groups: usize,
+}
+
+impl GroupNorm {
+    /// Of `channels` channels in `groups` groups.
+    ///
+    /// # Errors
+    /// If the groups do not divide the channels, or the device fails.
+    pub fn new(scope: &Scope<'_>, groups: usize, channels: usize) -> Result<Self> {
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            bail!("{channels} channels do not fall into {groups} groups");
+        }
+        let weight = scope.weight("weight", channels, Init::Constant(1.0))?;
+        Ok(Self { weight, bias: scope.weight("bias", channels, Init::Constant(0.0))?, groups })
+    }
+
+    /// `[B, C, …]` to the same shape.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let mut shape = vec![1; x.rank()];
+        shape[1] = x.dim(1)?;
+        standardise(x, self.groups)?
+            .broadcast_mul(&self.weight.value(mode).reshape(&*shape)?)?
+            .broadcast_add(&self.bias.value(mode).reshape(&*shape)?)
+    }
+}
+
+/// Each of `groups` groups of each sample's channels to mean 0 and variance 1; `[B, C, …]`. With as many groups as
+/// channels this is `torch.nn.InstanceNorm2d`.
+///
+/// # Errors
+/// If the shapes do not fit, or the device fails.
+pub(crate) fn standardise(x: &Tensor, groups: usize) -> Result<Tensor> {
+    let rows = x.reshape((x.dim(0)? * groups, ()))?;
+    let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(1)?;
+    centred.broadcast_div(&(variance + EPSILON)?.sqrt()?)?.reshape(x.shape())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{
+        Builder,
+        gradcheck::{assert_agree, assert_gradients, image},
+    };
+    use candle_core::Device;
+
+    #[test]
+    fn gradients_are_right_and_both_ways_agree() {
+        for dims in [&[2, 3, 5, 4][..], &[1, 2, 1, 7], &[3, 4], &[2, 1, 6]] {
+            let (x, weight, bias) = (image(dims), image(&[dims[1]]), image(&[dims[1]]));
+            assert_gradients(&[&x, &weight, &bias], |t| Ok(by_kernels(&t[0], &t[1], &t[2])?.0));
+            for output in 0..3 {
+                let pick = |(y, mean, variance): (Tensor, Tensor, Tensor)| [y, mean, variance][output].clone();
+                // The statistics have no gradient: they count as values only.
+                assert_agree(
+                    &[&x, &weight, &bias],
+                    |t| Ok(pick(by_kernels(&t[0], &t[1], &t[2])?)),
+                    |t| Ok(pick(composed(&t[0], &t[1], &t[2])?)),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_statistics_of_many_large_values_are_exact() {
+        // Σ of a million numbers near 1000 in f32 would be off in the fourth digit, and their variance wholly.
+        let pixels: Vec<f32> = (0..1 << 20).map(|i| 1000.0 + if i % 2 == 0 { 0.5 } else { -0.5 }).collect();
+        let x = Tensor::from_vec(pixels, (2, 2, 512, 512), &Device::Cpu).unwrap();
+        let (mean, variance) = kernels::statistics(&x).unwrap();
+        for (m, v) in mean.iter().zip(&variance) {
+            assert!((m - 1000.0).abs() < 1e-9 && (v - 0.25).abs() < 1e-9, "{m} {v}");
+        }
+    }
+
+    #[test]
+    fn training_moves_the_running_statistics_and_evaluation_reads_them() {
+        let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+        let norm = BatchNorm::new(&builder.root(), 2).unwrap();
+        let x = Tensor::new(&[[1.0f64, 5.0], [3.0, 5.0], [5.0, 8.0]], &Device::Cpu).unwrap();
+        norm.forward(&x, Mode::TRAIN_WITHOUT_DROPOUT).unwrap();
+        let parameters = builder.finish();
+        let numbers = |name: &str| parameters.get(name).unwrap().var().to_vec1::<f64>().unwrap();
+        let close = |a: &[f64], b: &[f64]| assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} {b:?}");
+        close(&numbers("running_mean"), &[0.3, 0.6]);
+        // Unbiased variances: 4 and 3.
+        close(&numbers("running_var"), &[0.9 + 0.4, 0.9 + 0.3]);
+        assert_eq!(parameters.get("num_batches_tracked").unwrap().var().to_scalar::<i64>().unwrap(), 1);
+        let y = norm.forward(&x, Mode::EVAL).unwrap().to_vec2::<f64>().unwrap();
+        close(&y[2], &[4.7 / (1.3f64 + 1e-5).sqrt(), 7.4 / (1.2f64 + 1e-5).sqrt()]);
+        assert!(norm.forward(&x.narrow(0, 0, 1).unwrap(), Mode::TRAIN_WITHOUT_DROPOUT).is_err());
+    }
+
+    #[test]
+    fn groups_have_the_right_gradients() {
+        for (dims, groups) in [([2, 4, 3, 5], 2), ([1, 6, 2, 2], 3), ([2, 2, 4, 3], 2)] {
+            assert_gradients(&[&image(&dims)], |t| standardise(&t[0], groups));
+            let builder = Builder::new(DType::F64, &Device::Cpu, 1);
+            let norm = GroupNorm::new(&builder.root(), groups, dims[1]).unwrap();
+            assert_gradients(&[&image(&dims)], |t| norm.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
+        }
+    }
+
+    #[test]
+    fn groups_of_many_large_values_keep_their_digits() {
+        let pixels: Vec<f32> = (0..1 << 18).map(|i| 100.0 + if i % 2 == 0 { 0.5 } else { -0.5 }).collect();
+        let x = Tensor::from_vec(pixels, (1, 4, 256, 256), &Device::Cpu).unwrap();
+        let y = standardise(&x, 2).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let worst = y.iter().map(|y| (y.abs() - 1.0).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{worst}");
+    }
+}
