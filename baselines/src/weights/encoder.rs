@@ -43,7 +43,7 @@ pub struct EncoderWeights {
 /// changed then.
 pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, WeightsError> {
     let path = if path.is_dir() { only_file(path)? } else { path.to_owned() };
-    let Checkpoint { tensors, sha256 } = read(&path)?;
+    let Checkpoint { tensors, sha256, .. } = read(&path)?;
     let device = |source| WeightsError::Device { path: path.clone(), source };
     // The rest of the network stays: it takes its own values over.
     let mut all = network.parameters.snapshot().map_err(device)?;
