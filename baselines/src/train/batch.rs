@@ -132,7 +132,7 @@ impl Batch {
 /// `[B, H, W]`, u8.
 fn labels(examples: &[Example], of: impl Fn(&Example) -> &[u8], device: &Device) -> Result<Tensor> {
     let side = examples.first().map_or(0, |example| of(example).len().isqrt());
-    let all: Vec<u8> = examples.iter().flat_map(|example| of(example)).copied().collect();
+    let all: Vec<u8> = examples.iter().flat_map(of).copied().collect();
     Tensor::from_vec(all, (examples.len(), side, side), &Device::Cpu)?.to_device(device)
 }
 
@@ -157,4 +157,76 @@ fn series(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Resu
     let values = Tensor::from_vec(values, (all.len(), longest, channels, size, size), &Device::Cpu)?;
     let dates = Tensor::from_vec(dates, (all.len(), longest), &Device::Cpu)?;
     Ok(Some((place(values)?, place(dates)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{data::SuperPatch, nn::Builder};
+    use candle_core::DType;
+
+    /// A patch of 2 × 2 pixels whose labels are their places, with a series of `t` frames of as many.
+    fn example(number: u32, t: usize) -> Example {
+        let places = [0.0, 1.0, 2.0, 3.0];
+        let series = SuperPatch {
+            t,
+            channels: 1,
+            size: 2,
+            values: (0..t).flat_map(|_| places).collect(),
+            positions: (0..t).map(|t| 5.0 + t as f32).collect(),
+            kept: (0..t).collect(),
+            finding: None,
+        };
+        let aerial = (0..5).flat_map(|_| places).collect();
+        let id = PatchId::new(number).unwrap();
+        let sample = Sample { id, aerial, series: Some(series), metadata: Some(vec![number as f32; 3]) };
+        Example { sample, target: vec![0, 1, 2, 3], satellite_target: None }
+    }
+
+    fn batch(examples: &[Example]) -> Batch {
+        Batch::new(examples, -1.0, &Builder::new(DType::F32, &Device::Cpu, 0).finish()).unwrap()
+    }
+
+    #[test]
+    fn shorter_series_are_filled_up() {
+        let batch = batch(&[example(1, 1), example(2, 3)]);
+        let (images, dates) = batch.series.unwrap();
+        assert_eq!((batch.aerial.dims(), images.dims()), (&[2, 5, 2, 2][..], &[2, 3, 1, 2, 2][..]));
+        let first = images.get(0).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(first, [0., 1., 2., 3., -1., -1., -1., -1., -1., -1., -1., -1.]);
+        assert_eq!(dates.to_vec2::<f32>().unwrap(), [[5.0, 0.0, 0.0], [5.0, 6.0, 7.0]]);
+        assert_eq!(batch.metadata.unwrap().to_vec2::<f32>().unwrap(), [[1.0; 3], [2.0; 3]]);
+        assert_eq!(batch.target.to_vec3::<u8>().unwrap(), [[[0, 1], [2, 3]]; 2]);
+    }
+
+    #[test]
+    fn the_series_turns_with_the_patch_in_corrected_only() {
+        let turned = |fidelity| {
+            let mut turned = example(1, 2);
+            turned.augment(Augmentation { vertical: true, ..Augmentation::NONE }, fidelity);
+            let batch = batch(&[turned, example(2, 2)]);
+            let image = |tensor: &Tensor| tensor.get(0).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let labels = |tensor: &Tensor| tensor.get(0).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap();
+            let [aerial, series] = [image(&batch.aerial), image(&batch.series.unwrap().0)].map(|v| v[..4].to_vec());
+            (aerial, labels(&batch.target), series, labels(&batch.satellite_target))
+        };
+        let (upright, turned_over) = (vec![0.0, 1.0, 2.0, 3.0], vec![2.0, 3.0, 0.0, 1.0]);
+        let aerial = (turned_over.clone(), vec![2, 3, 0, 1]);
+        assert_eq!(turned(Fidelity::Upstream), (aerial.0.clone(), aerial.1.clone(), upright, vec![0, 1, 2, 3]));
+        assert_eq!(turned(Fidelity::Corrected), (aerial.0, aerial.1.clone(), turned_over, aerial.1));
+    }
+
+    #[test]
+    fn a_patch_is_augmented_the_same_in_an_epoch_and_otherwise_in_others() {
+        let config = Config::preset("unet-mtd-aug").unwrap();
+        let targets = |seed| {
+            let augmenting = Augmenting::new(&config, seed);
+            (0..20).map(|epoch| augmenting.apply(example(1, 1), epoch).target).collect::<Vec<_>>()
+        };
+        assert_eq!(targets(1), targets(1));
+        assert_ne!(targets(1), targets(2));
+        assert!(targets(1).iter().any(|target| *target != [0, 1, 2, 3]));
+        let plain = Augmenting::new(&Config::preset("unet").unwrap(), 1);
+        assert!((0..20).all(|epoch| plain.apply(example(1, 1), epoch).target == [0, 1, 2, 3]));
+    }
 }

@@ -94,12 +94,13 @@ impl Checkpoints {
         // The best come first: should the run die here, the state is that of the epoch's beginning, and the epoch ends
         // with the same best weights again. The other way round they would be lost.
         if rank == Rank::Best {
-            self.save_weights(&self.best(), network, state)?;
+            save_weights(&self.best(), network, state)?;
         }
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
-        let moments = optimizer.state().map_err(|source| TrainError::device(&[], source))?;
-        let moments = moments.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
+        let device = |source| WeightsError::Device { path: self.state(), source };
+        let moments =
+            optimizer.state().map_err(device)?.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
         let text = serde_json::to_string(state).map_err(|error| TrainError::State {
             path: self.state(),
             why: format!("it cannot be written as JSON: {error}"),
@@ -111,14 +112,7 @@ impl Checkpoints {
 
     /// Writes the latest weights, once more after a stop between the two files.
     pub(super) fn save_last(&self, network: &Network, state: &RunState) -> Result<(), TrainError> {
-        self.save_weights(&self.last(), network, state)
-    }
-
-    fn save_weights(&self, path: &Path, network: &Network, state: &RunState) -> Result<(), TrainError> {
-        let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
-        let text = format!("{} epochs and {} steps in all", state.history.len(), state.total);
-        let metadata = BTreeMap::from([("trained".to_owned(), text)]);
-        Ok(weights::save(path, &tensors.collect(), &metadata)?)
+        save_weights(&self.last(), network, state)
     }
 
     /// Reads the state of a stopped run, and puts its weights into the network and its moments into the optimiser;
@@ -150,6 +144,13 @@ impl Checkpoints {
         optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| damaged(error.to_string()))?;
         Ok(Some(state))
     }
+}
+
+fn save_weights(path: &Path, network: &Network, state: &RunState) -> Result<(), TrainError> {
+    let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
+    let text = format!("{} epochs and {} steps in all", state.history.len(), state.total);
+    let metadata = BTreeMap::from([("trained".to_owned(), text)]);
+    Ok(weights::save(path, &tensors.collect(), &metadata)?)
 }
 
 fn without_prefix(tensors: BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {

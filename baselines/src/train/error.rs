@@ -52,7 +52,7 @@ pub enum TrainError {
     #[error(
         "`{}` is of a training with other settings, and cannot be resumed with these:{}",
         path.display(),
-        differences.iter().map(|line| format!("\n  {line}")).collect::<String>()
+        indented(differences)
     )]
     OtherRun {
         /// The state's file.
@@ -70,7 +70,7 @@ pub enum TrainError {
     },
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
-    Weights(#[from] WeightsError),
+    Weights(Box<WeightsError>),
     /// A log cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {
@@ -88,6 +88,16 @@ impl TrainError {
     pub(super) fn device(ids: &[PatchId], source: candle_core::Error) -> Self {
         Self::Device { ids: ids.to_vec(), source }
     }
+}
+
+impl From<WeightsError> for TrainError {
+    fn from(error: WeightsError) -> Self {
+        Self::Weights(Box::new(error))
+    }
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["\n  ", line.as_str()]).collect()
 }
 
 fn listed(ids: &[PatchId]) -> String {

@@ -120,7 +120,7 @@ const INDIFFERENT: [&str; 15] = [
 ];
 
 fn digest(patches: &[PatchId]) -> String {
-    let names: String = patches.iter().map(|id| format!("{id}\n")).collect();
+    let names = patches.iter().map(PatchId::to_string).collect::<Vec<_>>().join("\n");
     // Reading from memory cannot fail.
     format!("{} with the digest {:.12}", patches.len(), sha256(names.as_bytes()).unwrap_or_default())
 }

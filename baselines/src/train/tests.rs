@@ -33,6 +33,7 @@ struct MadeUp {
 }
 
 impl Examples for MadeUp {
+    #[expect(clippy::cast_possible_truncation, reason = "any numbers will do")]
     fn example(&self, id: PatchId) -> Result<Example, DataError> {
         let number: usize = id.to_string().parse().unwrap();
         let mut noise = Generator::new(7, &format!("patch {id}"));
@@ -91,14 +92,14 @@ fn options<'a>(config: &'a Config, out: &'a Path) -> TrainOptions<'a> {
 /// Does something at an event that is counted from 1.
 struct At<F> {
     seen: Mutex<usize>,
-    at: usize,
+    number: usize,
     is_counted: fn(&Event<'_>) -> bool,
     act: F,
 }
 
 impl<F: Fn() + Sync> At<F> {
-    fn new(at: usize, is_counted: fn(&Event<'_>) -> bool, act: F) -> Self {
-        Self { seen: Mutex::new(0), at, is_counted, act }
+    fn new(number: usize, is_counted: fn(&Event<'_>) -> bool, act: F) -> Self {
+        Self { seen: Mutex::new(0), number, is_counted, act }
     }
 }
 
@@ -106,7 +107,7 @@ impl<F: Fn() + Sync> Progress for At<F> {
     fn event(&self, event: Event<'_>) {
         let mut seen = self.seen.lock().unwrap();
         *seen += usize::from((self.is_counted)(&event));
-        if (self.is_counted)(&event) && *seen == self.at {
+        if (self.is_counted)(&event) && *seen == self.number {
             (self.act)();
         }
     }
@@ -129,7 +130,7 @@ impl Run<'_> {
     fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         // Another beginning and another number of threads each time: neither may matter after a stop.
         let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
-        let options = TrainOptions { beginning, workers, ..options(self.config, self.out) };
+        let options = TrainOptions { workers, beginning, ..options(self.config, self.out) };
         let examples = MadeUp { has_series: true, broken: None };
         let (train, val) = (ids(1..6), ids(11..14));
         Trainer::new(&network(self.config, seed), &examples, (&train, &val), &options)?.run(stop, progress)

@@ -170,7 +170,7 @@ fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let metadata = header.metadata().iter().flat_map(|texts| texts.clone()).collect();
+    let metadata = header.metadata().iter().flat_map(Clone::clone).collect();
     let tensor = |(name, view): (String, TensorView<'_>)| {
         let dtype = DType::try_from(view.dtype())
             .map_err(|_| damaged(format!("its tensor `{name}` has a type that is not read: {:?}", view.dtype())))?;
