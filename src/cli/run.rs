@@ -48,8 +48,7 @@ pub(crate) struct SetupArgs {
 /// How to train. What the configuration has a key for is set with `--set`: `num_epochs`, `batch_size`, `lr`, …
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArgs {
-    /// ImageNet weights for the ResNet34 encoder, of torchvision, timm or segmentation_models_pytorch: a file or its
-    /// folder
+    /// `ImageNet` weights for the `ResNet34` encoder as torchvision, timm or SMP save them: a file or its folder
     #[arg(long, value_name = "FILE|DIR", help_heading = "Training")]
     pub(crate) encoder_weights: Option<PathBuf>,
 
