@@ -11,6 +11,10 @@ use clap::Parser;
 
 use exit::{Exit, Failure};
 
+#[cfg(feature = "baselines")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     ui::logging(arguments.verbose);

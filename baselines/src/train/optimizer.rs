@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -170,14 +171,18 @@ impl Optimizer {
     /// # Errors
     /// If the device fails.
     pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> candle_core::Result<()> {
-        for (name, parameter) in &self.parameters {
-            let Some(gradient) = gradients.get(name) else { continue };
+        // Parameters move apart from each other, and candle's own operations use one thread each.
+        let moved = self.parameters.par_iter().filter_map(|(name, parameter)| {
+            let gradient = gradients.get(name)?.detach();
             let value = parameter.var().as_detached_tensor();
-            let past = self.state.get(name);
-            let (value, state) = self.config.moved(&value, &gradient.detach(), past, learning_rate)?;
-            parameter.var().set(&value)?;
-            self.state.insert(name.clone(), state);
-        }
+            let moved = self.config.moved(&value, &gradient, self.state.get(name), learning_rate);
+            Some(moved.and_then(|(value, state)| {
+                parameter.var().set(&value)?;
+                Ok((name.clone(), state))
+            }))
+        });
+        let moved: Vec<_> = moved.collect::<candle_core::Result<_>>()?;
+        self.state.extend(moved);
         self.step += 1;
         Ok(())
     }

@@ -32,11 +32,11 @@ const TOY_FOLDER: &str = "runs/toy-dataset";
 const MAX_CONFIG: u64 = 1 << 20;
 /// Upstream's training takes 100 epochs of 47,000 patches; on the synthetic dataset's few this one learns in minutes.
 const TOY_RECIPE: [&str; 6] = [
-    "num_epochs=5",
+    "num_epochs=8",
     "batch_size=2",
-    "lr=0.002",
+    "lr=0.004",
     "flair_bench.optimizer={name: adamw}",
-    "flair_bench.schedule={name: one-cycle}",
+    "flair_bench.schedule={name: one-cycle, rise: 0.2, start_divisor: 4}",
     "flair_bench.patience=",
 ];
 
