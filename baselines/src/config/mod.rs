@@ -124,7 +124,7 @@ mod tests {
     fn mistakes_show_their_place() {
         let text = PRESETS[0].1;
         insta::assert_snapshot!(error(&text.replace("n_head:", "heads:")), @"
-        the test, line 75, column 1: unknown key `heads`: nearest are n_head, flair_bench.seed, weights_aerial_satellite.water
+        the test, line 75, column 1: unknown key `heads`: nearest are n_head, flair_bench.seed, flair_bench.optimizer.name
           heads: 16
           ^
         ");
