@@ -11,7 +11,9 @@ mod time;
 pub(crate) use audit::audit_table;
 pub(crate) use findings::write_findings;
 pub(crate) use progress::Bars;
-pub(crate) use score::{figure, score_table};
+#[cfg(feature = "baselines")]
+pub(crate) use score::figure;
+pub(crate) use score::score_table;
 #[cfg(feature = "baselines")]
 pub(crate) use time::rule;
 pub(crate) use time::rules;
