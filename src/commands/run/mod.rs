@@ -24,6 +24,8 @@ const TOY: &str = "the data are synthetic: the score says nothing of the challen
 
 pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let bars = Bars::new();
+    // What is wrong with the second half should be known before hours of the first.
+    prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
         prediction::check_file(weights)?;
         let setup = Setup::new(&arguments.setup, Purpose::Prediction, &bars)?;
@@ -31,7 +33,6 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
         return Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars);
     }
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
-    // What cannot be predicted should be known before hours of training.
     prediction::patches(&setup, &arguments.prediction)?;
     let trained = match training::train(&setup, &arguments.training, &bars)? {
         Ended::Interrupted => return Ok(Exit::Environment),

@@ -91,6 +91,22 @@ pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<
     arguments.split.patches(&setup.dataset, &setup.config.flair_bench).or_input()
 }
 
+/// What the clock is held against.
+pub(super) fn limits(arguments: &PredictionArgs) -> Outcome<Limits> {
+    let PredictionArgs { time_limit, time_factor, baseline_time, .. } = arguments;
+    let limits = Limits {
+        device_seconds: *time_limit,
+        factor: *time_factor,
+        baseline_seconds: baseline_time.map(|time| time.duration().as_secs_f64()),
+    };
+    let is_sound = |value: f64| value.is_finite() && value > 0.0;
+    if is_sound(limits.device_seconds) && is_sound(limits.factor) {
+        Ok(limits)
+    } else {
+        Err(anyhow!("--time-limit and --time-factor must be above 0")).or_usage()
+    }
+}
+
 /// A prediction, with all that comes after it.
 pub(super) struct Job<'a> {
     pub(super) setup: Setup,
@@ -118,7 +134,7 @@ impl<'a> Job<'a> {
 
     pub(super) fn run(&self, bars: &Bars) -> Outcome {
         let environment = Environment::of(self.setup.device());
-        let limits = self.limits()?;
+        let limits = limits(self.arguments)?;
         let predictions = self.setup.out.join("predictions");
         let preprocessor = Preprocessor::new(&self.setup.config, &self.setup.dataset).or_input()?;
         usable(&preprocessor, &self.patches)?;
@@ -161,21 +177,6 @@ impl<'a> Job<'a> {
             return Err(error).or_input();
         }
         Ok(if is_negative { Exit::Negative } else { Exit::Done })
-    }
-
-    fn limits(&self) -> Outcome<Limits> {
-        let PredictionArgs { time_limit, time_factor, baseline_time, .. } = self.arguments;
-        let limits = Limits {
-            device_seconds: *time_limit,
-            factor: *time_factor,
-            baseline_seconds: baseline_time.map(|time| time.duration().as_secs_f64()),
-        };
-        let is_sound = |value: f64| value.is_finite() && value > 0.0;
-        if is_sound(limits.device_seconds) && is_sound(limits.factor) {
-            Ok(limits)
-        } else {
-            Err(anyhow!("--time-limit and --time-factor must be above 0")).or_usage()
-        }
     }
 
     fn predict(&self, preprocessor: &Preprocessor<'_>, out: &Path, bars: &Bars) -> Outcome<Predicted> {
