@@ -159,9 +159,13 @@ mod tests {
     use super::*;
 
     fn run(patches: u64, run: &str) -> tempfile::TempDir {
+        run_with_dropped(patches, run, 0)
+    }
+
+    fn run_with_dropped(patches: u64, run: &str, dropped: u64) -> tempfile::TempDir {
         let mut counts = [[0; 13]; 13];
         (counts[0][0], counts[0][1], counts[1][1]) = (3, 1, 4);
-        let matrix = ConfusionMatrix::new(counts, 2);
+        let matrix = ConfusionMatrix::new(counts, dropped);
         let score = ScoreReport::new(&Evaluation { matrix, patches, out_of_range: OutOfRange::Drop }, Protocol::Flair2);
         let timing = Timing::new(Duration::from_secs(10), patches, Devices { nodes: 1, per_node: 1 });
         let dir = tempfile::tempdir().unwrap();
@@ -186,7 +190,7 @@ mod tests {
           "name": "me",
           "miou": 0.775,
           "protocol": "flair2",
-          "notes": "preset unet; 2 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors",
+          "notes": "preset unet",
           "source": "own run",
           "class_ious": [
             0.75,
@@ -225,6 +229,13 @@ mod tests {
     }
 
     #[test]
+    fn a_score_that_left_pixels_out_is_no_entry() {
+        let dir = run_with_dropped(16_050, r#"{"split": "test"}"#, 2);
+        let text = Entry::from_run(dir.path(), &description(None)).unwrap_err().to_string();
+        assert!(text.ends_with("2 pixels above 12 were left out of its matrix: it stands beside no other"), "{text}");
+    }
+
+    #[test]
     fn only_the_whole_test_set_is_the_challenge() {
         let benchmark = |patches, json: &str, asked| {
             let dir = run(patches, json);
@@ -241,6 +252,8 @@ mod tests {
             benchmark(16_050, r#"{"split": "test", "data_kind": "toy"}"#, Some("FLAIR#2 test")),
             benchmark(3, r#"{"split": "test"}"#, Some("flair2-test")),
             benchmark(3, r#"{"split": "test"}"#, Some("my benchmark")),
+            benchmark(16_050, r#"{"split": "train"}"#, Some("FLAIR#2 test")),
+            benchmark(3, r#"{"split": "test"}"#, Some("FLAIR#1 test")),
             benchmark(3, "{", None),
         ];
         let lines = lines.map(|line| line.unwrap_or_else(|error| format!("error: {error}")));
@@ -253,6 +266,8 @@ mod tests {
         error: the run `RUN` cannot be an entry of `FLAIR#2 test`: it ran on synthetic data
         error: the run `RUN` cannot be an entry of `flair2-test`: the test set has 16050 patches, it scored 3
         my benchmark
+        error: the run `RUN` cannot be an entry of `FLAIR#2 test`: it did not predict the test split
+        error: the run `RUN` cannot be an entry of `FLAIR#1 test`: it is of other data than FLAIR #2's
         error: `RUN/run.json`: EOF while parsing an object at line 1 column 1
         ");
     }
