@@ -29,6 +29,22 @@ pub const PRESETS: [(&str, &str); 4] = [
     ("utt-filt-avg-aug", include_str!("../../presets/utt-filt-avg-aug.yml")),
 ];
 
+/// Keys that no number depends on: where things lie, and how broadly and how loudly a run works. A run may be gone on
+/// with under other values of them.
+pub const INDIFFERENT_KEYS: [&str; 11] = [
+    "data",
+    "out_folder",
+    "out_model_name",
+    "batch_size_inference",
+    "num_workers",
+    "accelerator",
+    "gpus_per_node",
+    "num_nodes",
+    "strategy",
+    "enable_progress_bar",
+    "progress_rate",
+];
+
 impl Config {
     /// Reads a configuration in upstream's format. `origin` is what messages call it, such as its path.
     ///

@@ -8,7 +8,7 @@ use std::{
 use flair_scoring::{PatchId, files::sha256};
 
 use super::{Best, Checkpoints, EpochMetrics, OptimizerConfig, Schedule};
-use crate::config::Config;
+use crate::config::{Config, INDIFFERENT_KEYS};
 
 /// How to train.
 #[derive(Clone, Debug)]
@@ -77,7 +77,8 @@ impl<'a> TrainOptions<'a> {
         let mut identity = BTreeMap::new();
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
         if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(self.config) {
-            for (key, value) in settings.iter().filter(|(key, _)| !INDIFFERENT.contains(&key.as_str())) {
+            let is_ours = |key: &str| !INDIFFERENT_KEYS.contains(&key) && !OPTIONS.contains(&key);
+            for (key, value) in settings.iter().filter(|(key, _)| is_ours(key)) {
                 add(key, value.to_string());
             }
         }
@@ -100,24 +101,8 @@ impl<'a> TrainOptions<'a> {
     }
 }
 
-/// Keys of the configuration that no number depends on, or whose place one of the options takes.
-const INDIFFERENT: [&str; 15] = [
-    "data",
-    "out_folder",
-    "out_model_name",
-    "num_epochs",
-    "batch_size",
-    "batch_size_inference",
-    "lr",
-    "num_workers",
-    "accelerator",
-    "gpus_per_node",
-    "num_nodes",
-    "strategy",
-    "enable_progress_bar",
-    "progress_rate",
-    "flair_bench",
-];
+/// Keys of the configuration whose place one of the options takes.
+const OPTIONS: [&str; 4] = ["num_epochs", "batch_size", "lr", "flair_bench"];
 
 fn digest(patches: &[PatchId]) -> String {
     let names = patches.iter().map(PatchId::to_string).collect::<Vec<_>>().join("\n");

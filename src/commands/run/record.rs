@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use flair_baselines::{config::Config, runtime::Environment, train::Beginning};
+use flair_baselines::{
+    config::{Config, INDIFFERENT_KEYS},
+    runtime::Environment,
+    train::Beginning,
+};
 use flair_scoring::{
     Finding, PatchId,
     files::{remove_parts, sha256},
@@ -237,26 +241,9 @@ fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<S
     Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
 }
 
-/// Keys of the configuration that change no prediction.
-const INDIFFERENT: [&str; 17] = [
-    "data",
-    "out_folder",
-    "out_model_name",
-    "w_unet_utae",
-    "use_augmentation",
-    "weights_aerial_satellite",
-    "num_epochs",
-    "batch_size",
-    "batch_size_inference",
-    "lr",
-    "num_workers",
-    "accelerator",
-    "gpus_per_node",
-    "num_nodes",
-    "strategy",
-    "enable_progress_bar",
-    "progress_rate",
-];
+/// Keys of the configuration that are for training alone.
+const TRAINING_KEYS: [&str; 6] =
+    ["w_unet_utae", "use_augmentation", "weights_aerial_satellite", "num_epochs", "batch_size", "lr"];
 
 /// What decides the predictions: version, device, network, weights (or the seed that draws them), patches and the files
 /// that are read for them, by name, size and time of change.
@@ -264,7 +251,7 @@ fn identity(job: &Job<'_>) -> anyhow::Result<String> {
     let Setup { config, dataset, .. } = &job.setup;
     let mut settings = serde_json::to_value(config)?;
     if let Some(settings) = settings.as_object_mut() {
-        settings.retain(|key, _| !INDIFFERENT.contains(&key.as_str()));
+        settings.retain(|key, _| !INDIFFERENT_KEYS.contains(&key.as_str()) && !TRAINING_KEYS.contains(&key.as_str()));
         let bench = &config.flair_bench;
         settings.insert("flair_bench".into(), serde_json::json!([bench.model, bench.fidelity]));
     }
