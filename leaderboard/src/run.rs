@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{ScoreReport, timing::Timing};
+use flair_scoring::{Protocol, ScoreReport, protocol::Definition, timing::Timing};
 
 use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, slug};
 
@@ -73,17 +73,17 @@ impl Entry {
         let notes = [notes].into_iter().chain(preset).chain(score.notes.clone()).filter(|note| !note.is_empty());
         let entry = Self {
             schema: EntrySchema::V1,
-            benchmark: choose(folder, &run, score.patches, benchmark)?,
+            benchmark: choose(folder, &run, &score, benchmark)?,
             name,
             rank: None,
             miou,
             std: None,
-            protocol: score.protocol.name().to_owned(),
+            protocol: score.protocol.clone(),
             input,
             notes: notes.collect::<Vec<_>>().join("; "),
             source: if source.is_empty() { "own run".to_owned() } else { source },
             date,
-            class_ious: Some(score.classes.iter().map(|class| class.iou).collect()),
+            class_ious: has_its_classes(&score).then(|| score.classes.iter().map(|class| class.iou).collect()),
             timing,
             untrained: run.is_untrained,
         };
@@ -92,13 +92,23 @@ impl Entry {
     }
 }
 
+/// Whether a score is of the challenge's 13 classes, which are the ones that an entry lists.
+fn has_its_classes(score: &ScoreReport) -> bool {
+    let listed = |definition: &Definition| -> Vec<String> {
+        definition.nomenclature.classes.iter().map(|class| class.name.clone()).collect()
+    };
+    listed(&score.definition) == listed(Protocol::flair2().definition())
+}
+
 /// Whether a benchmark is one of the published ones.
 fn is_published(benchmark: &str) -> Result<bool, LeaderboardError> {
     Ok(published()?.iter().any(|entry| slug(&entry.benchmark) == slug(benchmark)))
 }
 
 /// The benchmark of a run: a small or synthetic set must never stand beside the challenge's.
-fn choose(folder: &Path, run: &Run, patches: u64, asked: Option<String>) -> Result<String, LeaderboardError> {
+fn choose(folder: &Path, run: &Run, score: &ScoreReport, asked: Option<String>) -> Result<String, LeaderboardError> {
+    let patches = score.patches;
+    let is_by_its_rules = Protocol::flair2().id() == score.protocol;
     let refuse = |benchmark: &str, reason: String| {
         Err(LeaderboardError::Benchmark { run: folder.to_owned(), benchmark: benchmark.to_owned(), reason })
     };
@@ -113,16 +123,22 @@ fn choose(folder: &Path, run: &Run, patches: u64, asked: Option<String>) -> Resu
         {
             refuse(&asked, "it did not predict the test split".to_owned())
         }
+        Some(asked) if slug(&asked) == slug(FLAIR2_TEST) && !is_by_its_rules => {
+            refuse(&asked, format!("it was scored by the protocol `{}`, not by the challenge's", score.protocol))
+        }
         Some(asked) if slug(&asked) != slug(FLAIR2_TEST) && is_published(&asked)? => {
             refuse(&asked, "it is of other data than FLAIR #2's".to_owned())
         }
         Some(asked) => Ok(asked),
         None if run.is_toy => Ok(TOY.to_owned()),
-        None => Ok(match run.split.as_deref() {
-            Some("test") if is_whole => FLAIR2_TEST.to_owned(),
-            Some(split) => format!("FLAIR#2 {split} ({patches} patches)"),
-            None => format!("FLAIR#2, unknown split ({patches} patches)"),
-        }),
+        None => {
+            let by = if is_by_its_rules { String::new() } else { format!(" by {}", score.protocol) };
+            Ok(match run.split.as_deref() {
+                Some("test") if is_whole && is_by_its_rules => FLAIR2_TEST.to_owned(),
+                Some(split) => format!("FLAIR#2 {split} ({patches} patches){by}"),
+                None => format!("FLAIR#2, unknown split ({patches} patches){by}"),
+            })
+        }
     }
 }
 
@@ -154,7 +170,7 @@ fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
 mod tests {
     use std::time::Duration;
 
-    use flair_scoring::{ConfusionMatrix, OutOfRange, Protocol, evaluate::Evaluation, timing::Devices};
+    use flair_scoring::{ConfusionMatrix, OutOfRange, evaluate::Evaluation, timing::Devices};
 
     use super::*;
 
@@ -163,16 +179,32 @@ mod tests {
     }
 
     fn run_with_dropped(patches: u64, run: &str, dropped: u64) -> tempfile::TempDir {
-        let mut counts = [[0; 13]; 13];
-        (counts[0][0], counts[0][1], counts[1][1]) = (3, 1, 4);
-        let matrix = ConfusionMatrix::new(counts, dropped);
-        let score = ScoreReport::new(&Evaluation { matrix, patches, out_of_range: OutOfRange::Drop }, Protocol::Flair2);
+        run_by(&Protocol::flair2(), patches, run, dropped)
+    }
+
+    fn run_by(protocol: &Protocol, patches: u64, run: &str, dropped: u64) -> tempfile::TempDir {
+        let mut counts = vec![0; 13 * 13];
+        (counts[0], counts[1], counts[13 + 1]) = (3, 1, 4);
+        let matrix = ConfusionMatrix::new(13, counts, dropped, 0).unwrap();
+        let (protocol, by_patch, out_of_range) = (protocol.clone(), Vec::new(), OutOfRange::Drop);
+        let score = ScoreReport::new(&Evaluation { protocol, matrix, patches, by_patch, out_of_range });
         let timing = Timing::new(Duration::from_secs(10), patches, Devices { nodes: 1, per_node: 1 });
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("score.json"), score.to_json()).unwrap();
         fs::write(dir.path().join("timing.json"), serde_json::to_string(&timing).unwrap()).unwrap();
         fs::write(dir.path().join("run.json"), run).unwrap();
         dir
+    }
+
+    #[test]
+    fn scores_by_other_rules_stand_apart() {
+        let hub = Protocol::named("flair-hub").unwrap();
+        let folder = run_by(&hub, FLAIR2_TEST_PATCHES, r#"{"split": "test"}"#, 0);
+        let entry = Entry::from_run(folder.path(), &description(None)).unwrap();
+        assert_eq!(entry.benchmark, "FLAIR#2 test (16050 patches) by flair-hub");
+        assert_eq!((entry.protocol.as_str(), entry.class_ious.map(|ious| ious.len())), ("flair-hub", Some(13)));
+        let error = Entry::from_run(folder.path(), &description(Some(FLAIR2_TEST))).unwrap_err().to_string();
+        assert!(error.contains("it was scored by the protocol `flair-hub`"), "{error}");
     }
 
     fn description(benchmark: Option<&str>) -> Description {

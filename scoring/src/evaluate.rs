@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    ConfusionMatrix, Event, Finding, OutOfRange, Progress, Severity,
+    ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
     confusion::{CountError, Strays},
     pairing::{Masks, Pair, Pairing},
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
@@ -11,23 +11,109 @@ use crate::{
 };
 
 /// How to score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What to do with predictions above 12.
+    /// By which classes and rules.
+    pub protocol: Protocol,
+    /// What to do with predictions that are no class.
     pub out_of_range: OutOfRange,
+    /// Whether each patch's own matrix is kept.
+    pub keep: Keep,
     /// How much each file may ask for.
     pub limits: Limits,
+}
+
+impl Default for Options {
+    /// As the challenge scores, without its holes.
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::flair2(),
+            out_of_range: OutOfRange::default(),
+            keep: Keep::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What is kept of single patches. Their matrices take some 300 bytes a patch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: the memory does not grow with the number of patches.
+    #[default]
+    Sum,
+    /// Each patch's matrix, for scores by domain, zone or patch.
+    Patches,
 }
 
 /// What all pairs come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
+    /// By which classes and rules.
+    pub protocol: Protocol,
     /// One matrix of all pixels.
     pub matrix: ConfusionMatrix,
     /// Number of patches.
     pub patches: u64,
-    /// What was done with predictions above 12.
+    /// The patches one by one, in the order of their numbers; empty unless [`Keep::Patches`] was asked for.
+    pub by_patch: Vec<PatchConfusion>,
+    /// What was done with predictions that are no class.
     pub out_of_range: OutOfRange,
+}
+
+/// The confusion matrix of one patch, without the cells that are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatchConfusion {
+    /// The patch.
+    pub id: PatchId,
+    cells: Box<[(u16, u32)]>,
+    dropped: u32,
+    ignored: u32,
+}
+
+impl PatchConfusion {
+    /// `None` where a count is larger than an image of `u32::MAX` pixels has.
+    pub fn new(id: PatchId, matrix: &ConfusionMatrix) -> Option<Self> {
+        let cells = matrix.counts().iter().enumerate().filter(|(_, count)| **count > 0);
+        let cells = cells.map(|(cell, count)| Some((u16::try_from(cell).ok()?, u32::try_from(*count).ok()?)));
+        let [dropped, ignored] = [matrix.dropped(), matrix.ignored()].map(|count| u32::try_from(count).ok());
+        Some(Self { id, cells: cells.collect::<Option<_>>()?, dropped: dropped?, ignored: ignored? })
+    }
+
+    /// Cells that are not 0: the place in [`ConfusionMatrix::counts`], and the count.
+    pub fn cells(&self) -> &[(u16, u32)] {
+        &self.cells
+    }
+
+    /// The whole matrix.
+    ///
+    /// # Panics
+    /// If it is of more classes than `classes`.
+    pub fn matrix(&self, classes: usize) -> ConfusionMatrix {
+        let mut matrix = ConfusionMatrix::empty(classes);
+        self.add_to(&mut matrix);
+        matrix
+    }
+
+    /// Adds it to a matrix of the same classes.
+    ///
+    /// # Panics
+    /// If that one is of fewer classes.
+    pub fn add_to(&self, matrix: &mut ConfusionMatrix) {
+        let cells = self.cells.iter().map(|(cell, count)| (usize::from(*cell), u64::from(*count)));
+        matrix.add_cells(cells, u64::from(self.dropped), u64::from(self.ignored));
+    }
+}
+
+#[cfg(test)]
+impl Evaluation {
+    /// One patch by the challenge's protocol, of counts of truth and prediction.
+    pub(crate) fn of_cells(cells: &[(usize, usize, u64)]) -> Self {
+        let protocol = Protocol::flair2();
+        let mut matrix = ConfusionMatrix::empty(protocol.class_count());
+        let place = |truth, prediction| truth * protocol.class_count() + prediction;
+        matrix.add_cells(cells.iter().map(|(t, p, count)| (place(*t, *p), *count)), 0, 0);
+        Self { protocol, matrix, patches: 1, by_patch: Vec::new(), out_of_range: OutOfRange::Reject }
+    }
 }
 
 /// Why there is no score.
@@ -65,6 +151,7 @@ pub fn evaluate(
         return Err(EvaluateError::NoMasks);
     }
     progress.event(Event::Started { stage: "scoring", steps: pairs.len() as u64 });
+    let empty = || Sum::empty(options.protocol.class_count());
     let sum = pairs
         .par_iter()
         .map(|pair| {
@@ -72,34 +159,51 @@ pub fn evaluate(
             progress.event(Event::Step { patch: Some(pair.id) });
             counted
         })
-        .fold(Sum::default, Sum::add)
-        .reduce(Sum::default, Sum::merge);
+        .zip(&pairs)
+        .fold(empty, |sum, (counted, pair)| sum.add(pair.id, options.keep, counted))
+        .reduce(empty, Sum::merge);
     progress.event(Event::Finished);
     findings.extend(sum.findings);
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(EvaluateError::NotScorable(findings));
     }
-    Ok(Evaluation { matrix: sum.matrix, patches: pairs.len() as u64, out_of_range: options.out_of_range })
+    Ok(Evaluation {
+        protocol: options.protocol.clone(),
+        matrix: sum.matrix,
+        patches: pairs.len() as u64,
+        by_patch: sum.by_patch,
+        out_of_range: options.out_of_range,
+    })
 }
 
-#[derive(Default)]
 struct Sum {
     matrix: ConfusionMatrix,
+    by_patch: Vec<PatchConfusion>,
     findings: Vec<Finding>,
 }
 
 impl Sum {
-    fn add(mut self, counted: Result<ConfusionMatrix, Vec<Finding>>) -> Self {
+    fn empty(classes: usize) -> Self {
+        Self { matrix: ConfusionMatrix::empty(classes), by_patch: Vec::new(), findings: Vec::new() }
+    }
+
+    fn add(mut self, id: PatchId, keep: Keep, counted: Result<ConfusionMatrix, Vec<Finding>>) -> Self {
         match counted {
-            Ok(matrix) => self.matrix.merge(&matrix),
+            Ok(matrix) => {
+                self.matrix.merge(&matrix);
+                if keep == Keep::Patches {
+                    self.by_patch.extend(PatchConfusion::new(id, &matrix));
+                }
+            }
             Err(findings) => self.findings.extend(findings),
         }
         self
     }
 
-    /// rayon merges neighbours, left before right, so the findings stay in the order of the patches.
+    /// rayon merges neighbours, left before right, so all stays in the order of the patches.
     fn merge(mut self, other: Self) -> Self {
         self.matrix.merge(&other.matrix);
+        self.by_patch.extend(other.by_patch);
         self.findings.extend(other.findings);
         self
     }
@@ -136,11 +240,12 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Confus
         return Err(findings);
     }
     let [mask, prediction] = [mask, prediction].map(|layer| layer.samples(limits, &mut findings));
-    let mut matrix = ConfusionMatrix::default();
+    let protocol = &options.protocol;
+    let mut matrix = ConfusionMatrix::empty(protocol.class_count());
     if let (Some(mask), Some(prediction)) = (mask, prediction)
-        && let Err(error) = matrix.add(&mask, &prediction, options.out_of_range)
+        && let Err(error) = matrix.add(protocol.labels(), &mask, &prediction, options.out_of_range)
     {
-        findings.extend(told(&error, &mask_name, &name));
+        findings.extend(told(&error, protocol, &mask_name, &name));
     }
     if findings.is_empty() { Ok(matrix) } else { Err(findings) }
 }
@@ -192,19 +297,22 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn told(error: &CountError, mask: &str, prediction: &str) -> Vec<Finding> {
+fn told(error: &CountError, protocol: &Protocol, mask: &str, prediction: &str) -> Vec<Finding> {
     let CountError::Strays { labels, predictions } = error else {
         return vec![Code::WrongSize.finding(prediction, error.to_string())];
     };
     let mut findings = Vec::new();
     if !labels.is_empty() {
-        let message = format!("{}; labels are 1..=19", pixels(labels));
+        let (first, last) = protocol.definition().nomenclature.label_range();
+        let message = format!("{}; labels are {first}..={last}", pixels(labels));
         findings.push(Finding::error("label-out-of-range", mask, message));
     }
     if !predictions.is_empty() {
-        let from_one = predictions.keys().eq([&13]);
-        let hint = if from_one { " (13 and nothing above: counted from 1? subtract 1)" } else { "" };
-        let message = format!("{}; classes are 0..=12{hint}", pixels(predictions));
+        let count = protocol.class_count();
+        let from_one = predictions.keys().map(|value| usize::from(*value)).eq([count]);
+        let hint =
+            if from_one { format!(" ({count} and nothing above: counted from 1? subtract 1)") } else { String::new() };
+        let message = format!("{}; classes are 0..={}{hint}", pixels(predictions), count - 1);
         findings.push(Code::ValueOutOfRange.finding(prediction, message));
     }
     findings

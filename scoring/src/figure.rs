@@ -67,13 +67,13 @@ pub fn font_family() -> Result<&'static str, FigureError> {
 
 // All in pixels.
 const CELL: i32 = 74;
-const SIDE: i32 = CELL * 13;
+/// Beyond so many classes cells shrink, and lose their numbers and names: the picture stays one that can be opened.
+const ROOMY: i32 = 24;
 const LEFT: i32 = 232;
 const RIGHT: i32 = 128;
 const BELOW: i32 = 104;
 const BAR_STEP: i32 = 13;
 const NOTE_HEIGHT: i32 = 22;
-const WIDTH: i32 = LEFT + SIDE + RIGHT;
 
 const TITLE: i32 = 27;
 const LABEL: i32 = 17;
@@ -102,15 +102,25 @@ const SCALE: [RGBColor; 9] = [
 struct Figure<'a> {
     report: &'a ScoreReport,
     notes: Vec<String>,
+    /// The side of a cell.
+    cell: i32,
+    /// The side of the matrix.
+    side: i32,
 }
 
 impl<'a> Figure<'a> {
     fn of(report: &'a ScoreReport) -> Result<Self, FigureError> {
-        let mut notes = Vec::new();
+        let classes = i32::try_from(report.classes.len()).unwrap_or(ROOMY).max(1);
+        let cell = if classes <= ROOMY { CELL } else { (CELL * ROOMY / classes).max(8) };
+        let mut figure = Self { report, notes: Vec::new(), cell, side: cell * classes };
         for note in &report.notes {
-            notes.extend(wrap(note, SMALL, WIDTH - 64)?);
+            figure.notes.extend(wrap(note, SMALL, figure.width() - 64)?);
         }
-        Ok(Self { report, notes })
+        Ok(figure)
+    }
+
+    fn width(&self) -> i32 {
+        LEFT + self.side.max(CELL * 8) + RIGHT
     }
 
     fn above(&self) -> i32 {
@@ -118,7 +128,7 @@ impl<'a> Figure<'a> {
     }
 
     fn size(&self) -> (u32, u32) {
-        (WIDTH.unsigned_abs(), (self.above() + SIDE + BELOW).unsigned_abs())
+        (self.width().unsigned_abs(), (self.above() + self.side + BELOW).unsigned_abs())
     }
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
@@ -140,9 +150,9 @@ impl<'a> Figure<'a> {
             report.classes_averaged,
             grouped(report.patches),
             grouped(report.pixels),
-            report.protocol.name(),
+            report.protocol,
         );
-        let middle = WIDTH / 2;
+        let middle = self.width() / 2;
         canvas.text(&format!("Confusion matrix, mIoU {miou}"), (middle, 36), TITLE, INK, CENTRE)?;
         canvas.text(&subtitle, (middle, 70), LABEL, QUIET, CENTRE)?;
         for (line, y) in self.notes.iter().zip(steps(98, NOTE_HEIGHT)) {
@@ -152,10 +162,10 @@ impl<'a> Figure<'a> {
     }
 
     fn cells<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
-        for (row, y) in self.report.confusion.iter().zip(steps(self.above(), CELL)) {
+        for (row, y) in self.report.confusion.iter().zip(steps(self.above(), self.cell)) {
             let total: u64 = row.iter().sum();
-            for (count, x) in row.iter().zip(steps(LEFT, CELL)) {
-                let cell = [(x, y), (x + CELL, y + CELL)];
+            for (count, x) in row.iter().zip(steps(LEFT, self.cell)) {
+                let cell = [(x, y), (x + self.cell, y + self.cell)];
                 // A class that the masks do not have has no shares: its row stays empty.
                 if total > 0 {
                     let share = *count as f64 / total as f64;
@@ -166,42 +176,46 @@ impl<'a> Figure<'a> {
                         _ if share > 0.5 => WHITE,
                         _ => INK,
                     };
-                    canvas.text(&text, (x + CELL / 2, y + CELL / 2), LABEL, ink, CENTRE)?;
+                    if self.cell == CELL {
+                        canvas.text(&text, (x + CELL / 2, y + CELL / 2), LABEL, ink, CENTRE)?;
+                    }
                 }
                 canvas.frame(cell, LINE)?;
             }
         }
-        canvas.frame([(LEFT, self.above()), (LEFT + SIDE, self.above() + SIDE)], INK)
+        canvas.frame([(LEFT, self.above()), (LEFT + self.side, self.above() + self.side)], INK)
     }
 
     /// The classes on both axes; those outside the mean in grey.
     fn names<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
-        let (top, bottom) = (self.above(), self.above() + SIDE);
-        for (class, offset) in self.report.classes.iter().zip(steps(CELL / 2, CELL)) {
+        let (top, bottom) = (self.above(), self.above() + self.side);
+        let named = if self.cell == CELL { self.report.classes.as_slice() } else { &[] };
+        for (class, offset) in named.iter().zip(steps(CELL / 2, CELL)) {
             let ink = if class.in_mean { INK } else { QUIET };
             canvas.text(&class.name, (LEFT - 12, top + offset), LABEL, ink, RIGHT_ALIGNED)?;
             for (line, y) in wrap(&class.name, TINY, CELL - 10)?.iter().zip(steps(bottom + 18, 17)) {
                 canvas.text(line, (LEFT + offset, y), TINY, ink, CENTRE)?;
             }
         }
-        let middle = LEFT + SIDE / 2;
+        let middle = LEFT + self.side / 2;
         canvas.text("Predicted class", (middle, bottom + 68), LABEL + 2, INK, CENTRE)?;
         if self.report.classes.iter().any(|class| !class.in_mean) {
             canvas.text("grey: not part of the mean", (middle, bottom + 92), TINY, QUIET, CENTRE)?;
         }
-        canvas.turned_text("True class", (30, top + SIDE / 2), LABEL + 2, INK)
+        canvas.turned_text("True class", (30, top + self.side / 2), LABEL + 2, INK)
     }
 
     fn colour_bar<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
-        let (left, right, top, bottom) = (LEFT + SIDE + 32, LEFT + SIDE + 58, self.above(), self.above() + SIDE);
-        for step in 0..SIDE / BAR_STEP {
-            let share = 1.0 - (f64::from(step) + 0.5) * f64::from(BAR_STEP) / f64::from(SIDE);
+        let (left, right) = (LEFT + self.side + 32, LEFT + self.side + 58);
+        let (top, bottom) = (self.above(), self.above() + self.side);
+        for step in 0..(self.side + BAR_STEP - 1) / BAR_STEP {
+            let share = (1.0 - (f64::from(step) + 0.5) * f64::from(BAR_STEP) / f64::from(self.side)).max(0.0);
             // Down to the bottom, so that no seam shows between two steps.
             canvas.fill([(left, top + step * BAR_STEP), (right, bottom)], colour(share))?;
         }
         canvas.frame([(left, top), (right, bottom)], INK)?;
         for tick in 0..=5 {
-            let y = bottom - SIDE * tick / 5;
+            let y = bottom - self.side * tick / 5;
             canvas.frame([(right, y), (right + 6, y)], INK)?;
             canvas.text(&format!("{:.1}", f64::from(tick) / 5.0), (right + 12, y), SMALL, INK, LEFT_ALIGNED)?;
         }
@@ -298,15 +312,11 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ConfusionMatrix, OutOfRange, Protocol, evaluate::Evaluation};
+    use crate::evaluate::Evaluation;
 
     fn report() -> ScoreReport {
-        let mut counts = [[0; crate::CLASS_COUNT]; crate::CLASS_COUNT];
-        counts[0] = [60, 0, 38, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
-        counts[12][12] = 1_000;
-        let matrix = ConfusionMatrix::new(counts, 0);
         let mut report =
-            ScoreReport::new(&Evaluation { matrix, patches: 1, out_of_range: OutOfRange::Reject }, Protocol::Flair2);
+            ScoreReport::new(&Evaluation::of_cells(&[(0, 0, 60), (0, 2, 38), (0, 12, 2), (12, 12, 1_000)]));
         report.notes.push("the model is <untrained> & random\u{7}".to_owned());
         report
     }
@@ -337,6 +347,17 @@ mod tests {
         assert!(!svg.contains("NaN") && svg.matches("building").count() == 2);
         assert!(svg.contains(r##"fill="#A83200""##), "a note is not to be overlooked");
         assert_eq!(confusion_svg(&report()).unwrap(), svg);
+    }
+
+    #[test]
+    fn many_classes_make_no_larger_picture_than_can_be_opened() {
+        let mut report = report();
+        report.classes = vec![report.classes[0].clone(); 200];
+        report.confusion = vec![vec![1; 200]; 200];
+        let svg = confusion_svg(&report).unwrap();
+        let (width, height) = Figure::of(&report).unwrap().size();
+        assert!(width < 2_300 && height < 2_300, "{width} x {height}");
+        assert!(svg.contains("Predicted class") && !svg.contains("building"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Scoring a folder of predictions against a folder of masks:
 //!
 //! ```
-//! use flair_scoring::{Protocol, ScoreReport, evaluate::Options, pairing::Masks, progress::Silent, submission::Source};
+//! use flair_scoring::{ScoreReport, evaluate::Options, pairing::Masks, progress::Silent, submission::Source};
 //! use flair_scoring::raster::{self, Raster};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,7 +17,7 @@
 //!
 //! let (masks, source) = (Masks::find(&truth)?, Source::open(&predictions)?);
 //! let evaluation = flair_scoring::evaluate(&masks, &source, &Options::default(), &Silent)?;
-//! let report = ScoreReport::new(&evaluation, Protocol::Flair2);
+//! let report = ScoreReport::new(&evaluation);
 //! // Building is right (1), water has a pixel of "other" too many (1/2); no other class takes part.
 //! assert_eq!((report.miou, report.classes_averaged), (Some(0.75), 2));
 //! # Ok(())
@@ -30,11 +30,13 @@ pub mod evaluate;
 pub mod figure;
 pub mod files;
 pub mod finding;
+pub mod matrices;
 pub mod metrics;
 pub mod pairing;
 mod patch;
 pub mod png;
 pub mod progress;
+pub mod protocol;
 pub mod raster;
 pub mod report;
 pub mod submission;
@@ -44,7 +46,8 @@ pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};
 pub use evaluate::evaluate;
 pub use finding::{Finding, Severity};
-pub use metrics::{Metrics, Protocol};
+pub use metrics::Metrics;
 pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
 pub use progress::{Event, Progress};
+pub use protocol::Protocol;
 pub use report::ScoreReport;

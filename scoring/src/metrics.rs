@@ -1,37 +1,9 @@
-//! From counts to scores: `IoU`, precision, recall, F1, their mean, and by which rules the mean is taken.
+//! From counts to scores: `IoU`, precision, recall, F1, their means, accuracy, kappa.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{CLASS_COUNT, ClassId, confusion::ConfusionMatrix};
-
-/// By which rules scores are averaged. IGN's own programs differ, and the difference moves numbers by several
-/// points, so no score goes without the name of its protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Protocol {
-    /// The FLAIR #2 challenge (upstream `src/metrics.py:15-22`): one matrix over all patches; "other" is in the
-    /// sums, so that confusing it costs, but not in the mean; a class that neither the masks nor the predictions
-    /// have is left out of the mean.
-    #[default]
-    Flair2,
-}
-
-impl Protocol {
-    /// Its name, as reports carry it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flair2 => "flair2",
-        }
-    }
-
-    /// Whether the mean is meant to hold this class.
-    pub fn averages(self, class: ClassId) -> bool {
-        match self {
-            Self::Flair2 => class != ClassId::OTHER,
-        }
-    }
-}
+use crate::{
+    ConfusionMatrix, Protocol,
+    protocol::{Absent, ExcludedPixels},
+};
 
 /// The scores of one class. A ratio whose denominator is 0 is `None`: there was nothing to be right or wrong about.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -44,7 +16,7 @@ pub struct ClassMetrics {
     pub recall: Option<f64>,
     /// Harmonic mean of precision and recall, `0..=1`; `None` where [`ClassMetrics::iou`] is.
     pub f1: Option<f64>,
-    /// Pixels of the class in the masks (dropped ones not counted).
+    /// Pixels of the class in the masks (dropped and removed ones not counted).
     pub support: u64,
     /// Pixels predicted as the class.
     pub predicted: u64,
@@ -53,48 +25,78 @@ pub struct ClassMetrics {
 }
 
 /// The scores of a confusion matrix.
+///
+/// Where the protocol removes the pixels of classes outside the mean, all of this is of the matrix without them, and
+/// those classes have no scores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
-    /// By which rules the mean was taken.
-    pub protocol: Protocol,
     /// Mean of the classes' `IoU`s, `0..=1`; `None` where no class takes part.
     pub miou: Option<f64>,
     /// Number of classes that the mean was taken over.
     pub classes_averaged: usize,
     /// Share of all counted pixels that are right, `0..=1`; `None` where there are none.
     pub overall_accuracy: Option<f64>,
+    /// Mean of the recalls of the classes that the mean is about, `0..=1`. A class that the masks do not have counts
+    /// as the protocol says of absent ones.
+    pub mean_accuracy: Option<f64>,
+    /// Mean of the F1s of the classes that are averaged, `0..=1`.
+    pub mean_f1: Option<f64>,
+    /// Sum of the `IoU`s of all classes of the matrix, each by its share of the masks' pixels, `0..=1`.
+    pub frequency_weighted_iou: Option<f64>,
+    /// Cohen's kappa, `-1..=1`: how much more often truth and prediction agree than by chance; `None` where chance
+    /// alone makes them agree always.
+    pub kappa: Option<f64>,
     /// Every class's scores, in order.
-    pub classes: [ClassMetrics; CLASS_COUNT],
+    pub classes: Vec<ClassMetrics>,
 }
 
 impl Metrics {
     /// The scores of a confusion matrix. Counts stay integers up to the one division of each ratio.
-    pub fn of(matrix: &ConfusionMatrix, protocol: Protocol) -> Self {
-        let counts = matrix.counts();
-        let mut classes = [ClassMetrics::default(); CLASS_COUNT];
-        for (id, class) in ClassId::all().zip(&mut classes) {
-            let i = id.index();
-            let hits = counts[i][i];
-            let support = counts[i].iter().sum();
-            let predicted = counts.iter().map(|row| row[i]).sum();
+    ///
+    /// # Panics
+    /// If the protocol is of another number of classes.
+    pub fn of(matrix: &ConfusionMatrix, protocol: &Protocol) -> Self {
+        let listed = protocol.classes();
+        assert_eq!(matrix.class_count(), listed.len(), "a matrix is scored by the classes that it was made for");
+        let removes = protocol.definition().excluded_pixels == ExcludedPixels::Removed;
+        let counts_absent = protocol.definition().absent == Absent::Zero;
+        let kept: Vec<usize> = (0..listed.len()).filter(|class| !removes || listed[*class].averaged).collect();
+        let mut classes = vec![ClassMetrics::default(); listed.len()];
+        let (mut hits_sum, mut pixels, mut by_chance) = (0, 0, 0_u128);
+        for &class in &kept {
+            let hits = matrix.count(class, class);
+            let support = kept.iter().map(|other| matrix.count(class, *other)).sum();
+            let predicted = kept.iter().map(|other| matrix.count(*other, class)).sum();
             let iou = ratio(hits, support + predicted - hits);
-            *class = ClassMetrics {
+            classes[class] = ClassMetrics {
                 iou,
                 precision: ratio(hits, predicted),
                 recall: ratio(hits, support),
                 f1: ratio(2 * hits, support + predicted),
                 support,
                 predicted,
-                in_mean: iou.is_some() && protocol.averages(id),
+                in_mean: listed[class].averaged && (iou.is_some() || counts_absent),
             };
+            hits_sum += hits;
+            pixels += support;
+            by_chance += u128::from(support) * u128::from(predicted);
         }
-        let averaged: Vec<f64> = classes.iter().filter(|class| class.in_mean).filter_map(|class| class.iou).collect();
-        let hits: u64 = (0..CLASS_COUNT).map(|i| counts[i][i]).sum();
+        let mean_of = |figure: fn(&ClassMetrics) -> Option<f64>| {
+            let asked =
+                classes.iter().zip(listed).filter(|(_, class)| class.averaged).map(|(metrics, _)| figure(metrics));
+            mean(asked.filter_map(|value| value.or(counts_absent.then_some(0.0))))
+        };
         Self {
-            protocol,
-            miou: (!averaged.is_empty()).then(|| averaged.iter().sum::<f64>() / averaged.len() as f64),
-            classes_averaged: averaged.len(),
-            overall_accuracy: ratio(hits, counts.as_flattened().iter().sum()),
+            miou: mean_of(|class| class.iou),
+            classes_averaged: classes.iter().filter(|class| class.in_mean).count(),
+            overall_accuracy: ratio(hits_sum, pixels),
+            mean_accuracy: mean_of(|class| class.recall),
+            mean_f1: mean_of(|class| class.f1),
+            frequency_weighted_iou: (pixels > 0).then(|| {
+                let parts = classes.iter().filter_map(|class| Some(class.iou? * class.support as f64));
+                parts.sum::<f64>() / pixels as f64
+            }),
+            kappa: kappa(hits_sum, pixels, by_chance),
             classes,
         }
     }
@@ -104,23 +106,38 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Cohen's kappa: `(observed - chance) / (1 - chance)`, both times the pixels squared, so that the differences are
+/// exact. `by_chance` is the sum of support times predicted.
+fn kappa(hits: u64, pixels: u64, by_chance: u128) -> Option<f64> {
+    let [hits, pixels] = [hits, pixels].map(u128::from);
+    let room = (pixels * pixels).checked_sub(by_chance).filter(|room| *room > 0)?;
+    let observed = hits * pixels;
+    let gain = observed.abs_diff(by_chance) as f64 / room as f64;
+    Some(if observed >= by_chance { gain } else { -gain })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn matrix(cells: &[(usize, usize, u64)]) -> ConfusionMatrix {
-        let mut counts = [[0; CLASS_COUNT]; CLASS_COUNT];
+        let mut counts = vec![0; 13 * 13];
         for &(truth, prediction, count) in cells {
-            counts[truth][prediction] = count;
+            counts[13 * truth + prediction] = count;
         }
-        ConfusionMatrix::new(counts, 0)
+        ConfusionMatrix::new(13, counts, 0, 0).unwrap()
     }
 
     #[test]
     fn other_costs_but_is_not_averaged_and_absent_classes_are_left_out() {
         // Class 0: 6 right, 2 taken for "other", 2 of "other" taken for it. Class 4 is predicted once, never there.
         let metrics =
-            Metrics::of(&matrix(&[(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1)]), Protocol::Flair2);
+            Metrics::of(&matrix(&[(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1)]), &Protocol::flair2());
         let [first, water, other] = [0, 4, 12].map(|i| metrics.classes[i]);
         assert_eq!(
             (first.iou, first.precision, first.recall, first.f1),
@@ -136,10 +153,39 @@ mod tests {
 
     #[test]
     fn nothing_has_no_score() {
-        let metrics = Metrics::of(&ConfusionMatrix::default(), Protocol::Flair2);
+        let metrics = Metrics::of(&ConfusionMatrix::empty(13), &Protocol::flair2());
         assert_eq!((metrics.miou, metrics.classes_averaged, metrics.overall_accuracy), (None, 0, None));
         // Only "other": there are pixels, but no class that the mean is about.
-        let metrics = Metrics::of(&matrix(&[(12, 12, 5)]), Protocol::Flair2);
+        let metrics = Metrics::of(&matrix(&[(12, 12, 5)]), &Protocol::flair2());
         assert_eq!((metrics.miou, metrics.overall_accuracy), (None, Some(1.0)));
+    }
+
+    #[test]
+    fn hub_removes_what_is_outside_the_mean_and_counts_the_absent() {
+        let hub = Protocol::named("flair-hub").unwrap();
+        let matrix = matrix(&[(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1), (1, 0, 2), (1, 1, 2)]);
+        let metrics = Metrics::of(&matrix, &hub);
+        // Confusing buildings with "other" costs nothing; water, predicted only on "other", is absent.
+        assert_eq!((metrics.classes[0].iou, metrics.classes[0].support), (Some(0.75), 6));
+        assert_eq!((metrics.classes[4].iou, metrics.classes[4].in_mean), (None, true));
+        assert_eq!(metrics.classes[12], ClassMetrics::default());
+        assert_eq!((metrics.miou, metrics.classes_averaged), (Some(1.25 / 12.0), 12));
+        assert_eq!(metrics.overall_accuracy, Some(0.8));
+        assert_eq!(metrics.mean_accuracy, Some(1.5 / 12.0));
+    }
+
+    #[test]
+    fn means_over_pixels_and_chance() {
+        // Cohen's own form: observed 0.7, by chance 0.5 * 0.6 + 0.5 * 0.4 = 0.5.
+        let metrics = Metrics::of(&matrix(&[(0, 0, 40), (0, 1, 10), (1, 0, 20), (1, 1, 30)]), &Protocol::flair2());
+        assert!((metrics.kappa.unwrap() - 0.4).abs() < 1e-15);
+        let iou = [40.0 / 70.0, 30.0 / 60.0];
+        assert!((metrics.frequency_weighted_iou.unwrap() - f64::midpoint(iou[0], iou[1])).abs() < 1e-15);
+        assert_eq!(metrics.mean_accuracy, Some(0.7));
+        assert!((metrics.mean_f1.unwrap() - f64::midpoint(80.0 / 110.0, 60.0 / 90.0)).abs() < 1e-15);
+        // Worse than chance, and where there is no other class to be right by chance about.
+        let kappa = |cells: &[(usize, usize, u64)]| Metrics::of(&matrix(cells), &Protocol::flair2()).kappa;
+        assert_eq!(kappa(&[(0, 1, 5), (1, 0, 5)]), Some(-1.0));
+        assert_eq!((kappa(&[(0, 0, 5)]), kappa(&[])), (None, None));
     }
 }

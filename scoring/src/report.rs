@@ -5,18 +5,20 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use crate::{CLASS_COUNT, ClassId, ConfusionMatrix, Metrics, OutOfRange, Protocol, evaluate::Evaluation};
+use crate::{
+    ConfusionMatrix, Metrics, OutOfRange, Protocol, evaluate::Evaluation, metrics::ClassMetrics, protocol::Definition,
+};
 
 /// Name and version of the record's form.
-pub const SCHEMA: &str = "flair-bench/score/1";
+pub const SCHEMA: &str = "flair-bench/score/2";
 
 /// A score, with all that is needed to know what it means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreReport {
     /// [`SCHEMA`].
     pub schema: String,
-    /// By which rules the mean was taken.
-    pub protocol: Protocol,
+    /// By which classes and rules: [`Protocol::id`].
+    pub protocol: String,
     /// Mean of the `IoU`s of [`ScoreReport::classes_averaged`] classes, `0..=1`; `None` where there is no class to
     /// average.
     pub miou: Option<f64>,
@@ -24,18 +26,30 @@ pub struct ScoreReport {
     pub classes_averaged: usize,
     /// Share of the counted pixels that are right, `0..=1`.
     pub overall_accuracy: Option<f64>,
+    /// See [`Metrics::mean_accuracy`].
+    pub mean_accuracy: Option<f64>,
+    /// See [`Metrics::mean_f1`].
+    pub mean_f1: Option<f64>,
+    /// See [`Metrics::frequency_weighted_iou`].
+    pub frequency_weighted_iou: Option<f64>,
+    /// See [`Metrics::kappa`].
+    pub kappa: Option<f64>,
     /// Number of patches.
     pub patches: u64,
-    /// Number of pixels, the dropped ones included.
+    /// Number of pixels, the dropped and ignored ones included.
     pub pixels: u64,
     /// Pixels left out because their prediction was no class.
     pub dropped_pixels: u64,
-    /// What was done with predictions above 12.
+    /// Pixels left out because the protocol ignores their label.
+    pub ignored_pixels: u64,
+    /// What was done with predictions that are no class.
     pub out_of_range: OutOfRange,
-    /// The 13 classes, in order.
+    /// All that the protocol says.
+    pub definition: Definition,
+    /// The classes, in order.
     pub classes: Vec<ClassReport>,
     /// Number of pixels, `[truth, prediction]`.
-    pub confusion: [[u64; CLASS_COUNT]; CLASS_COUNT],
+    pub confusion: Vec<Vec<u64>>,
     /// What a reader must know besides, in sentences: "the model is untrained".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -44,8 +58,8 @@ pub struct ScoreReport {
 /// The scores of one class: see [`crate::metrics::ClassMetrics`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassReport {
-    /// Its index.
-    pub id: ClassId,
+    /// Its index, its value in a prediction.
+    pub id: usize,
     /// Its name.
     pub name: String,
     /// Intersection over union, `0..=1`; `None` where neither masks nor predictions have the class.
@@ -77,6 +91,9 @@ pub enum ReportError {
         /// The form that it names.
         found: String,
     },
+    /// Its protocol is none.
+    #[error("the score record's protocol cannot be used: {0}")]
+    Protocol(String),
     /// It contradicts itself.
     #[error("the score record contradicts itself: {0}")]
     Contradiction(&'static str),
@@ -84,45 +101,83 @@ pub enum ReportError {
 
 impl ScoreReport {
     /// The record of an evaluation. Dropped pixels make the first note.
-    pub fn new(evaluation: &Evaluation, protocol: Protocol) -> Self {
-        let mut report = Self::of_matrix(&evaluation.matrix, protocol, evaluation.patches, evaluation.out_of_range);
-        let dropped = report.dropped_pixels;
-        if dropped > 0 {
-            let pixels = if dropped == 1 { "1 pixel is".to_owned() } else { format!("{dropped} pixels are") };
+    pub fn new(evaluation: &Evaluation) -> Self {
+        let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
+        let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
+        let pixels = |count: u64| if count == 1 { "1 pixel is".to_owned() } else { format!("{count} pixels are") };
+        if report.dropped_pixels > 0 {
             report.notes.push(format!(
-                "{pixels} left out, predicted above 12: as in upstream's program, they do not count as errors"
+                "{} left out, predicted above {}: as in upstream's program, they do not count as errors",
+                pixels(report.dropped_pixels),
+                protocol.class_count() - 1
             ));
+        }
+        let absent = report.classes.iter().filter(|class| class.in_mean && class.iou.is_none()).count();
+        if absent > 0 {
+            let classes = if absent == 1 { "1 class counts".to_owned() } else { format!("{absent} classes count") };
+            report
+                .notes
+                .push(format!("{classes} as 0: neither masks nor predictions have it, and the protocol says so"));
+        }
+        if report.ignored_pixels > 0 {
+            report
+                .notes
+                .push(format!("{} not scored: the protocol ignores their label", pixels(report.ignored_pixels)));
         }
         report
     }
 
-    fn of_matrix(matrix: &ConfusionMatrix, protocol: Protocol, patches: u64, out_of_range: OutOfRange) -> Self {
+    fn of_matrix(matrix: &ConfusionMatrix, protocol: &Protocol, patches: u64, out_of_range: OutOfRange) -> Self {
         let metrics = Metrics::of(matrix, protocol);
-        let classes = ClassId::all().zip(metrics.classes).map(|(id, class)| ClassReport {
-            id,
-            name: id.class().name.to_owned(),
-            iou: class.iou,
-            precision: class.precision,
-            recall: class.recall,
-            f1: class.f1,
-            support: class.support,
-            predicted: class.predicted,
-            in_mean: class.in_mean,
-        });
+        let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
         Self {
             schema: SCHEMA.to_owned(),
-            protocol,
+            protocol: protocol.id().to_owned(),
             miou: metrics.miou,
             classes_averaged: metrics.classes_averaged,
             overall_accuracy: metrics.overall_accuracy,
+            mean_accuracy: metrics.mean_accuracy,
+            mean_f1: metrics.mean_f1,
+            frequency_weighted_iou: metrics.frequency_weighted_iou,
+            kappa: metrics.kappa,
             patches,
             pixels: matrix.pixels(),
             dropped_pixels: matrix.dropped(),
+            ignored_pixels: matrix.ignored(),
             out_of_range,
-            classes: classes.collect(),
-            confusion: *matrix.counts(),
+            definition: protocol.definition().clone(),
+            classes: listed.map(|(id, (class, metrics))| ClassReport::new(id, &class.name, metrics)).collect(),
+            confusion: matrix.rows().map(<[u64]>::to_vec).collect(),
             notes: Vec::new(),
         }
+    }
+
+    /// The confusion matrix.
+    ///
+    /// # Errors
+    /// [`ReportError::Contradiction`] where it is no square of as many classes as the protocol has, or holds more
+    /// pixels than a number can tell exactly.
+    pub fn matrix(&self) -> Result<ConfusionMatrix, ReportError> {
+        let classes = self.definition.nomenclature.classes.len();
+        if self.confusion.len() != classes || self.confusion.iter().any(|row| row.len() != classes) {
+            return Err(ReportError::Contradiction("its confusion matrix is no square of its classes"));
+        }
+        // Within what a JSON number holds exactly; so no sum can overflow either.
+        let left_out = [self.dropped_pixels, self.ignored_pixels];
+        let counted: u128 = self.confusion.iter().flatten().chain(&left_out).copied().map(u128::from).sum();
+        if counted != u128::from(self.pixels) || self.pixels > 1 << 53 {
+            return Err(ReportError::Contradiction("its matrix and the pixels left out do not add up to its pixels"));
+        }
+        ConfusionMatrix::new(classes, self.confusion.concat(), self.dropped_pixels, self.ignored_pixels)
+            .ok_or(ReportError::Contradiction("its confusion matrix is no square of its classes"))
+    }
+
+    /// The protocol that it was made by.
+    ///
+    /// # Errors
+    /// [`ReportError::Protocol`] where the record does not describe one.
+    pub fn protocol(&self) -> Result<Protocol, ReportError> {
+        Protocol::from_definition(self.definition.clone()).map_err(ReportError::Protocol)
     }
 
     /// The record as JSON, a field a line, a row of the matrix a line, with a line break at the end. The same record
@@ -156,31 +211,26 @@ impl ScoreReport {
     }
 
     fn check(&self) -> Result<(), ReportError> {
-        // Within what a JSON number holds exactly; so no sum below can overflow either.
-        let counted: u128 = self.confusion.as_flattened().iter().copied().map(u128::from).sum();
-        if counted + u128::from(self.dropped_pixels) != u128::from(self.pixels) || self.pixels > 1 << 53 {
-            return Err(ReportError::Contradiction("its matrix and the dropped pixels do not add up to its pixels"));
+        let (protocol, matrix) = (self.protocol()?, self.matrix()?);
+        if self.protocol != protocol.id() {
+            return Err(ReportError::Contradiction("its protocol is not the one that it describes"));
         }
-        let matrix = ConfusionMatrix::new(self.confusion, self.dropped_pixels);
-        let due = Self::of_matrix(&matrix, self.protocol, self.patches, self.out_of_range);
-        let is_close = |found: Option<f64>, due: Option<f64>| match (found, due) {
-            (Some(found), Some(due)) => (found - due).abs() <= 1e-9,
-            (found, due) => found == due,
-        };
-        let same_class = |(found, due): (&ClassReport, &ClassReport)| {
+        let due = Self::of_matrix(&matrix, &protocol, self.patches, self.out_of_range);
+        let is_same_class = |(found, due): (&ClassReport, &ClassReport)| {
             (found.id, &found.name, found.support, found.predicted, found.in_mean)
                 == (due.id, &due.name, due.support, due.predicted, due.in_mean)
-                && is_close(found.iou, due.iou)
-                && is_close(found.precision, due.precision)
-                && is_close(found.recall, due.recall)
-                && is_close(found.f1, due.f1)
+                && found.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due))
         };
-        let is_same = self.classes.len() == CLASS_COUNT
-            && self.classes.iter().zip(&due.classes).all(same_class)
+        let is_same = self.classes.len() == due.classes.len()
+            && self.classes.iter().zip(&due.classes).all(is_same_class)
             && self.classes_averaged == due.classes_averaged
-            && is_close(self.miou, due.miou)
-            && is_close(self.overall_accuracy, due.overall_accuracy);
+            && self.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due));
         is_same.then_some(()).ok_or(ReportError::Contradiction("its figures do not follow from its confusion matrix"))
+    }
+
+    fn figures(&self) -> [Option<f64>; 6] {
+        let means = [self.mean_accuracy, self.mean_f1, self.frequency_weighted_iou];
+        [self.miou, self.overall_accuracy, means[0], means[1], means[2], self.kappa]
     }
 
     /// The record as CSV: a header, a row a class, a row `mean` with the `mIoU`, and a row a note. What does not
@@ -204,6 +254,24 @@ impl ScoreReport {
             csv.serialize((None::<u8>, format!("note: {note}"), [None::<f64>; 4], [None::<u64>; 3]))?;
         }
         csv.flush()
+    }
+}
+
+impl ClassReport {
+    fn new(id: usize, name: &str, metrics: &ClassMetrics) -> Self {
+        let ClassMetrics { iou, precision, recall, f1, support, predicted, in_mean } = *metrics;
+        Self { id, name: name.to_owned(), iou, precision, recall, f1, support, predicted, in_mean }
+    }
+
+    fn figures(&self) -> [Option<f64>; 4] {
+        [self.iou, self.precision, self.recall, self.f1]
+    }
+}
+
+fn is_close(found: Option<f64>, due: Option<f64>) -> bool {
+    match (found, due) {
+        (Some(found), Some(due)) => (found - due).abs() <= 1e-9,
+        (found, due) => found == due,
     }
 }
 
@@ -269,12 +337,10 @@ mod tests {
     use super::*;
 
     fn report() -> ScoreReport {
-        let mut counts = [[0; CLASS_COUNT]; CLASS_COUNT];
-        for (truth, prediction, count) in [(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1)] {
-            counts[truth][prediction] = count;
-        }
-        let matrix = ConfusionMatrix::new(counts, 5);
-        ScoreReport::new(&Evaluation { matrix, patches: 1, out_of_range: OutOfRange::Drop }, Protocol::Flair2)
+        let cells = [(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1)];
+        let mut evaluation = Evaluation { out_of_range: OutOfRange::Drop, ..Evaluation::of_cells(&cells) };
+        evaluation.matrix.add_cells(std::iter::empty(), 5, 0);
+        ScoreReport::new(&evaluation)
     }
 
     #[test]
@@ -282,31 +348,39 @@ mod tests {
         let text = report().to_json();
         assert_eq!(ScoreReport::from_json(&text).unwrap(), report());
         let lines: Vec<_> = text.lines().collect();
-        insta::assert_snapshot!([&lines[..24], &lines[lines.len() - 20..]].concat().join("\n"), @r#"
+        insta::assert_snapshot!([&lines[..31], &["  …"], &lines[lines.len() - 20..]].concat().join("\n"), @r##"
         {
-          "schema": "flair-bench/score/1",
+          "schema": "flair-bench/score/2",
           "protocol": "flair2",
           "miou": 0.3,
           "classes_averaged": 2,
           "overall_accuracy": 0.75,
+          "mean_accuracy": 0.75,
+          "mean_f1": 0.375,
+          "frequency_weighted_iou": 0.6257142857142858,
+          "kappa": 0.5098039215686274,
           "patches": 1,
           "pixels": 25,
           "dropped_pixels": 5,
+          "ignored_pixels": 0,
           "out_of_range": "drop",
-          "classes": [
-            {
-              "id": 0,
-              "name": "building",
-              "iou": 0.6,
-              "precision": 0.75,
-              "recall": 0.75,
-              "f1": 0.75,
-              "support": 8,
-              "predicted": 8,
-              "in_mean": true
-            },
-            {
-              "id": 1,
+          "definition": {
+            "name": "flair2",
+            "nomenclature": {
+              "name": "flair2-13",
+              "classes": [
+                {
+                  "name": "building",
+                  "colour": "#db0e9a",
+                  "labels": [1]
+                },
+                {
+                  "name": "pervious surface",
+                  "colour": "#938e7b",
+                  "labels": [2]
+                },
+                {
+          …
           ],
           "confusion": [
             [6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
@@ -327,7 +401,7 @@ mod tests {
             "5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors"
           ]
         }
-        "#);
+        "##);
     }
 
     #[test]
@@ -367,18 +441,26 @@ mod tests {
             refused(&|r| r.classes[3].iou = Some(1.0)),
             refused(&|r| drop(r.classes.pop())),
             refused(&|r| r.pixels += 1),
-            refused(&|r| r.confusion[1] = [u64::MAX; CLASS_COUNT]),
-            refused(&|r| r.schema = "flair-bench/score/2".to_owned()),
+            refused(&|r| r.confusion[1] = vec![u64::MAX; 13]),
+            refused(&|r| drop(r.confusion.pop())),
+            refused(&|r| r.kappa = Some(1.0)),
+            refused(&|r| r.protocol = "flair-hub".to_owned()),
+            refused(&|r| r.definition.nomenclature.classes.truncate(1)),
+            refused(&|r| r.schema = "flair-bench/score/1".to_owned()),
             ScoreReport::from_json("{}").unwrap_err().to_string(),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @r"
+        insta::assert_snapshot!(lines.join("\n"), @"
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its figures do not follow from its confusion matrix
-        the score record contradicts itself: its matrix and the dropped pixels do not add up to its pixels
-        the score record contradicts itself: its matrix and the dropped pixels do not add up to its pixels
-        the score record has the schema `flair-bench/score/2`, this version reads `flair-bench/score/1`
+        the score record contradicts itself: its matrix and the pixels left out do not add up to its pixels
+        the score record contradicts itself: its matrix and the pixels left out do not add up to its pixels
+        the score record contradicts itself: its confusion matrix is no square of its classes
+        the score record contradicts itself: its figures do not follow from its confusion matrix
+        the score record contradicts itself: its protocol is not the one that it describes
+        the score record's protocol cannot be used: it has 1 classes, expected 2 to 200
+        the score record has the schema `flair-bench/score/1`, this version reads `flair-bench/score/2`
         not a score record: missing field `schema` at line 1 column 2
         ");
         // A mean that is no number is null, never NaN.

@@ -6,6 +6,7 @@ mod data;
 mod generate;
 mod leaderboard;
 mod package;
+mod protocol;
 #[cfg(feature = "baselines")]
 mod run;
 mod score;
@@ -18,6 +19,7 @@ pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
 pub(crate) use generate::{CompletionsArgs, ManArgs};
 pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;
+pub(crate) use protocol::ProtocolArgs;
 #[cfg(feature = "baselines")]
 pub(crate) use run::{
     BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg,
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Pack predictions into a submission archive, if they pass the check
     Package(PackageArgs),
+    /// Show the protocols and class lists that there are, or the file of one, to begin your own with
+    Protocol(ProtocolArgs),
     /// Show the leaderboards, write them into a Markdown file, or add a run to them
     Leaderboard(LeaderboardArgs),
     /// Convert and inspect the weights of networks

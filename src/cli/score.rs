@@ -21,11 +21,21 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "DIR|ZIP")]
     pub(crate) pred: PathBuf,
 
-    /// Values above 12 in a prediction
+    /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
+    /// that ends in .yml (`flair-bench protocol` shows how one looks)
+    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
+    pub(crate) protocol: String,
+
+    /// Other classes for the same rules: flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) nomenclature: Option<String>,
+
+    /// Values in a prediction that are no class (in the challenge: above 12)
     #[arg(long, value_enum, default_value = "reject")]
     pub(crate) out_of_range: OutOfRangeArg,
 
-    /// Write score.json, score.csv, confusion.svg and confusion.png into this folder
+    /// Write score.json, score.csv, and the confusion matrix into this folder: confusion.csv, confusion-rows.csv,
+    /// confusion-columns.csv, confusion.svg and confusion.png
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 

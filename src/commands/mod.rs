@@ -5,6 +5,7 @@ mod expected;
 mod generate;
 mod leaderboard;
 mod package;
+mod protocol;
 mod score;
 
 #[cfg(feature = "baselines")]
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Score(arguments) => score::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),
+        Command::Protocol(arguments) => protocol::run(&arguments),
         Command::Leaderboard(arguments) => leaderboard::run(&arguments),
         #[cfg(feature = "baselines")]
         Command::Weights(WeightsCommand::Convert(arguments)) => weights::convert(&arguments),

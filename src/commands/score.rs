@@ -12,6 +12,7 @@ use flair_scoring::{
     evaluate::{EvaluateError, Options},
     figure,
     files::write_atomically,
+    matrices::{self, Share},
     pairing::Masks,
     submission::Source,
 };
@@ -23,7 +24,9 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
+    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
     let options = Options {
+        protocol,
         out_of_range: match arguments.out_of_range {
             OutOfRangeArg::Reject => OutOfRange::Reject,
             OutOfRangeArg::Drop => OutOfRange::Drop,
@@ -69,6 +72,15 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// The protocol of a name or file, with the classes of another, if any.
+pub(super) fn protocol(name: &str, nomenclature: Option<&str>) -> Outcome<Protocol> {
+    let protocol = Protocol::find(name).or_usage()?;
+    match nomenclature {
+        Some(classes) => protocol.with_nomenclature(classes).or_usage(),
+        None => Ok(protocol),
+    }
+}
+
 /// What came of scoring.
 pub(super) enum Scored {
     Report(Box<ScoreReport>),
@@ -79,7 +91,7 @@ pub(super) enum Scored {
 /// Scores.
 pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress: &dyn Progress) -> Outcome<Scored> {
     match evaluate(masks, source, options, progress) {
-        Ok(evaluation) => Ok(Scored::Report(Box::new(ScoreReport::new(&evaluation, Protocol::Flair2)))),
+        Ok(evaluation) => Ok(Scored::Report(Box::new(ScoreReport::new(&evaluation)))),
         Err(EvaluateError::NotScorable(findings)) => {
             Ok(Scored::Refused(EvaluateError::NotScorable(findings.clone()).into(), findings))
         }
@@ -87,10 +99,16 @@ pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress:
     }
 }
 
-/// `score.json`, `score.csv`, `confusion.svg` and `confusion.png` in a folder.
+/// `score.json`, `score.csv`, and the confusion matrix: `confusion.csv`, by rows and by columns, `.svg` and `.png`.
 pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
     write_file(&folder.join("score.json"), report.to_json().as_bytes())?;
     write_csv(&folder.join("score.csv"), report)?;
+    let shares = [("", None), ("-rows", Some(Share::OfTruth)), ("-columns", Some(Share::OfPredicted))];
+    for (suffix, share) in shares {
+        let mut csv = Vec::new();
+        matrices::write_csv(report, share, &mut csv).or_environment()?;
+        write_file(&folder.join(format!("confusion{suffix}.csv")), &csv)?;
+    }
     draw(&folder.join("confusion.svg"), report)?;
     draw(&folder.join("confusion.png"), report)
 }

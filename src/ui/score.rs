@@ -1,7 +1,7 @@
 //! A score as a table.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use flair_scoring::ScoreReport;
+use flair_scoring::{ScoreReport, submission::shown};
 
 /// The classes with their figures, the mean below, then the notes.
 pub(crate) fn score_table(report: &ScoreReport) -> String {
@@ -19,11 +19,16 @@ pub(crate) fn score_table(report: &ScoreReport) -> String {
     }
     let averaged = report.classes_averaged;
     let mut text = format!(
-        "{table}\nmIoU {} over {averaged} classes (not those in brackets), overall accuracy {}, {} patches, protocol {}\n",
+        "{table}\nmIoU {} over {averaged} classes (not those in brackets), {} patches, protocol {}\n\
+         overall accuracy {}, mean accuracy {}, mean F1 {}, frequency-weighted IoU {}, kappa {}\n",
         figure(report.miou, 5),
-        figure(report.overall_accuracy, 4),
         report.patches,
-        report.protocol.name(),
+        shown(&report.protocol),
+        figure(report.overall_accuracy, 4),
+        figure(report.mean_accuracy, 4),
+        figure(report.mean_f1, 4),
+        figure(report.frequency_weighted_iou, 4),
+        figure(report.kappa, 4),
     );
     for note in &report.notes {
         text.push_str("note: ");

@@ -7,6 +7,7 @@ use predicates::str::contains;
 use crate::fixture::flair_bench;
 
 #[test]
+#[cfg(feature = "baselines")]
 fn help_teaches_the_commands_and_the_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     let output = flair_bench(dir.path()).arg("--help").assert().success();

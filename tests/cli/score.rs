@@ -47,7 +47,37 @@ fn json_goes_to_a_pipe_alone() {
     pairs(dir.path(), 2);
     let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().success();
     let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    assert_eq!(report["schema"], "flair-bench/score/1");
+    assert_eq!(report["schema"], "flair-bench/score/2");
+}
+
+#[test]
+fn a_protocol_is_named_or_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    let score = |arguments: &[&str]| {
+        let output = flair_bench(dir.path()).args(SCORE).args(arguments).args(["--json", "-"]).assert().success();
+        serde_json::from_slice::<Value>(&output.get_output().stdout).unwrap()
+    };
+    assert_eq!(score(&[])["protocol"], "flair2");
+    let hub = score(&["--protocol", "flair-hub"]);
+    assert_eq!((&hub["protocol"], &hub["definition"]["excluded_pixels"]), (&"flair-hub".into(), &"removed".into()));
+    assert_eq!(score(&["--nomenclature", "flair-19"])["protocol"], "flair2/flair-19");
+    fs::write(dir.path().join("mine.yml"), "{name: mine, nomenclature: flair2-13, excluded: [other, water]}").unwrap();
+    let mine = score(&["--protocol", "mine.yml"]);
+    assert!(mine["protocol"].as_str().unwrap().starts_with("mine@"));
+    assert_eq!(mine["classes_averaged"], 11);
+
+    flair_bench(dir.path()).args(SCORE).args(["--protocol", "nothing"]).assert().code(2).stderr(contains("flair-hub"));
+    flair_bench(dir.path())
+        .args(SCORE)
+        .args(["--protocol", "none.yml"])
+        .assert()
+        .code(2)
+        .stderr(contains("`none.yml`"));
+    for (name, text) in flair_scoring::protocol::PROTOCOLS {
+        flair_bench(dir.path()).args(["protocol", name]).assert().success().stdout(text);
+    }
+    flair_bench(dir.path()).arg("protocol").assert().success().stdout(contains("flair-hub-19"));
 }
 
 #[test]

@@ -35,8 +35,8 @@ pub struct Validation {
 
 impl Validation {
     fn new(loss: f64, matrix: &ConfusionMatrix) -> Self {
-        let metrics = Metrics::of(matrix, Protocol::Flair2);
-        let iou = metrics.classes.map(|class| class.iou);
+        let metrics = Metrics::of(matrix, &Protocol::flair2());
+        let iou: [_; CLASS_COUNT] = std::array::from_fn(|class| metrics.classes[class].iou);
         let miou_upstream = iou.iter().map(|iou| iou.unwrap_or(1.0)).sum::<f64>() / CLASS_COUNT as f64;
         Self { loss, miou: metrics.miou, miou_upstream, iou }
     }
@@ -94,7 +94,7 @@ impl Validator<'_> {
         progress: &dyn Progress,
     ) -> Result<Option<(Validation, Option<Shown>)>, TrainError> {
         progress.event(Event::Started { stage: "validation", steps: self.patches.len() as u64 });
-        let (mut matrix, mut losses, mut shown) = (ConfusionMatrix::default(), Vec::new(), None);
+        let (mut matrix, mut losses, mut shown) = (ConfusionMatrix::empty(CLASS_COUNT), Vec::new(), None);
         let make = |i: usize| self.examples.example(self.patches[i]);
         let is_whole = in_order(self.patches.len(), self.prefetch, make, |examples| {
             loop {
@@ -157,7 +157,7 @@ fn classes(logits: &Tensor) -> candle_core::Result<Vec<Vec<u8>>> {
 fn count(matrix: &mut ConfusionMatrix, target: &[u8], prediction: &[u8]) -> Result<(), TrainError> {
     debug_assert!(target.iter().all(|class| ClassId::new(*class).is_some()));
     let labels: Vec<u8> = target.iter().map(|class| class + 1).collect();
-    matrix.add(&labels, prediction, OutOfRange::Reject).map_err(TrainError::Count)
+    matrix.add(Protocol::flair2().labels(), &labels, prediction, OutOfRange::Reject).map_err(TrainError::Count)
 }
 
 #[cfg(test)]
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn both_means_are_taken_from_one_matrix() {
-        let mut matrix = ConfusionMatrix::default();
+        let mut matrix = ConfusionMatrix::empty(CLASS_COUNT);
         // Class 0: 2 of 3; class 12: 1 of 2. The others do not occur.
         count(&mut matrix, &[0, 0, 0, 12], &[0, 0, 12, 12]).unwrap();
         let validation = Validation::new(1.5, &matrix);

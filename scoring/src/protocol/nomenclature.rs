@@ -1,0 +1,138 @@
+//! Class lists: what a prediction's values stand for, and which values of a mask become which class.
+
+use serde::{Deserialize, Serialize};
+
+use super::ProtocolError;
+
+/// Most classes of a nomenclature: predictions are bytes, and a few values are left for what is no class.
+pub const MAX_CLASSES: usize = 200;
+
+/// Longest name of a class or a nomenclature, in characters.
+const MAX_NAME: usize = 60;
+
+/// A list of classes. A prediction holds places in it, counted from 0; a mask holds labels, which are remapped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nomenclature {
+    /// Its name, such as `flair2-13`.
+    pub name: String,
+    /// Its classes, in the order of their values in a prediction.
+    pub classes: Vec<NomenclatureClass>,
+}
+
+/// One class of a [`Nomenclature`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NomenclatureClass {
+    /// Its name.
+    pub name: String,
+    /// Its colour in figures, as `#rrggbb`.
+    pub colour: Colour,
+    /// The values of a mask that stand for it, each `0..=255`.
+    pub labels: Vec<u8>,
+    /// Whether the mean is meant to hold it.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub averaged: bool,
+}
+
+/// A colour, red, green, blue; as text `#rrggbb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Colour(pub [u8; 3]);
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+impl TryFrom<String> for Colour {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii());
+        let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let [_, colour @ ..] = value.ok_or("a colour is written as `#rrggbb`")?.to_be_bytes();
+        Ok(Self(colour))
+    }
+}
+
+impl From<Colour> for String {
+    fn from(Colour([r, g, b]): Colour) -> Self {
+        format!("#{r:02x}{g:02x}{b:02x}")
+    }
+}
+
+/// The class lists that ship with the program: name, and file.
+pub const NOMENCLATURES: [(&str, &str); 3] = [
+    ("flair2-13", include_str!("../../nomenclatures/flair2-13.yml")),
+    ("flair-19", include_str!("../../nomenclatures/flair-19.yml")),
+    ("flair-hub-19", include_str!("../../nomenclatures/flair-hub-19.yml")),
+];
+
+impl Nomenclature {
+    /// One of [`NOMENCLATURES`], by its name.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Unknown`] where there is none of that name.
+    pub fn named(name: &str) -> Result<Self, ProtocolError> {
+        let known = NOMENCLATURES.iter().find(|(known, _)| *known == name);
+        let (_, text) = known.ok_or_else(|| ProtocolError::Unknown {
+            what: "nomenclature",
+            name: name.to_owned(),
+            known: NOMENCLATURES.map(|(name, _)| name).join(", "),
+        })?;
+        Self::from_yaml(text, name)
+    }
+
+    /// Reads a class list. `origin` is what messages call it, such as its path.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Invalid`]: the text is no class list, or [`Nomenclature::check`] refuses it.
+    pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ProtocolError> {
+        let nomenclature: Self = super::parse(text, origin)?;
+        nomenclature.check().map_err(|reason| ProtocolError::Invalid { origin: origin.to_owned(), reason })?;
+        Ok(nomenclature)
+    }
+
+    /// Whether it can be scored by: 2 to [`MAX_CLASSES`] classes of different names, each label of one class.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let count = self.classes.len();
+        if !(2..=MAX_CLASSES).contains(&count) {
+            return Err(format!("it has {count} classes, expected 2 to {MAX_CLASSES}"));
+        }
+        check_name(&self.name, MAX_NAME)?;
+        let mut owner: [Option<&str>; 256] = [None; 256];
+        for (place, class) in self.classes.iter().enumerate() {
+            let name = class.name.as_str();
+            check_name(name, MAX_NAME)?;
+            if self.classes[..place].iter().any(|earlier| earlier.name == name) {
+                return Err(format!("two classes are called `{name}`"));
+            }
+            for label in &class.labels {
+                if let Some(other) = owner[usize::from(*label)].replace(name) {
+                    return Err(format!("label {label} is given to `{other}` and to `{name}`"));
+                }
+            }
+        }
+        if self.classes.iter().all(|class| class.labels.is_empty()) {
+            return Err("no class has a label".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The smallest and largest label, to tell what a mask may hold.
+    pub fn label_range(&self) -> (u8, u8) {
+        let labels = || self.classes.iter().flat_map(|class| class.labels.iter().copied());
+        (labels().min().unwrap_or(0), labels().max().unwrap_or(0))
+    }
+}
+
+/// Names are shown in terminals, tables and pictures.
+pub(super) fn check_name(name: &str, most: usize) -> Result<(), String> {
+    let is_fit = !name.trim().is_empty() && name.chars().count() <= most && !name.chars().any(char::is_control);
+    if is_fit { Ok(()) } else { Err(format!("`{}` is no name: expected 1 to {most} characters", name.escape_debug())) }
+}
