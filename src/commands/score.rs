@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufWriter, Write, stderr, stdout},
+    io::{self, BufWriter, Write, stderr, stdout},
     path::Path,
 };
 
@@ -12,12 +12,13 @@ use flair_scoring::{
     evaluate::{EvaluateError, Options},
     figure,
     files::write_atomically,
+    hosting::evalai,
     pairing::Masks,
     submission::Source,
 };
 
 use crate::{
-    cli::{OutOfRangeArg, ScoreArgs},
+    cli::{FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
     ui::{Bars, score_table, write_findings},
 };
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let report = match score(&masks, &source, &options, &Bars::new())? {
         Scored::Report(report) => report,
         Scored::Refused(error, findings) => {
-            if is_piped {
+            if is_piped || arguments.format == FormatArg::Evalai {
                 write_findings(&mut stderr().lock(), &findings)?;
             } else {
                 write_findings(&mut stdout().lock(), &findings)?;
@@ -63,6 +64,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let mut out = stdout().lock();
     if is_piped {
         out.write_all(report.to_json().as_bytes())?;
+    } else if arguments.format == FormatArg::Evalai {
+        serde_json::to_writer_pretty(&mut out, &evalai::result(&report, &arguments.split)).map_err(io::Error::from)?;
+        writeln!(out)?;
     } else {
         write!(out, "{}", score_table(&report))?;
     }
