@@ -234,7 +234,7 @@ mod tests {
             "phases: [{end: 2026-02-01}, {start: 2026-01-15}]",
             "phases: [{max_submissions: 0}]",
         ];
-        insta::assert_snapshot!(errors.map(error).join("\n"), @r"");
+        insta::assert_snapshot!(errors.map(error).join("\n"));
         assert!(Challenge::from_yaml("titel: x").is_err());
     }
 }

@@ -5,8 +5,11 @@ mod codalab;
 pub(super) mod files;
 mod logo;
 pub mod program;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -85,9 +88,18 @@ pub enum BundleError {
     },
 }
 
-/// A text as a scalar of YAML: its double-quoted form takes all of JSON's.
+/// A text as a scalar of YAML, in ASCII alone, so that no reader's encoding matters.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // The double-quoted form takes all escapes of JSON, but for pairs of surrogates.
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().fold(String::new(), |mut quoted, c| {
+        let _ = match u32::from(c) {
+            0..=0x7f => quoted.write_char(c),
+            code @ 0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+            code => write!(quoted, "\\U{code:08x}"),
+        };
+        quoted
+    })
 }
 
 /// Writes `OUT/PLATFORM.zip` for every platform of the plan. The same plan and masks give the same bytes.
