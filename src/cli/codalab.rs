@@ -8,7 +8,7 @@ pub(crate) struct CodalabArgs {
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 
-    /// Folder for scores.txt, scores.json and detailed_results.html
+    /// Folder for scores.txt, scores.json and the page with the details
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
 

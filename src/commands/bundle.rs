@@ -53,7 +53,8 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
             let mut out = stdout().lock();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
-                writeln!(out, "{path}: for {}, {} patches, {bytes} bytes", bundle.platform, masks.len())?;
+                let patches = if masks.len() == 1 { "patch" } else { "patches" };
+                writeln!(out, "{path}: for {}, {} {patches}, {bytes} bytes", bundle.platform, masks.len())?;
             }
             Ok(Exit::Done)
         }

@@ -58,7 +58,8 @@ impl Input {
     /// same ones, and are not looked at.
     ///
     /// # Errors
-    /// [`InputError`]: a half is not there or cannot be read; the submission is a broken archive, or several.
+    /// [`InputError`]: a half is not there or cannot be read; the submission is a broken archive, or several, or has
+    /// symbolic links, which could lead to the masks.
     pub fn find(input: &Path) -> Result<Self, InputError> {
         let folder = |name: &str, what| {
             let path = input.join(name);
@@ -66,6 +67,7 @@ impl Input {
         };
         let reference = folder("ref", "the masks, MSK_*.tif")?;
         let files = folder("res", "the submission's files")?;
+        refuse_links(&files)?;
         let unpacked = open(&files)?;
         let archives: Vec<_> = unpacked.entries().iter().filter(|entry| is_zip(&entry.name)).collect();
         let is_loose = |name: &str| !archives.iter().any(|archive| name.starts_with(&folder_of(&archive.name)));
@@ -98,6 +100,18 @@ fn open(path: &Path) -> Result<Source, InputError> {
         }
         SourceError::Io { path, error } => InputError::Io { path, error },
     })
+}
+
+fn refuse_links(folder: &Path) -> Result<(), InputError> {
+    let mut findings = Vec::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|error| InputError::Io { path: folder.to_owned(), error: error.into() })?;
+        if entry.path_is_symlink() {
+            let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy();
+            findings.push(Code::SymbolicLink.finding(shown(&name), "a symbolic link, which no submission needs"));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(InputError::Submission(findings)) }
 }
 
 /// An archive that is not in a folder.
@@ -180,6 +194,15 @@ mod tests {
             assert_eq!(found.name.as_deref(), Some("run_5-57_14-40.zip"));
             assert!(found.beside.is_some());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_the_masks_are_refused() {
+        let dir = input(&[("a/PRED_000001.tif", tiff())]);
+        std::os::unix::fs::symlink("../../ref", dir.path().join("res/a/more")).unwrap();
+        let Err(InputError::Submission(findings)) = Input::find(dir.path()) else { panic!("it was taken") };
+        assert_eq!((findings[0].code.as_str(), findings[0].subject.as_str()), ("symbolic-link", "a/more"));
     }
 
     #[test]

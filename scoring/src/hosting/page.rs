@@ -55,14 +55,15 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
         Escaped(report.protocol.name()),
     );
     for note in &report.notes {
-        body.push_str(&format!("<p class=\"warning\">{}</p>\n", Escaped(note)));
+        let _ = writeln!(body, "<p class=\"warning\">{}</p>", Escaped(note));
     }
     body.push_str(&findings(&declared.findings));
     body.push_str(&classes(report));
     body.push_str(&times(declared, limits));
     let svg = confusion_svg(report)?;
-    body.push_str(&format!("<h2>Confusion matrix</h2>\n<figure>\n{svg}\n</figure>\n"));
-    body.push_str(&format!("<h2>Protocol</h2>\n<p>{}</p>\n", Escaped(rules::explained(report.protocol))));
+    let explained = Escaped(rules::explained(report.protocol));
+    let _ = writeln!(body, "<h2>Confusion matrix</h2>\n<figure>\n{svg}\n</figure>");
+    let _ = writeln!(body, "<h2>Protocol</h2>\n<p>{explained}</p>");
     Ok(page(&format!("mIoU {miou}"), &body))
 }
 

@@ -128,23 +128,16 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     // One pass, so that a value that looks like a word is not filled in turn.
-    let mut filled = String::new();
+    let (mut filled, unknown) = (String::new(), "{{".to_owned());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
         filled.push_str(before);
         let word = after.split_once("}}").and_then(|(word, rest)| {
             words.iter().find(|(name, _)| *name == word.trim()).map(|(_, value)| (value, rest))
         });
-        match word {
-            Some((value, behind)) => {
-                filled.push_str(value);
-                rest = behind;
-            }
-            None => {
-                filled.push_str("{{");
-                rest = after;
-            }
-        }
+        let (value, behind) = word.unwrap_or((&unknown, after));
+        filled.push_str(value);
+        rest = behind;
     }
     filled.push_str(rest);
     filled
