@@ -36,6 +36,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     }
     let masks = Masks::find(&arguments.truth).or_input()?;
     let source = Source::open(&arguments.pred).or_input()?;
+    if arguments.format == FormatArg::Evalai && arguments.json.as_deref() == Some(Path::new("-")) {
+        return Err(anyhow!("standard output cannot hold both `--json -` and `--format evalai`")).or_usage();
+    }
     let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
     let report = match score(&masks, &source, &options, &Bars::new())? {
         Scored::Report(report) => report,

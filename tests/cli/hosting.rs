@@ -150,6 +150,7 @@ fn evalai_gets_its_result() {
     assert_eq!(split["mIoU"].as_f64(), Some(miou(dir.path(), "truth", "pred")));
     assert_eq!(split.as_object().unwrap().len(), 2 + 12);
     assert_eq!(result["submission_result"]["schema"], "flair-bench/score/1");
+    flair_bench(dir.path()).args(evalai).args(["--json", "-"]).assert().code(2);
     fs::remove_file(dir.path().join("pred/PRED_077413.tif")).unwrap();
     flair_bench(dir.path()).args(evalai).assert().code(3).stdout("").stderr(contains("missing-prediction"));
 }

@@ -13,10 +13,8 @@ use crate::ScoreReport;
 /// masks nor predictions have has no value: `EvalAI` refuses one that is no number, and one that the leaderboard's
 /// schema lists and the result lacks, so that schema should list the classes that the masks have.
 pub fn result(report: &ScoreReport, split: &str) -> Value {
-    let averaged = rules::averaged(report.protocol);
-    let classes = report.classes.iter().filter(|class| averaged.contains(&class.name.as_str()));
     let values = [("mIoU", report.miou), ("overall accuracy", report.overall_accuracy)].into_iter();
-    let values = values.chain(classes.map(|class| (class.name.as_str(), class.iou)));
+    let values = values.chain(rules::averaged_of(report).map(|class| (class.name.as_str(), class.iou)));
     let metrics: Map<_, _> = values.filter_map(|(label, v)| Some((label.to_owned(), json!(v?)))).collect();
     // Texts, numbers and lists of them: that cannot fail.
     let record = serde_json::to_value(report).unwrap_or(Value::Null);

@@ -82,9 +82,7 @@ impl Scores {
     /// The values of a score and of the declared times.
     pub fn new(report: &ScoreReport, declared: &Declared) -> Self {
         let mut values = vec![(MIOU.to_owned(), report.miou)];
-        let averaged = rules::averaged(report.protocol);
-        let classes = report.classes.iter().filter(|class| averaged.contains(&class.name.as_str()));
-        values.extend(classes.map(|class| (class_key(&class.name), class.iou)));
+        values.extend(rules::averaged_of(report).map(|class| (class_key(&class.name), class.iou)));
         let over = declared.is_over().map(|is_over| f64::from(u8::from(is_over)));
         let rest = [
             (ACCURACY, report.overall_accuracy),
@@ -131,6 +129,8 @@ fn decimal(value: f64) -> String {
 pub(super) mod tests {
     use std::collections::BTreeSet;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{ConfusionMatrix, OutOfRange, evaluate::Evaluation};
 
@@ -176,6 +176,15 @@ pub(super) mod tests {
         let json: serde_json::Value = serde_json::from_str(&scores.to_json()).unwrap();
         assert_eq!(json["iou_building"].as_f64(), scores.get("iou_building"));
         assert_eq!(json.as_object().unwrap().len(), scores.to_text().lines().count());
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_back_to_10_decimals(value in 0.0..1e9f64) {
+            let text = decimal(value);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{text}");
+            prop_assert!((text.parse::<f64>().unwrap() - value).abs() <= 5.1e-11 + value * f64::EPSILON);
+        }
     }
 
     #[test]

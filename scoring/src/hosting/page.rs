@@ -61,7 +61,7 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
     body.push_str(&classes(report));
     body.push_str(&times(declared, limits));
     let svg = confusion_svg(report)?;
-    let explained = Escaped(rules::explained(report.protocol));
+    let explained = Escaped(rules::explained_of(report));
     let _ = writeln!(body, "<h2>Confusion matrix</h2>\n<figure>\n{svg}\n</figure>");
     let _ = writeln!(body, "<h2>Protocol</h2>\n<p>{explained}</p>");
     Ok(page(&format!("mIoU {miou}"), &body))
@@ -169,6 +169,8 @@ fn findings(found: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A page that runs nothing and fetches nothing, whose elements are closed.
@@ -221,6 +223,17 @@ mod tests {
         let report = ScoreReport { notes: vec![evil.to_owned()], ..super::super::leaderboard::tests::report() };
         let declared = Declared { findings: findings.to_vec(), ..Declared::default() };
         assert_harmless(&scored(&report, &declared, &Limits::default()).unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_escaped_is_text(text in any::<String>()) {
+            let escaped = Escaped(&text).to_string();
+            prop_assert!(!escaped.contains(['<', '>', '"', '\'']) && !escaped.chars().any(char::is_control));
+            // Every ampersand begins one of our own five.
+            let own = ["amp;", "lt;", "gt;", "quot;", "#39;"];
+            prop_assert!(escaped.split('&').skip(1).all(|rest| own.iter().any(|own| rest.starts_with(own))));
+        }
     }
 
     #[test]

@@ -1,10 +1,20 @@
 //! What a challenge needs to know of a protocol.
 
-use crate::{ClassId, Protocol};
+use crate::{ClassId, Protocol, ScoreReport, report::ClassReport};
 
 /// The names of the classes that the mean is meant to hold, in order.
 pub(super) fn averaged(protocol: Protocol) -> Vec<&'static str> {
     ClassId::all().filter(|id| protocol.averages(*id)).map(|id| id.class().name).collect()
+}
+
+/// The classes of a score that its mean is meant to hold, those that are absent among them.
+pub(super) fn averaged_of(report: &ScoreReport) -> impl Iterator<Item = &ClassReport> {
+    report.classes.iter().filter(|class| report.protocol.averages(class.id))
+}
+
+/// How the mean of a score was taken, in sentences.
+pub(super) fn explained_of(report: &ScoreReport) -> &'static str {
+    explained(report.protocol)
 }
 
 /// The names of the other classes, in order.

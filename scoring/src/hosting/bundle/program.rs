@@ -39,6 +39,8 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// An ELF header with program headers of those types.
@@ -54,6 +56,14 @@ mod tests {
             file.extend([0; 52]);
         }
         file
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_is_too_odd_to_look_at(start in 0usize..20, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let head = &elf(&[1])[..start.min(64)];
+            let _ = linkage(&[head, &bytes].concat());
+        }
     }
 
     #[test]

@@ -7,13 +7,17 @@
 //! `codalab/apps/web/models.py` (`Competition`, `CompetitionPhase`, `CompetitionDefBundle.unpack`,
 //! `SubmissionScoreSet`) in codalab/codalab-competitions.
 
+mod documented;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::{Cursor, Read},
 };
 
 use jiff::civil::DateTime;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+
+use documented::{BenchPhase, Board, Codabench, Codalab, Html, Metadata};
 
 use super::{Platform, challenge::SUBMISSION_RULES, leaderboard::MAX_COLUMN_TEXT};
 use crate::{
@@ -25,228 +29,6 @@ use crate::{
 const MAX_PART: u64 = 256 << 20;
 
 const SETTINGS: &str = "competition.yaml";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Codabench {
-    version: u32,
-    title: String,
-    image: String,
-    terms: String,
-    description: Option<String>,
-    registration_auto_approve: Option<bool>,
-    docker_image: Option<String>,
-    make_programs_available: Option<bool>,
-    make_input_data_available: Option<bool>,
-    enable_detailed_results: Option<bool>,
-    show_detailed_results_in_submission_panel: Option<bool>,
-    show_detailed_results_in_leaderboard: Option<bool>,
-    contact_email: Option<String>,
-    reward: Option<String>,
-    queue: Option<String>,
-    auto_run_submissions: Option<bool>,
-    can_participants_make_submissions_public: Option<bool>,
-    forum_enabled: Option<bool>,
-    pages: Vec<Page>,
-    phases: Vec<BenchPhase>,
-    tasks: Vec<Task>,
-    solutions: Option<Vec<Solution>>,
-    fact_sheet: Option<BTreeMap<String, Question>>,
-    leaderboards: Vec<Board>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    title: String,
-    file: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct BenchPhase {
-    index: Option<u32>,
-    name: String,
-    description: Option<String>,
-    start: String,
-    end: Option<String>,
-    tasks: Vec<u32>,
-    max_submissions: Option<u32>,
-    max_submissions_per_day: Option<u32>,
-    auto_migrate_to_this_phase: Option<bool>,
-    execution_time_limit: Option<u32>,
-    hide_output: Option<bool>,
-    hide_prediction_output: Option<bool>,
-    hide_score_output: Option<bool>,
-    starting_kit: Option<String>,
-    public_data: Option<String>,
-    accepts_only_result_submissions: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Task {
-    index: u32,
-    name: String,
-    scoring_program: String,
-    description: Option<String>,
-    input_data: Option<String>,
-    reference_data: Option<String>,
-    ingestion_program: Option<String>,
-    ingestion_only_during_scoring: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Solution {
-    index: u32,
-    tasks: Vec<u32>,
-    path: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Question {
-    key: String,
-    #[serde(rename = "type")]
-    kind: QuestionKind,
-    title: String,
-    selection: String,
-    is_required: String,
-    is_on_leaderboard: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum QuestionKind {
-    Text,
-    Checkbox,
-    Select,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Board {
-    index: Option<u32>,
-    title: String,
-    key: String,
-    submission_rule: Option<String>,
-    hidden: Option<bool>,
-    columns: Vec<BoardColumn>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct BoardColumn {
-    index: u32,
-    title: String,
-    key: String,
-    sorting: Option<Order>,
-    precision: Option<u8>,
-    hidden: Option<bool>,
-    computation: Option<Computation>,
-    computation_indexes: Option<Vec<u32>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Order {
-    Asc,
-    Desc,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Computation {
-    Sum,
-    Avg,
-    Min,
-    Max,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Codalab {
-    title: String,
-    image: String,
-    description: Option<String>,
-    has_registration: Option<bool>,
-    end_date: Option<String>,
-    admin_names: Option<String>,
-    force_submission_to_leaderboard: Option<bool>,
-    disallow_leaderboard_modifying: Option<bool>,
-    enable_detailed_results: Option<bool>,
-    competition_docker_image: Option<String>,
-    html: Html,
-    phases: BTreeMap<u32, LabPhase>,
-    leaderboard: LabBoard,
-}
-
-/// The four pages that CodaLab reads by name.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Html {
-    overview: String,
-    evaluation: String,
-    terms: String,
-    data: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct LabPhase {
-    phasenumber: u32,
-    label: String,
-    start_date: String,
-    max_submissions: u32,
-    description: Option<String>,
-    max_submissions_per_day: Option<u32>,
-    is_scoring_only: Option<bool>,
-    execution_time_limit: Option<u32>,
-    auto_migration: Option<bool>,
-    color: Option<String>,
-    leaderboard_management_mode: Option<String>,
-    force_best_submission_to_leaderboard: Option<bool>,
-    scoring_program: String,
-    reference_data: String,
-    starting_kit: Option<String>,
-    public_data: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LabBoard {
-    leaderboards: BTreeMap<String, Group>,
-    columns: BTreeMap<String, LabColumn>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct Group {
-    label: String,
-    rank: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that a key is there, and of its type, is what is checked")]
-struct LabColumn {
-    leaderboard: Group,
-    label: String,
-    rank: u32,
-    numeric_format: Option<u8>,
-    sort: Option<Order>,
-    selection_default: Option<u32>,
-}
 
 /// What of a bundle its platform would refuse, or do otherwise than meant; empty where all is well.
 pub fn check(platform: Platform, bundle: &Source) -> Vec<Finding> {
@@ -493,11 +275,6 @@ impl Look<'_> {
         self.demand(different.len() == all.len(), subject, "has an index twice");
         different
     }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    command: String,
 }
 
 /// The names in a small zip, and one of its files.
