@@ -47,10 +47,11 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
     let miou = report.miou.map_or_else(|| "none".to_owned(), |miou| format!("{miou:.5}"));
     let mut body = format!(
         "<h1>mIoU</h1>\n<p class=\"big\">{miou}</p>\n<p class=\"quiet\">mean over {} classes, overall accuracy {}, {} \
-         patches, {} pixels, protocol {}</p>\n",
+         {}, {} pixels, protocol {}</p>\n",
         report.classes_averaged,
         figure(report.overall_accuracy),
         report.patches,
+        if report.patches == 1 { "patch" } else { "patches" },
         report.pixels,
         Escaped(report.protocol.name()),
     );

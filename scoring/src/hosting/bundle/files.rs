@@ -123,6 +123,7 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
         ("protocol", Escaped(plan.protocol.name()).to_string()),
         ("explained", rules::explained(plan.protocol).to_owned()),
         ("device_limit", minutes(challenge.device_seconds)),
+        ("device_seconds", challenge.device_seconds.to_string()),
         ("factor", challenge.factor.to_string()),
         ("first", ids.first().map_or_else(String::new, |id| id.file_name("PRED"))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
