@@ -30,6 +30,7 @@ pub mod evaluate;
 pub mod figure;
 pub mod files;
 pub mod finding;
+pub mod hosting;
 pub mod matrices;
 pub mod metrics;
 pub mod pairing;

@@ -1,6 +1,8 @@
 //! The command line: what can be said, not what is done.
 
+mod bundle;
 mod check;
+mod codalab;
 #[cfg(feature = "baselines")]
 mod data;
 mod generate;
@@ -13,7 +15,9 @@ mod score;
 #[cfg(feature = "baselines")]
 mod weights;
 
+pub(crate) use bundle::{BundleArgs, PlatformArg};
 pub(crate) use check::CheckArgs;
+pub(crate) use codalab::CodalabArgs;
 #[cfg(feature = "baselines")]
 pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
 pub(crate) use generate::{CompletionsArgs, ManArgs};
@@ -24,7 +28,7 @@ pub(crate) use protocol::ProtocolArgs;
 pub(crate) use run::{
     BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg,
 };
-pub(crate) use score::{OutOfRangeArg, ScoreArgs};
+pub(crate) use score::{FormatArg, OutOfRangeArg, ScoreArgs};
 #[cfg(feature = "baselines")]
 pub(crate) use weights::{ConvertArgs, InspectArgs, WeightsCommand};
 
@@ -69,6 +73,10 @@ pub(crate) enum Command {
     Protocol(ProtocolArgs),
     /// Show the leaderboards, write them into a Markdown file, or add a run to them
     Leaderboard(LeaderboardArgs),
+    /// Score a submission as a platform's scoring program: INPUT/ref and INPUT/res in, OUTPUT/scores.txt out
+    Codalab(CodalabArgs),
+    /// Make the bundle of a challenge for Codabench and CodaLab
+    Bundle(BundleArgs),
     /// Convert and inspect the weights of networks
     #[cfg(feature = "baselines")]
     #[command(subcommand)]

@@ -11,6 +11,15 @@ pub(crate) enum OutOfRangeArg {
     Drop,
 }
 
+/// What standard output gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// A table
+    Table,
+    /// The result of `EvalAI`'s `evaluate()`, as JSON
+    Evalai,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
     /// Folder with the masks, MSK_*.tif anywhere below it
@@ -33,6 +42,14 @@ pub(crate) struct ScoreArgs {
     /// Values in a prediction that are no class (in the challenge: above 12)
     #[arg(long, value_enum, default_value = "reject")]
     pub(crate) out_of_range: OutOfRangeArg,
+
+    /// What to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: FormatArg,
+
+    /// Codename of the dataset's split in the result for `EvalAI`
+    #[arg(long, value_name = "NAME", default_value = "test_split")]
+    pub(crate) split: String,
 
     /// Write score.json, score.csv, and the confusion matrix into this folder: confusion.csv, confusion-rows.csv,
     /// confusion-columns.csv, confusion.svg and confusion.png

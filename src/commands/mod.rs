@@ -1,6 +1,8 @@
 //! What the subcommands do: arguments in, library calls, an exit code out. One file each.
 
+mod bundle;
 mod check;
+mod codalab;
 mod expected;
 mod generate;
 mod leaderboard;
@@ -35,6 +37,8 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Package(arguments) => package::run(&arguments),
         Command::Protocol(arguments) => protocol::run(&arguments),
         Command::Leaderboard(arguments) => leaderboard::run(&arguments),
+        Command::Codalab(arguments) => codalab::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         #[cfg(feature = "baselines")]
         Command::Weights(WeightsCommand::Convert(arguments)) => weights::convert(&arguments),
         #[cfg(feature = "baselines")]

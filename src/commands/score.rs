@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufWriter, Write, stderr, stdout},
+    io::{self, BufWriter, Write, stderr, stdout},
     path::Path,
 };
 
@@ -12,13 +12,14 @@ use flair_scoring::{
     evaluate::{EvaluateError, Options},
     figure,
     files::write_atomically,
+    hosting::evalai,
     matrices::{self, Share},
     pairing::Masks,
     submission::Source,
 };
 
 use crate::{
-    cli::{OutOfRangeArg, ScoreArgs},
+    cli::{FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
     ui::{Bars, score_table, write_findings},
 };
@@ -38,11 +39,14 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     }
     let masks = Masks::find(&arguments.truth).or_input()?;
     let source = Source::open(&arguments.pred).or_input()?;
+    if arguments.format == FormatArg::Evalai && arguments.json.as_deref() == Some(Path::new("-")) {
+        return Err(anyhow!("standard output cannot hold both `--json -` and `--format evalai`")).or_usage();
+    }
     let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
     let report = match score(&masks, &source, &options, &Bars::new())? {
         Scored::Report(report) => report,
         Scored::Refused(error, findings) => {
-            if is_piped {
+            if is_piped || arguments.format == FormatArg::Evalai {
                 write_findings(&mut stderr().lock(), &findings)?;
             } else {
                 write_findings(&mut stdout().lock(), &findings)?;
@@ -66,6 +70,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let mut out = stdout().lock();
     if is_piped {
         out.write_all(report.to_json().as_bytes())?;
+    } else if arguments.format == FormatArg::Evalai {
+        serde_json::to_writer_pretty(&mut out, &evalai::result(&report, &arguments.split)).map_err(io::Error::from)?;
+        writeln!(out)?;
     } else {
         write!(out, "{}", score_table(&report))?;
     }

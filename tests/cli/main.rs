@@ -8,6 +8,7 @@ mod fixture;
 #[cfg(feature = "baselines")]
 mod golden;
 mod help;
+mod hosting;
 mod leaderboard;
 mod score;
 mod submission;

@@ -285,6 +285,34 @@ impl Protocol {
         Ok(Self(Arc::new(Inner { definition, id, labels })))
     }
 
+    /// A file that [`Protocol::from_yaml`] makes the same protocol of, if it is of a file: names of shipped protocols
+    /// are refused there. Classes of a nomenclature's own file get the protocol's name.
+    pub fn to_yaml(&self) -> String {
+        let Definition { name, nomenclature, excluded_pixels, absent, ignored_labels } = self.definition();
+        let mut file = serde_json::json!({
+            "name": name,
+            "excluded_pixels": excluded_pixels,
+            "absent": absent,
+            "ignored_labels": ignored_labels,
+        });
+        let as_listed = Nomenclature::named(&nomenclature.name).ok().filter(|listed| {
+            let pairs = listed.classes.iter().zip(&nomenclature.classes);
+            let is_same = |(a, b): (&NomenclatureClass, &NomenclatureClass)| {
+                (&a.name, a.colour, &a.labels) == (&b.name, b.colour, &b.labels)
+            };
+            listed.classes.len() == nomenclature.classes.len() && pairs.clone().all(is_same)
+        });
+        if as_listed.is_some() {
+            let outside = nomenclature.classes.iter().filter(|class| !class.averaged);
+            file["nomenclature"] = nomenclature.name.as_str().into();
+            file["excluded"] = outside.map(|class| class.name.as_str()).collect();
+        } else {
+            file["classes"] = serde_json::json!(nomenclature.classes);
+        }
+        // YAML is a superset of JSON.
+        format!("{file:#}\n")
+    }
+
     /// Its name, as whoever wrote it chose it.
     pub fn name(&self) -> &str {
         &self.0.definition.name

@@ -91,7 +91,8 @@ impl Nomenclature {
     /// Reads a class list. `origin` is what messages call it, such as its path.
     ///
     /// # Errors
-    /// [`ProtocolError::Invalid`]: the text is no class list, or [`Nomenclature::check`] refuses it.
+    /// [`ProtocolError::Invalid`]: the text is no class list, it has fewer than 2 or more than [`MAX_CLASSES`] classes,
+    /// two of one name, or a label that two classes claim.
     pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ProtocolError> {
         let nomenclature: Self = super::parse(text, origin)?;
         nomenclature.check().map_err(|reason| ProtocolError::Invalid { origin: origin.to_owned(), reason })?;

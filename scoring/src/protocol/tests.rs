@@ -66,6 +66,10 @@ ignored_labels: [0, 255]
     assert_eq!(of, [ignored, 0, 0, 2, none, 0, ignored]);
     assert_eq!(protocol.classes().iter().map(|class| class.averaged).collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(protocol.classes()[1].colour, Colour([0, 255, 0]));
+    assert_eq!(Protocol::from_yaml(&protocol.to_yaml(), "the test").unwrap(), protocol);
+    let listed =
+        Protocol::from_yaml("{name: mine, nomenclature: flair-19, excluded: [snow], absent: zero}", "").unwrap();
+    assert_eq!(Protocol::from_yaml(&listed.to_yaml(), "the test").unwrap().id(), listed.id());
     // The name and what it stands for: another file of the same name is another protocol.
     let other = Protocol::from_yaml(&text.replace("absent: zero", "absent: skipped"), "the test").unwrap();
     assert!(protocol.id().starts_with("cover@") && other.id().starts_with("cover@"));

@@ -1,0 +1,69 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// For which platform a bundle is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlatformArg {
+    /// Codabench (competition.yaml of version 2)
+    Codabench,
+    /// CodaLab 1.5
+    Codalab,
+    /// One for each
+    Both,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    /// Folder for codabench.zip and codalab.zip
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+
+    /// Folder with the masks, MSK_*.tif anywhere below it: they become the reference data, and nothing else does
+    #[arg(long, value_name = "DIR")]
+    pub(crate) truth: PathBuf,
+
+    /// Classes and rules of the mean, as for `score`
+    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
+    pub(crate) protocol: String,
+
+    /// Other classes for the same rules, as for `score`
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) nomenclature: Option<String>,
+
+    /// For which platform
+    #[arg(long, value_enum, default_value = "both")]
+    pub(crate) platform: PlatformArg,
+
+    /// Settings as YAML: title, phases, limits (see docs/hosting.md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+
+    /// Title of the challenge
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+
+    /// When the first phase begins: YYYY-MM-DD or "YYYY-MM-DD HH:MM:SS", UTC
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+
+    /// When the last phase ends
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+
+    /// Most submissions of a participant in a day, in every phase
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_per_day: Option<u32>,
+
+    /// Folder with pages that take the place of ours: overview.html, evaluation.html, terms.html, data.html
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pages: Option<PathBuf>,
+
+    /// Picture that takes the place of ours
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) logo: Option<PathBuf>,
+
+    /// The scoring program: a statically linked flair-bench (default: this program, if it is linked so)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+}

@@ -1,0 +1,35 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct CodalabArgs {
+    /// Folder with the masks in `ref` and the submission in `res`, unpacked or as one zip
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+
+    /// Folder for scores.txt, scores.json and the page with the details
+    #[arg(value_name = "OUTPUT")]
+    pub(crate) output: PathBuf,
+
+    /// Classes and rules of the mean, as for `score`
+    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
+    pub(crate) protocol: String,
+
+    /// Other classes for the same rules, as for `score`
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) nomenclature: Option<String>,
+
+    /// Most device-seconds that a prediction may declare
+    #[arg(long, value_name = "SECONDS", default_value_t = 1500.0, value_parser = above_0)]
+    pub(crate) device_seconds: f64,
+
+    /// How many times the baseline's time a prediction may declare
+    #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = above_0)]
+    pub(crate) factor: f64,
+}
+
+fn above_0(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}

@@ -1,0 +1,131 @@
+//! `flair-bench bundle`: a challenge for Codabench and CodaLab.
+
+use std::{
+    fs,
+    io::{Write, stderr, stdout},
+    path::Path,
+};
+
+use anyhow::{Context, anyhow};
+use flair_scoring::{
+    hosting::{
+        BundleError, Challenge, Plan, Platform,
+        bundle::program::{Linkage, linkage},
+        make,
+    },
+    pairing::Masks,
+};
+
+use super::score::protocol;
+use crate::{
+    cli::{BundleArgs, PlatformArg},
+    exit::{Exit, OrExit, Outcome},
+    ui::{Bars, say, write_findings},
+};
+
+/// How to make a program that runs in any image (docs/hosting.md).
+const BUILD: &str = "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --profile dist --no-default-features \
+                     --target x86_64-unknown-linux-gnu";
+
+pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
+    let challenge = challenge(arguments)?;
+    let program = program(arguments.program.as_deref())?;
+    let logo = arguments.logo.as_deref().map(read).transpose()?;
+    if let Some(folder) = arguments.pages.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(anyhow!("`{}` is no folder", folder.display())).or_input();
+    }
+    let platforms: &[Platform] = match arguments.platform {
+        PlatformArg::Codabench => &[Platform::Codabench],
+        PlatformArg::Codalab => &[Platform::Codalab],
+        PlatformArg::Both => &Platform::ALL,
+    };
+    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    let masks = Masks::find(&arguments.truth).or_input()?;
+    let plan = Plan {
+        challenge: &challenge,
+        protocol: &protocol,
+        program: &program,
+        platforms,
+        pages: arguments.pages.as_deref(),
+        logo: logo.as_deref(),
+    };
+    match make(&plan, &arguments.truth, &masks, &arguments.out, &Bars::new()) {
+        Ok(made) => {
+            let mut out = stdout().lock();
+            for bundle in made {
+                let (path, bytes) = (bundle.path.display(), bundle.bytes);
+                let patches = if masks.len() == 1 { "patch" } else { "patches" };
+                writeln!(out, "{path}: for {}, {} {patches}, {bytes} bytes", bundle.platform, masks.len())?;
+            }
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            if let BundleError::Masks(findings) | BundleError::Schema { findings, .. } = &error {
+                write_findings(&mut stderr().lock(), findings)?;
+            }
+            match error {
+                BundleError::Io { .. } => Err(error).or_environment(),
+                // Checked settings make sound bundles, unless the settings' check has a hole.
+                BundleError::Schema { .. } => Err(error).or_usage(),
+                error => Err(error).or_input(),
+            }
+        }
+    }
+}
+
+/// The settings of the file, with what the command line says in their place.
+fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
+    let mut challenge = match &arguments.settings {
+        Some(path) => {
+            let text = String::from_utf8_lossy(&read(path)?).into_owned();
+            Challenge::from_yaml(&text).with_context(|| format!("`{}`", path.display())).or_usage()?
+        }
+        None => Challenge::default(),
+    };
+    if let Some(title) = &arguments.title {
+        challenge.title.clone_from(title);
+    }
+    if let (Some(start), Some(first)) = (&arguments.start, challenge.phases.first_mut()) {
+        first.start.clone_from(start);
+    }
+    if let (Some(end), Some(last)) = (&arguments.end, challenge.phases.last_mut()) {
+        last.end.clone_from(end);
+    }
+    if let Some(most) = arguments.max_per_day {
+        challenge.phases.iter_mut().for_each(|phase| phase.max_submissions_per_day = most);
+    }
+    challenge.check().or_usage()?;
+    Ok(challenge)
+}
+
+/// The scoring program. One that is named is taken as it is; this one only if it would run elsewhere, too.
+fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe().context("cannot find this program's own file").or_environment()?,
+    };
+    let program = read(&path)?;
+    match (linkage(&program), named) {
+        (Linkage::Static, _) => {}
+        (_, None) => {
+            return Err(anyhow!(
+                "this program needs libraries that a platform's image may not have. Build one that needs none, \
+                 and name it with --program:\n  {BUILD}"
+            ))
+            .or_usage();
+        }
+        (Linkage::Dynamic, Some(_)) => say(&format!(
+            "warning: `{}` needs libraries that the platform's image may not have; one that needs none is built by\n  \
+             {BUILD}",
+            path.display()
+        )),
+        (Linkage::Unknown, Some(_)) => {
+            say(&format!("warning: `{}` is no program for Linux on x86-64", path.display()));
+        }
+    }
+    Ok(program)
+}
+
+fn read(path: &Path) -> Outcome<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read `{}`", path.display())).or_input()
+}

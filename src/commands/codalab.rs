@@ -1,0 +1,79 @@
+//! `flair-bench codalab`: the scoring program of a challenge on CodaLab or Codabench.
+
+use std::{
+    fs,
+    io::{Write, stderr, stdout},
+    path::Path,
+};
+
+use anyhow::{Context, anyhow};
+use flair_scoring::{
+    Finding, ScoreReport, Severity, evaluate,
+    evaluate::{EvaluateError, Options},
+    hosting::{Declared, Input, InputError, Scores, page},
+    pairing::Masks,
+    timing::Limits,
+};
+
+use super::score::{protocol, write_file};
+use crate::{
+    cli::CodalabArgs,
+    exit::{Exit, Failure, OrExit, Outcome},
+    ui::{Bars, say, write_findings},
+};
+
+/// The files that a platform reads the score from.
+const SCORES: [&str; 2] = ["scores.txt", "scores.json"];
+const PAGE: &str = "detailed_results.html";
+
+pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
+    let out = &arguments.output;
+    // Whatever happens next, no score of an earlier run may stand for this one.
+    for name in SCORES {
+        let path = out.join(name);
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
+        }
+    }
+    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    let options = Options { protocol, ..Options::default() };
+    let limits = Limits { device_seconds: arguments.device_seconds, factor: arguments.factor, baseline_seconds: None };
+    let input = match Input::find(&arguments.input) {
+        Ok(input) => input,
+        Err(InputError::Submission(findings)) => return refuse(out, &findings),
+        Err(error) => return Err(error).or_input(),
+    };
+    let masks = Masks::find(&input.reference).or_input()?;
+    let evaluation = match evaluate(&masks, &input.submission, &options, &Bars::new()) {
+        Ok(evaluation) => evaluation,
+        Err(EvaluateError::NotScorable(findings)) => return refuse(out, &findings),
+        Err(error) => return Err(error).context("the reference data are broken").or_input(),
+    };
+    let report = ScoreReport::new(&evaluation);
+    let declared = Declared::of(&input, report.patches, &limits);
+    let page = page::scored(&report, &declared, &limits)
+        .map_err(|error| Failure { exit: Exit::Internal, error: anyhow!("cannot draw the matrix: {error}") })?;
+    let scores = Scores::new(&report, &declared);
+    write_file(&out.join(PAGE), page.as_bytes())?;
+    write_file(&out.join(SCORES[1]), scores.to_json().as_bytes())?;
+    write_file(&out.join(SCORES[0]), scores.to_text().as_bytes())?;
+    write_findings(&mut stderr().lock(), &declared.findings)?;
+    stdout().lock().write_all(scores.to_text().as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// Tells on standard error, which platforms show, and on the page why there is no score.
+fn refuse(out: &Path, findings: &[Finding]) -> Outcome {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    // What is wrong with masks is no participant's fault.
+    let is_ours = findings.iter().any(|finding| finding.code.contains("mask") || finding.code == "label-out-of-range");
+    let what = if is_ours { "the reference data of this challenge are broken" } else { "the submission is not valid" };
+    let problems = if errors == 1 { "1 problem" } else { &format!("{errors} problems") };
+    write_findings(&mut stderr().lock(), &findings[..findings.len().min(page::MAX_FINDINGS)])?;
+    if findings.len() > page::MAX_FINDINGS {
+        say(&format!("and {} more", findings.len() - page::MAX_FINDINGS));
+    }
+    say(&format!("not scored: {what}: {problems}"));
+    write_file(&out.join(PAGE), page::refused(&format!("{what}: {problems}"), findings).as_bytes())?;
+    Ok(if is_ours { Exit::Input } else { Exit::Negative })
+}
