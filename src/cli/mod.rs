@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "baselines")]
 mod data;
+mod depth;
 mod generate;
 mod leaderboard;
 mod package;
@@ -16,6 +17,7 @@ mod weights;
 pub(crate) use check::CheckArgs;
 #[cfg(feature = "baselines")]
 pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
+pub(crate) use depth::{DepthArgs, UnitArg};
 pub(crate) use generate::{CompletionsArgs, ManArgs};
 pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;
