@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
+    boundary::{BoundaryCounts, BoundaryWidth, MapPair},
     confusion::{CountError, Strays},
     pairing::{Masks, Pair, Pairing},
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
@@ -19,6 +20,8 @@ pub struct Options {
     pub out_of_range: OutOfRange,
     /// Whether each patch's own matrix is kept.
     pub keep: Keep,
+    /// Whether outlines are scored too, and how wide; it takes some 2 ms a patch.
+    pub boundary: Option<BoundaryWidth>,
     /// How much each file may ask for.
     pub limits: Limits,
 }
@@ -30,6 +33,7 @@ impl Default for Options {
             protocol: Protocol::flair2(),
             out_of_range: OutOfRange::default(),
             keep: Keep::default(),
+            boundary: None,
             limits: Limits::default(),
         }
     }
@@ -56,6 +60,8 @@ pub struct Evaluation {
     pub patches: u64,
     /// The patches one by one, in the order of their numbers; empty unless [`Keep::Patches`] was asked for.
     pub by_patch: Vec<PatchConfusion>,
+    /// The boundaries' pixels, where they were asked for.
+    pub boundary: Option<BoundaryCounts>,
     /// What was done with predictions that are no class.
     pub out_of_range: OutOfRange,
 }
@@ -112,7 +118,7 @@ impl Evaluation {
         let mut matrix = ConfusionMatrix::empty(protocol.class_count());
         let place = |truth, prediction| truth * protocol.class_count() + prediction;
         matrix.add_cells(cells.iter().map(|(t, p, count)| (place(*t, *p), *count)), 0, 0);
-        Self { protocol, matrix, patches: 1, by_patch: Vec::new(), out_of_range: OutOfRange::Reject }
+        Self { protocol, matrix, patches: 1, by_patch: Vec::new(), boundary: None, out_of_range: OutOfRange::Reject }
     }
 }
 
@@ -172,25 +178,28 @@ pub fn evaluate(
         matrix: sum.matrix,
         patches: pairs.len() as u64,
         by_patch: sum.by_patch,
+        boundary: sum.boundary,
         out_of_range: options.out_of_range,
     })
 }
 
 struct Sum {
     matrix: ConfusionMatrix,
+    boundary: Option<BoundaryCounts>,
     by_patch: Vec<PatchConfusion>,
     findings: Vec<Finding>,
 }
 
 impl Sum {
     fn empty(classes: usize) -> Self {
-        Self { matrix: ConfusionMatrix::empty(classes), by_patch: Vec::new(), findings: Vec::new() }
+        Self { matrix: ConfusionMatrix::empty(classes), boundary: None, by_patch: Vec::new(), findings: Vec::new() }
     }
 
-    fn add(mut self, id: PatchId, keep: Keep, counted: Result<ConfusionMatrix, Vec<Finding>>) -> Self {
+    fn add(mut self, id: PatchId, keep: Keep, counted: Result<Counted, Vec<Finding>>) -> Self {
         match counted {
-            Ok(matrix) => {
+            Ok(Counted { matrix, boundary }) => {
                 self.matrix.merge(&matrix);
+                self.boundary = sum_of(self.boundary, boundary);
                 if keep == Keep::Patches {
                     self.by_patch.extend(PatchConfusion::new(id, &matrix));
                 }
@@ -203,14 +212,31 @@ impl Sum {
     /// rayon merges neighbours, left before right, so all stays in the order of the patches.
     fn merge(mut self, other: Self) -> Self {
         self.matrix.merge(&other.matrix);
+        self.boundary = sum_of(self.boundary, other.boundary);
         self.by_patch.extend(other.by_patch);
         self.findings.extend(other.findings);
         self
     }
 }
 
-/// The confusion matrix of one pair, or all that is wrong with it.
-fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<ConfusionMatrix, Vec<Finding>> {
+fn sum_of(a: Option<BoundaryCounts>, b: Option<BoundaryCounts>) -> Option<BoundaryCounts> {
+    match (a, b) {
+        (Some(mut a), Some(b)) => {
+            a.merge(&b);
+            Some(a)
+        }
+        (a, b) => a.or(b),
+    }
+}
+
+/// What one pair comes to.
+struct Counted {
+    matrix: ConfusionMatrix,
+    boundary: Option<BoundaryCounts>,
+}
+
+/// The counts of one pair, or all that is wrong with it.
+fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counted, Vec<Finding>> {
     let limits = &options.limits;
     let mut findings = Vec::new();
     let mask_name = pair.mask.to_string_lossy();
@@ -241,13 +267,18 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Confus
     }
     let [mask, prediction] = [mask, prediction].map(|layer| layer.samples(limits, &mut findings));
     let protocol = &options.protocol;
+    let (Some(mask), Some(prediction)) = (mask, prediction) else { return Err(findings) };
     let mut matrix = ConfusionMatrix::empty(protocol.class_count());
-    if let (Some(mask), Some(prediction)) = (mask, prediction)
-        && let Err(error) = matrix.add(protocol.labels(), &mask, &prediction, options.out_of_range)
-    {
-        findings.extend(told(&error, protocol, &mask_name, &name));
+    if let Err(error) = matrix.add(protocol.labels(), &mask, &prediction, options.out_of_range) {
+        return Err(told(&error, protocol, &mask_name, &name));
     }
-    if findings.is_empty() { Ok(matrix) } else { Err(findings) }
+    let boundary = options.boundary.and_then(|boundary| {
+        let maps = MapPair::new(protocol, due.0, &mask, &prediction)?;
+        let mut counts = BoundaryCounts::new(protocol.class_count(), boundary);
+        counts.add(&maps);
+        Some(counts)
+    });
+    Ok(Counted { matrix, boundary })
 }
 
 const UNREADABLE_MASK: &str = "unreadable-mask";

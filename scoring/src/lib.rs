@@ -24,17 +24,23 @@
 //! # }
 //! ```
 
+pub mod bootstrap;
+pub mod boundary;
 pub mod classes;
+pub mod compare;
 pub mod confusion;
+pub mod confusions;
 pub mod evaluate;
 pub mod figure;
 pub mod files;
 pub mod finding;
+pub mod groups;
 pub mod hosting;
 pub mod matrices;
 pub mod metrics;
 pub mod pairing;
 mod patch;
+pub mod places;
 pub mod png;
 pub mod progress;
 pub mod protocol;
@@ -42,6 +48,7 @@ pub mod raster;
 pub mod report;
 pub mod submission;
 pub mod timing;
+pub mod uncertainty;
 
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};

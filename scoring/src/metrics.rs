@@ -81,11 +81,8 @@ impl Metrics {
             pixels += support;
             by_chance += u128::from(support) * u128::from(predicted);
         }
-        let mean_of = |figure: fn(&ClassMetrics) -> Option<f64>| {
-            let asked =
-                classes.iter().zip(listed).filter(|(_, class)| class.averaged).map(|(metrics, _)| figure(metrics));
-            mean(asked.filter_map(|value| value.or(counts_absent.then_some(0.0))))
-        };
+        let mean_of =
+            |figure: fn(&ClassMetrics) -> Option<f64>| protocol.mean(&classes.iter().map(figure).collect::<Vec<_>>());
         Self {
             miou: mean_of(|class| class.iou),
             classes_averaged: classes.iter().filter(|class| class.in_mean).count(),
@@ -106,9 +103,18 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+impl Protocol {
+    /// Mean of a figure of every class, in order, over those that the mean is about. A class without the figure is
+    /// left out or counts as 0, as the protocol says of absent ones; `None` where there is none to average.
+    pub fn mean(&self, figures: &[Option<f64>]) -> Option<f64> {
+        let absent = match self.definition().absent {
+            Absent::Skipped => None,
+            Absent::Zero => Some(0.0),
+        };
+        let asked = self.classes().iter().zip(figures).filter(|(class, _)| class.averaged);
+        let values: Vec<f64> = asked.filter_map(|(_, figure)| figure.or(absent)).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
 }
 
 /// Cohen's kappa: `(observed - chance) / (1 - chance)`, both times the pixels squared, so that the differences are

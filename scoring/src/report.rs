@@ -6,11 +6,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::{
-    ConfusionMatrix, Metrics, OutOfRange, Protocol, evaluate::Evaluation, metrics::ClassMetrics, protocol::Definition,
+    ConfusionMatrix, Metrics, OutOfRange, Protocol,
+    boundary::BoundaryReport,
+    compare::Comparison,
+    confusions::{self, Confusion},
+    evaluate::Evaluation,
+    groups::{GroupReport, GroupTable},
+    metrics::ClassMetrics,
+    protocol::Definition,
+    uncertainty::Uncertainty,
 };
 
 /// Name and version of the record's form.
 pub const SCHEMA: &str = "flair-bench/score/2";
+
+/// How many confusions [`ScoreReport::costliest`] holds at most.
+pub const COSTLIEST: usize = 10;
 
 /// A score, with all that is needed to know what it means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +61,24 @@ pub struct ScoreReport {
     pub classes: Vec<ClassReport>,
     /// Number of pixels, `[truth, prediction]`.
     pub confusion: Vec<Vec<u64>>,
+    /// The [`COSTLIEST`] confusions that cost the `mIoU` most, the costliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costliest: Vec<Confusion>,
+    /// Between which figures the scores lie, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<Uncertainty>,
+    /// The quality of outlines, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<BoundaryReport>,
+    /// The scores by domain, zone or patch, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupTable>,
+    /// The patches with the lowest `mIoU`, the worst first, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worst_patches: Vec<GroupReport>,
+    /// What sets it apart from another prediction set, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What a reader must know besides, in sentences: "the model is untrained".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -100,10 +129,12 @@ pub enum ReportError {
 }
 
 impl ScoreReport {
-    /// The record of an evaluation. Dropped pixels make the first note.
+    /// The record of an evaluation, without what [`ScoreReport::uncertainty`], [`ScoreReport::groups`],
+    /// [`ScoreReport::worst_patches`] and [`ScoreReport::comparison`] are filled with on request. Dropped pixels make the first note.
     pub fn new(evaluation: &Evaluation) -> Self {
         let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
         let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
+        report.boundary = evaluation.boundary.as_ref().map(|counts| BoundaryReport::new(counts, protocol));
         let pixels = |count: u64| if count == 1 { "1 pixel is".to_owned() } else { format!("{count} pixels are") };
         if report.dropped_pixels > 0 {
             report.notes.push(format!(
@@ -148,6 +179,12 @@ impl ScoreReport {
             definition: protocol.definition().clone(),
             classes: listed.map(|(id, (class, metrics))| ClassReport::new(id, &class.name, metrics)).collect(),
             confusion: matrix.rows().map(<[u64]>::to_vec).collect(),
+            costliest: confusions::costliest(matrix, protocol, COSTLIEST),
+            uncertainty: None,
+            boundary: None,
+            groups: None,
+            worst_patches: Vec::new(),
+            comparison: None,
             notes: Vec::new(),
         }
     }
@@ -192,7 +229,8 @@ impl ScoreReport {
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Reads a record, and checks that its figures follow from its confusion matrix.
+    /// Reads a record, and checks that its figures follow from its confusion matrix. What does not follow from that is
+    /// taken as it is: intervals, outlines, groups, single patches, the comparison.
     ///
     /// # Errors
     /// If it is no such record, or contradicts itself.
@@ -221,8 +259,15 @@ impl ScoreReport {
                 == (due.id, &due.name, due.support, due.predicted, due.in_mean)
                 && found.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due))
         };
+        let is_same_confusion = |(found, due): (&Confusion, &Confusion)| {
+            (found.truth, found.prediction, found.pixels) == (due.truth, due.prediction, due.pixels)
+                && is_close(Some(found.gain), Some(due.gain))
+                && is_close(Some(found.share), Some(due.share))
+        };
         let is_same = self.classes.len() == due.classes.len()
             && self.classes.iter().zip(&due.classes).all(is_same_class)
+            && self.costliest.len() == due.costliest.len()
+            && self.costliest.iter().zip(&due.costliest).all(is_same_confusion)
             && self.classes_averaged == due.classes_averaged
             && self.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due));
         is_same.then_some(()).ok_or(ReportError::Contradiction("its figures do not follow from its confusion matrix"))
@@ -348,7 +393,7 @@ mod tests {
         let text = report().to_json();
         assert_eq!(ScoreReport::from_json(&text).unwrap(), report());
         let lines: Vec<_> = text.lines().collect();
-        insta::assert_snapshot!([&lines[..31], &["  …"], &lines[lines.len() - 20..]].concat().join("\n"), @r##"
+        insta::assert_snapshot!([&lines[..31], &["  …"], &lines[lines.len() - 42..]].concat().join("\n"), @r##"
         {
           "schema": "flair-bench/score/2",
           "protocol": "flair2",
@@ -381,7 +426,6 @@ mod tests {
                 },
                 {
           …
-          ],
           "confusion": [
             [6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -396,6 +440,29 @@ mod tests {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9]
+          ],
+          "costliest": [
+            {
+              "truth": 12,
+              "prediction": 4,
+              "pixels": 1,
+              "share": 0.08333333333333333,
+              "gain": 0.3
+            },
+            {
+              "truth": 0,
+              "prediction": 12,
+              "pixels": 2,
+              "share": 0.25,
+              "gain": 0.10000000000000003
+            },
+            {
+              "truth": 12,
+              "prediction": 0,
+              "pixels": 2,
+              "share": 0.16666666666666666,
+              "gain": 0.07500000000000001
+            }
           ],
           "notes": [
             "5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors"

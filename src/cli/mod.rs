@@ -5,6 +5,7 @@ mod check;
 mod codalab;
 #[cfg(feature = "baselines")]
 mod data;
+mod depth;
 mod generate;
 mod leaderboard;
 mod package;
@@ -20,6 +21,7 @@ pub(crate) use check::CheckArgs;
 pub(crate) use codalab::CodalabArgs;
 #[cfg(feature = "baselines")]
 pub(crate) use data::{AuditArgs, DataCommand, ToyArgs};
+pub(crate) use depth::{DepthArgs, UnitArg};
 pub(crate) use generate::{CompletionsArgs, ManArgs};
 pub(crate) use leaderboard::{AddArgs, LeaderboardArgs, LeaderboardCommand};
 pub(crate) use package::PackageArgs;

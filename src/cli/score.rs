@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::DepthArgs;
+
 /// What to do with values above 12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutOfRangeArg {
@@ -52,7 +54,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) split: String,
 
     /// Write score.json, score.csv, and the confusion matrix into this folder: confusion.csv, confusion-rows.csv,
-    /// confusion-columns.csv, confusion.svg and confusion.png
+    /// confusion-columns.csv, confusion.svg and confusion.png; with --by score-by-UNIT.csv, with --against comparison.csv
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
@@ -67,4 +69,7 @@ pub(crate) struct ScoreArgs {
     /// Draw the row-normalised confusion matrix: a file that ends in .svg or .png
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub(crate) figure: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) depth: DepthArgs,
 }

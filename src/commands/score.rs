@@ -1,5 +1,7 @@
 //! `flair-bench score`.
 
+mod depth;
+
 use std::{
     fs,
     io::{self, BufWriter, Write, stderr, stdout},
@@ -9,7 +11,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use flair_scoring::{
     Finding, OutOfRange, Progress, Protocol, ScoreReport, evaluate,
-    evaluate::{EvaluateError, Options},
+    evaluate::{EvaluateError, Evaluation, Options},
     figure,
     files::write_atomically,
     hosting::evalai,
@@ -18,6 +20,7 @@ use flair_scoring::{
     submission::Source,
 };
 
+use self::depth::Depth;
 use crate::{
     cli::{FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
@@ -26,34 +29,39 @@ use crate::{
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    if arguments.format == FormatArg::Evalai && arguments.json.as_deref() == Some(Path::new("-")) {
+        return Err(anyhow!("standard output cannot hold both `--json -` and `--format evalai`")).or_usage();
+    }
+    if let Some(figure) = &arguments.figure {
+        Picture::of(figure)?;
+    }
+    let masks = Masks::find(&arguments.truth).or_input()?;
+    let depth = Depth::new(&arguments.depth, &masks)?;
     let options = Options {
         protocol,
+        keep: depth.keep(),
+        boundary: depth.boundary(),
         out_of_range: match arguments.out_of_range {
             OutOfRangeArg::Reject => OutOfRange::Reject,
             OutOfRangeArg::Drop => OutOfRange::Drop,
         },
         ..Options::default()
     };
-    if let Some(figure) = &arguments.figure {
-        Picture::of(figure)?;
-    }
-    let masks = Masks::find(&arguments.truth).or_input()?;
     let source = Source::open(&arguments.pred).or_input()?;
-    if arguments.format == FormatArg::Evalai && arguments.json.as_deref() == Some(Path::new("-")) {
-        return Err(anyhow!("standard output cannot hold both `--json -` and `--format evalai`")).or_usage();
-    }
     let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
-    let report = match score(&masks, &source, &options, &Bars::new())? {
-        Scored::Report(report) => report,
-        Scored::Refused(error, findings) => {
+    let scored = |source: &Source, options: &Options| -> Outcome<Evaluation> {
+        evaluated(&masks, source, options, &Bars::new())?.or_else(|(error, findings)| {
             if is_piped || arguments.format == FormatArg::Evalai {
                 write_findings(&mut stderr().lock(), &findings)?;
             } else {
                 write_findings(&mut stdout().lock(), &findings)?;
             }
-            return Err(error).or_input();
-        }
+            Err(error).or_input()
+        })
     };
+    let evaluation = scored(&source, &options)?;
+    let other = depth.other_set().map(|other| scored(other, &Options { boundary: None, ..options.clone() }));
+    let report = depth.report(&evaluation, other.transpose()?.as_ref())?;
 
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
@@ -89,6 +97,7 @@ pub(super) fn protocol(name: &str, nomenclature: Option<&str>) -> Outcome<Protoc
 }
 
 /// What came of scoring.
+#[cfg(feature = "baselines")]
 pub(super) enum Scored {
     Report(Box<ScoreReport>),
     /// Nothing, and everything that stands against it.
@@ -96,17 +105,32 @@ pub(super) enum Scored {
 }
 
 /// Scores.
+#[cfg(feature = "baselines")]
 pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress: &dyn Progress) -> Outcome<Scored> {
+    Ok(match evaluated(masks, source, options, progress)? {
+        Ok(evaluation) => Scored::Report(Box::new(ScoreReport::new(&evaluation))),
+        Err((error, findings)) => Scored::Refused(error, findings),
+    })
+}
+
+/// The counts, or everything that stands against them.
+fn evaluated(
+    masks: &Masks,
+    source: &Source,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Outcome<Result<Evaluation, (anyhow::Error, Vec<Finding>)>> {
     match evaluate(masks, source, options, progress) {
-        Ok(evaluation) => Ok(Scored::Report(Box::new(ScoreReport::new(&evaluation)))),
+        Ok(evaluation) => Ok(Ok(evaluation)),
         Err(EvaluateError::NotScorable(findings)) => {
-            Ok(Scored::Refused(EvaluateError::NotScorable(findings.clone()).into(), findings))
+            Ok(Err((EvaluateError::NotScorable(findings.clone()).into(), findings)))
         }
         Err(error) => Err(error).or_input(),
     }
 }
 
-/// `score.json`, `score.csv`, and the confusion matrix: `confusion.csv`, by rows and by columns, `.svg` and `.png`.
+/// `score.json`, `score.csv`, and the confusion matrix: `confusion.csv`, by rows and by columns, `.svg` and `.png`;
+/// the scores by domain, zone or patch and the comparison, if there are any.
 pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
     write_file(&folder.join("score.json"), report.to_json().as_bytes())?;
     write_csv(&folder.join("score.csv"), report)?;
@@ -115,6 +139,16 @@ pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
         let mut csv = Vec::new();
         matrices::write_csv(report, share, &mut csv).or_environment()?;
         write_file(&folder.join(format!("confusion{suffix}.csv")), &csv)?;
+    }
+    if let Some(groups) = &report.groups {
+        let mut csv = Vec::new();
+        groups.write_csv(&report.protocol().or_input()?, &mut csv).or_environment()?;
+        write_file(&folder.join(format!("score-by-{}.csv", groups.by)), &csv)?;
+    }
+    if let Some(comparison) = &report.comparison {
+        let mut csv = Vec::new();
+        comparison.write_csv(&mut csv).or_environment()?;
+        write_file(&folder.join("comparison.csv"), &csv)?;
     }
     draw(&folder.join("confusion.svg"), report)?;
     draw(&folder.join("confusion.png"), report)

@@ -2,7 +2,9 @@
 
 #[cfg(feature = "baselines")]
 mod audit;
+mod comparison;
 mod findings;
+mod groups;
 mod progress;
 mod score;
 mod time;

@@ -1,44 +1,152 @@
 //! A score as a table.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
-use flair_scoring::{ScoreReport, submission::shown};
+use std::fmt::{self, Write};
 
-/// The classes with their figures, the mean below, then the notes.
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use flair_scoring::{
+    ScoreReport,
+    bootstrap::Interval,
+    boundary::BoundaryWidth,
+    places::Unit,
+    submission::shown,
+    uncertainty::{Drawn, Uncertainty},
+};
+
+use super::{comparison::write_comparison, groups::groups};
+
+/// How many of the costliest confusions are shown.
+const SHOWN_CONFUSIONS: usize = 5;
+
+/// The classes with their figures, the means below, then what else was asked for, and the notes.
 pub(crate) fn score_table(report: &ScoreReport) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    let numbers = ["IoU", "precision", "recall", "F1", "truth %"].map(right);
-    table.set_header([Cell::new("class")].into_iter().chain(numbers));
-    let percent = |count: u64| 100.0 * count as f64 / (report.pixels.max(1)) as f64;
-    for class in &report.classes {
-        let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
-        let figures = [class.iou, class.precision, class.recall, class.f1].map(|v| right(figure(v, 4)));
-        table.add_row(
-            [Cell::new(name)].into_iter().chain(figures).chain([right(format!("{:.2}", percent(class.support)))]),
-        );
-    }
-    let averaged = report.classes_averaged;
-    let mut text = format!(
-        "{table}\nmIoU {} over {averaged} classes (not those in brackets), {} patches, protocol {}\n\
-         overall accuracy {}, mean accuracy {}, mean F1 {}, frequency-weighted IoU {}, kappa {}\n",
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_score(&mut text, report);
+    text
+}
+
+fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
+    let interval = |of: fn(&Uncertainty) -> Option<Interval>| {
+        report.uncertainty.as_ref().map_or_else(String::new, |found| format!(" ({})", range(of(found), 4)))
+    };
+    writeln!(out, "{}", classes(report))?;
+    writeln!(
+        out,
+        "mIoU {}{} over {} classes (not those in brackets), {} patches, protocol {}",
         figure(report.miou, 5),
+        interval(|uncertainty| uncertainty.miou),
+        report.classes_averaged,
         report.patches,
         shown(&report.protocol),
+    )?;
+    writeln!(
+        out,
+        "overall accuracy {}{}, mean accuracy {}, mean F1 {}, frequency-weighted IoU {}, kappa {}",
         figure(report.overall_accuracy, 4),
+        interval(|uncertainty| uncertainty.overall_accuracy),
         figure(report.mean_accuracy, 4),
         figure(report.mean_f1, 4),
         figure(report.frequency_weighted_iou, 4),
         figure(report.kappa, 4),
-    );
-    for note in &report.notes {
-        text.push_str("note: ");
-        text.push_str(note);
-        text.push('\n');
+    )?;
+    if let Some(uncertainty) = &report.uncertainty {
+        writeln!(out, "{}", drawn(&uncertainty.drawn))?;
     }
-    text
+    if let Some(boundary) = &report.boundary {
+        let width = match boundary.width {
+            BoundaryWidth::Relative => "2 % of the diagonal".to_owned(),
+            BoundaryWidth::Pixels(pixels) => format!("{pixels} px"),
+        };
+        writeln!(out, "mean boundary IoU {} (boundaries {width} wide)", figure(boundary.miou, 5))?;
+    }
+    write_confusions(out, report)?;
+    if let Some(table) = &report.groups {
+        writeln!(out, "\nby {}\n{}", table.by, groups(table.by, &table.groups))?;
+    }
+    if !report.worst_patches.is_empty() {
+        writeln!(out, "\nthe worst patches\n{}", groups(Unit::Patch, &report.worst_patches))?;
+    }
+    if let Some(comparison) = &report.comparison {
+        write_comparison(out, comparison)?;
+    }
+    let asked = [report.uncertainty.as_ref().map(|found| &found.notes), report.comparison.as_ref().map(|f| &f.notes)];
+    let mut notes: Vec<&String> = report.notes.iter().chain(asked.into_iter().flatten().flatten()).collect();
+    // Both may be drawn from the same few units.
+    notes.dedup();
+    for note in notes {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(())
 }
 
-fn right(text: impl Into<String>) -> Cell {
+/// A class a line; intervals and outlines where there are any.
+fn classes(report: &ScoreReport) -> Table {
+    let mut header = vec![Cell::new("class"), right("IoU")];
+    header.extend(report.uncertainty.as_ref().map(|found| right(percent(found.drawn.bootstrap.level))));
+    header.extend(["precision", "recall", "F1"].map(right));
+    header.extend(report.boundary.as_ref().map(|_| right("boundary IoU")));
+    header.push(right("truth %"));
+    let mut table = plain(header);
+    let share = |count: u64| 100.0 * count as f64 / (report.pixels.max(1)) as f64;
+    for class in &report.classes {
+        let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
+        let mut row = vec![Cell::new(name), right(figure(class.iou, 4))];
+        let of_class = |list: &[Option<f64>]| figure(list.get(class.id).copied().flatten(), 4);
+        row.extend(
+            report.uncertainty.as_ref().map(|found| right(range(found.iou.get(class.id).copied().flatten(), 4))),
+        );
+        row.extend([class.precision, class.recall, class.f1].map(|value| right(figure(value, 4))));
+        row.extend(report.boundary.as_ref().map(|boundary| right(of_class(&boundary.iou))));
+        row.push(right(format!("{:.2}", share(class.support))));
+        table.add_row(row);
+    }
+    table
+}
+
+/// The costliest confusions, a line each.
+fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
+    let name = |class: usize| report.classes.get(class).map_or("–", |class| class.name.as_str());
+    for (place, confusion) in report.costliest.iter().take(SHOWN_CONFUSIONS).enumerate() {
+        let begin = if place == 0 { "costliest confusions" } else { "" };
+        let (truth, prediction) = (name(confusion.truth), name(confusion.prediction));
+        let share = 100.0 * confusion.share;
+        let what = format!("{truth} taken for {prediction} ({share:.1} % of it)");
+        writeln!(out, "{begin:20}  {:+.4} mIoU  {what}", confusion.gain)?;
+    }
+    Ok(())
+}
+
+/// What was drawn for intervals.
+pub(super) fn drawn(drawn: &Drawn) -> String {
+    let Drawn { unit, units, bootstrap } = drawn;
+    format!(
+        "{} intervals: {} replicates of {}, seed {}",
+        percent(bootstrap.level),
+        bootstrap.replicates,
+        unit.count(*units),
+        bootstrap.seed
+    )
+}
+
+/// `95 %`.
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.3}", 100.0 * share);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// `0.5123 to 0.5456`.
+pub(super) fn range(interval: Option<Interval>, digits: usize) -> String {
+    interval.map_or_else(|| "–".to_owned(), |ends| format!("{:.digits$} to {:.digits$}", ends.low, ends.high))
+}
+
+/// An empty table with that header.
+pub(super) fn plain(header: Vec<Cell>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table
+}
+
+pub(super) fn right(text: impl Into<String>) -> Cell {
     Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }
 

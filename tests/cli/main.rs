@@ -4,6 +4,7 @@
 mod architecture;
 #[cfg(feature = "baselines")]
 mod baseline;
+mod depth;
 mod fixture;
 #[cfg(feature = "baselines")]
 mod golden;

@@ -79,6 +79,31 @@ fn all_pairs_make_one_matrix() {
 }
 
 #[test]
+fn patches_and_outlines_are_kept_on_request() {
+    let case = Case::new();
+    for number in 1..=40 {
+        case.mask(number, &[1, 1, 19, 13]);
+        case.prediction(number, &[0, 12, 12, 4]);
+    }
+    let (masks, source) = (Masks::find(&case.path("truth")).unwrap(), Source::open(&case.path("pred")).unwrap());
+    let scored =
+        |keep, boundary| evaluate(&masks, &source, &Options { keep, boundary, ..Options::default() }, &Silent).unwrap();
+    let plain = scored(Keep::Sum, None);
+    assert_eq!((plain.by_patch.len(), &plain.boundary), (0, &None));
+    let found = scored(Keep::Patches, Some(BoundaryWidth::Relative));
+    assert_eq!(found.matrix, plain.matrix);
+    let mut sum = ConfusionMatrix::empty(13);
+    found.by_patch.iter().for_each(|patch| patch.add_to(&mut sum));
+    assert_eq!(sum, plain.matrix);
+    assert!(found.by_patch.iter().map(|patch| patch.id.number()).eq(1..=40));
+    // In so small a map all is outline: the scores are those of the areas.
+    let report = ScoreReport::new(&found);
+    let boundary = report.boundary.unwrap();
+    assert!(boundary.iou.iter().eq(report.classes.iter().map(|class| &class.iou)));
+    assert_eq!((boundary.width, boundary.miou), (BoundaryWidth::Relative, report.miou));
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let case = Case::new();
     for number in 1..=9 {

@@ -1,0 +1,132 @@
+//! What `score` tells beside the score: by domain, zone or patch, how uncertain, against what.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use flair_scoring::{
+    ScoreReport,
+    bootstrap::{Bootstrap, BootstrapError},
+    boundary::BoundaryWidth,
+    compare::Comparison,
+    evaluate::{Evaluation, Keep},
+    groups::{GroupTable, worst_patches},
+    pairing::Masks,
+    places::{Places, Unit},
+    submission::{Source, shown},
+    uncertainty::Uncertainty,
+};
+
+use crate::{
+    cli::{DepthArgs, UnitArg},
+    exit::{OrExit, Outcome},
+};
+
+/// How many patches a comparison lists where `--worst` does not say.
+const MOST_CHANGED: usize = 10;
+
+/// What was asked for, looked through before anything is scored.
+pub(super) struct Depth<'a> {
+    arguments: &'a DepthArgs,
+    by: Option<Unit>,
+    /// The unit that is drawn for intervals, should there be any.
+    unit: Unit,
+    bootstrap: Bootstrap,
+    places: Places,
+    other: Option<Other>,
+}
+
+/// What is compared with.
+pub(super) enum Other {
+    Record(Box<ScoreReport>),
+    Set(Source),
+}
+
+impl From<UnitArg> for Unit {
+    fn from(unit: UnitArg) -> Self {
+        match unit {
+            UnitArg::Domain => Self::Domain,
+            UnitArg::Zone => Self::Zone,
+            UnitArg::Patch => Self::Patch,
+        }
+    }
+}
+
+impl<'a> Depth<'a> {
+    pub(super) fn new(arguments: &'a DepthArgs, masks: &Masks) -> Outcome<Self> {
+        let DepthArgs { replicates, level, seed, .. } = *arguments;
+        let bootstrap = Bootstrap { replicates, level, seed };
+        bootstrap.check().or_usage()?;
+        let places = match &arguments.metadata {
+            Some(path) => Places::of_metadata(path).or_input()?,
+            None => Places::of_masks(masks),
+        };
+        let are_in = |unit| places.require(masks.iter().map(|(id, _)| id), unit);
+        let (by, drawn) = (arguments.by.map(Unit::from), arguments.bootstrap.flatten().map(Unit::from));
+        for unit in by.into_iter().chain(drawn) {
+            are_in(unit).context("`--metadata` tells where patches lie").or_input()?;
+        }
+        let unit = drawn.unwrap_or(if are_in(Unit::Zone).is_ok() { Unit::Zone } else { Unit::Patch });
+        let other = arguments.against.as_deref().map(Other::open).transpose()?;
+        Ok(Self { arguments, by, unit, bootstrap, places, other })
+    }
+
+    pub(super) fn keep(&self) -> Keep {
+        let DepthArgs { by, worst, bootstrap, .. } = self.arguments;
+        let is_by_patch = by.is_some() || worst.is_some() || bootstrap.is_some() || self.other_set().is_some();
+        if is_by_patch { Keep::Patches } else { Keep::Sum }
+    }
+
+    pub(super) fn boundary(&self) -> Option<BoundaryWidth> {
+        self.arguments.boundary.map(|width| width.map_or(BoundaryWidth::Relative, BoundaryWidth::Pixels))
+    }
+
+    /// The other predictions, if they have to be scored, too.
+    pub(super) fn other_set(&self) -> Option<&Source> {
+        match &self.other {
+            Some(Other::Set(source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The report of an evaluation with all that was asked for; `other` is that of [`Depth::other_set`].
+    pub(super) fn report(&self, evaluation: &Evaluation, other: Option<&Evaluation>) -> Outcome<ScoreReport> {
+        let Self { arguments, places, unit, bootstrap, .. } = self;
+        let Evaluation { by_patch, protocol, .. } = evaluation;
+        let mut report = ScoreReport::new(evaluation);
+        let table = self.by.map(|unit| GroupTable::new(by_patch, unit, places, protocol));
+        report.groups = table.transpose().or_input()?;
+        report.worst_patches = worst_patches(by_patch, protocol, arguments.worst.unwrap_or(0));
+        if arguments.bootstrap.is_some() {
+            let groups = places.group(by_patch, *unit).or_input()?;
+            match Uncertainty::new(&groups, *unit, protocol, *bootstrap) {
+                Ok(uncertainty) => report.uncertainty = Some(uncertainty),
+                Err(error @ BootstrapError::TooFewUnits { .. }) => {
+                    report.notes.push(format!("no intervals by {unit}: {error}"));
+                }
+                Err(error) => return Err(error).or_usage(),
+            }
+        }
+        if let Some(path) = &arguments.against {
+            let name = shown(&path.to_string_lossy());
+            let most = arguments.worst.unwrap_or(MOST_CHANGED);
+            let comparison = match (&self.other, other) {
+                (Some(Other::Record(record)), _) => Comparison::of_records(&report, record, &name),
+                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most),
+                (_, None) => return Ok(report),
+            };
+            report.comparison = Some(comparison.with_context(|| format!("cannot compare with `{name}`")).or_input()?);
+        }
+        Ok(report)
+    }
+}
+
+impl Other {
+    fn open(path: &Path) -> Outcome<Self> {
+        if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
+            return Ok(Self::Set(Source::open(path).or_input()?));
+        }
+        let read = || -> anyhow::Result<ScoreReport> { Ok(ScoreReport::from_json(&fs::read_to_string(path)?)?) };
+        let record = read().with_context(|| format!("cannot read `{}`", path.display())).or_input()?;
+        Ok(Self::Record(Box::new(record)))
+    }
+}

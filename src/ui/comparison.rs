@@ -1,0 +1,82 @@
+//! Two prediction sets beside each other.
+
+use std::fmt::{self, Write};
+
+use comfy_table::{Cell, Table};
+use flair_scoring::{
+    compare::{Comparison, Difference, GroupDifference},
+    places::Unit,
+};
+
+use super::score::{drawn, figure, percent, plain, range, right};
+
+/// The classes, the means below, then the domains, and the patches that changed most, each with the difference.
+pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt::Result {
+    writeln!(out, "\nagainst {}\n{}", found.other, classes(found))?;
+    let means = [("mIoU", &found.miou, 5), ("overall accuracy", &found.overall_accuracy, 4)];
+    for (name, difference, digits) in means {
+        let interval = difference.interval.map_or_else(String::new, |interval| {
+            format!(" ({}; better in {} of the replicates)", range(Some(interval), 4), share(difference))
+        });
+        let [this, other] = [difference.this, difference.other].map(|value| figure(value, digits));
+        writeln!(out, "{name} {this} against {other}: {}{interval}", signed(difference.difference, digits))?;
+    }
+    if let Some(how) = &found.drawn {
+        writeln!(out, "{}", drawn(how))?;
+    }
+    if !found.domains.is_empty() {
+        writeln!(out, "\nby domain\n{}", beside(Unit::Domain, &found.domains))?;
+    }
+    if !found.patches.is_empty() {
+        writeln!(out, "\nthe patches that changed most\n{}", beside(Unit::Patch, &found.patches))?;
+    }
+    Ok(())
+}
+
+/// A class a line; intervals where there are any.
+fn classes(found: &Comparison) -> Table {
+    let mut header = vec![Cell::new("class"), right("IoU"), right("other"), right("difference")];
+    if let Some(drawn) = &found.drawn {
+        header.extend([right(percent(drawn.bootstrap.level)), right("better in")]);
+    }
+    let mut table = plain(header);
+    for class in &found.classes {
+        let mut row = vec![Cell::new(&class.name)];
+        row.extend(cells(&class.iou));
+        if found.drawn.is_some() {
+            row.extend([right(range(class.iou.interval, 4)), right(share(&class.iou))]);
+        }
+        table.add_row(row);
+    }
+    table
+}
+
+/// A group a line, its two figures in both sets.
+fn beside(unit: Unit, groups: &[GroupDifference]) -> Table {
+    let patches = (unit != Unit::Patch).then(|| right("patches"));
+    let numbers = ["mIoU", "other", "difference", "overall accuracy", "other", "difference"].map(right);
+    let mut table = plain([Cell::new(unit)].into_iter().chain(patches).chain(numbers).collect());
+    for group in groups {
+        let mut row = vec![Cell::new(&group.name)];
+        row.extend((unit != Unit::Patch).then(|| right(group.patches.to_string())));
+        row.extend(cells(&group.miou));
+        row.extend(cells(&group.overall_accuracy));
+        table.add_row(row);
+    }
+    table
+}
+
+fn cells(difference: &Difference) -> [Cell; 3] {
+    let [this, other] = [difference.this, difference.other].map(|value| right(figure(value, 4)));
+    [this, other, right(signed(difference.difference, 4))]
+}
+
+/// `+0.0123`.
+fn signed(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.digits$}"))
+}
+
+/// In which share of the replicates it is better.
+fn share(difference: &Difference) -> String {
+    difference.better.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}

@@ -1,0 +1,22 @@
+//! The scores of domains, zones or patches as a table.
+
+use comfy_table::{Cell, Table};
+use flair_scoring::{groups::GroupReport, places::Unit, submission::shown};
+
+use super::score::{figure, plain, right};
+
+/// A domain, zone or patch a line.
+pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {
+    let patches = (unit != Unit::Patch).then(|| right("patches"));
+    let numbers = ["pixels", "mIoU", "classes", "overall accuracy", "mean accuracy", "kappa"].map(right);
+    let mut table = plain([Cell::new(unit)].into_iter().chain(patches).chain(numbers).collect());
+    for group in groups {
+        let mut row = vec![Cell::new(shown(&group.name))];
+        row.extend((unit != Unit::Patch).then(|| right(group.patches.to_string())));
+        row.push(right(group.pixels.to_string()));
+        row.extend([right(figure(group.miou, 4)), right(group.classes_averaged.to_string())]);
+        row.extend([group.overall_accuracy, group.mean_accuracy, group.kappa].map(|value| right(figure(value, 4))));
+        table.add_row(row);
+    }
+    table
+}
