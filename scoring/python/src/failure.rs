@@ -74,7 +74,7 @@ impl From<Failure> for PyErr {
 /// Python's own form of an error of the file system has a number, a text and a path.
 fn file(path: &Path, error: &io::Error) -> PyErr {
     // Where a folder was walked through, the system's error is wrapped in the walker's.
-    let causes = successors(Some(error as &dyn Error), |error| error.source());
+    let causes = successors(Some(error as &dyn Error), |error| (*error).source());
     let mut numbers = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
     match numbers.next() {
         Some(number) => {

@@ -6,7 +6,12 @@
 mod failure;
 mod watch;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    path::PathBuf,
+    time::Duration,
+};
 
 use flair_scoring::{
     ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport,
@@ -15,14 +20,55 @@ use flair_scoring::{
     submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Source, Times},
 };
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyTuple};
 use rayon::prelude::*;
 
 use failure::Failure;
 use watch::Crew;
 
-/// A protocol and, in place of its own classes, a nomenclature; each a name or a file.
-type Rules = (String, Option<String>);
+/// By which classes and rules scores are made: "flair2", "flair-hub", or a file that ends in .yml.
+#[pyclass(name = "Protocol", module = "flair_scoring", frozen, eq)]
+#[derive(PartialEq)]
+struct Rules(Protocol);
+
+#[pymethods]
+impl Rules {
+    #[new]
+    #[pyo3(signature = (name_or_file, *, nomenclature = None))]
+    fn new(name_or_file: PathBuf, nomenclature: Option<PathBuf>) -> Result<Self, Failure> {
+        let text = |path: &PathBuf| {
+            let not_text = || Failure::Input(format!("`{}` is neither a name nor a path in UTF-8", path.display()));
+            path.to_str().map(str::to_owned).ok_or_else(not_text)
+        };
+        let protocol = Protocol::find(&text(&name_or_file)?)?;
+        Ok(Self(match nomenclature {
+            Some(classes) => protocol.with_nomenclature(&text(&classes)?)?,
+            None => protocol,
+        }))
+    }
+
+    /// What tells it from every other protocol; reports carry it.
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    /// The names of its classes, in the order of their values in a prediction.
+    #[getter]
+    fn classes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.classes().iter().map(|class| &class.name))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Protocol {}>", self.0.id())
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.0.id().hash(&mut hasher);
+        hasher.finish()
+    }
+}
 
 /// Pixels that are counted at a time; two of these are worth a second thread.
 const SLAB: usize = 1 << 20;
@@ -30,17 +76,11 @@ const SLAB: usize = 1 << 20;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::{check, class_count, confusion_matrix, metrics, package, read_ids, score};
+    use super::{Rules, check, confusion_matrix, metrics, package, read_ids, score};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
-}
-
-/// Number of classes of a protocol.
-#[pyfunction]
-fn class_count(rules: Rules) -> Result<usize, Failure> {
-    Ok(find(&rules)?.class_count())
 }
 
 /// Counts of `[truth, prediction]`, row after row, of two arrays of the same length.
@@ -49,11 +89,11 @@ fn confusion_matrix<'py>(
     py: Python<'py>,
     truth: PyReadonlyArray1<'py, u8>,
     prediction: PyReadonlyArray1<'py, u8>,
-    rules: Rules,
+    protocol: &Bound<'_, Rules>,
     out_of_range: &str,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let (protocol, out_of_range) = (find(&rules)?, rule(out_of_range)?);
+    let (protocol, out_of_range) = (protocol.get().0.clone(), rule(out_of_range)?);
     let (truth, prediction) = (truth.as_slice()?, prediction.as_slice()?);
     let empty = || ConfusionMatrix::empty(protocol.class_count());
     let count = |truth: &[u8], prediction: &[u8]| {
@@ -78,8 +118,8 @@ fn confusion_matrix<'py>(
 
 /// The record of a matrix of `[truth, prediction]`, row after row.
 #[pyfunction]
-fn metrics(counts: PyReadonlyArray1<'_, u64>, rules: Rules) -> PyResult<String> {
-    let protocol = find(&rules)?;
+fn metrics(counts: PyReadonlyArray1<'_, u64>, protocol: &Bound<'_, Rules>) -> PyResult<String> {
+    let protocol = protocol.get().0.clone();
     let matrix = ConfusionMatrix::new(protocol.class_count(), counts.as_slice()?.to_vec(), 0, 0);
     let matrix = matrix.ok_or_else(|| Failure::Input("the matrix is not of the protocol's classes".to_owned()))?;
     let (by_patch, out_of_range) = (Vec::new(), OutOfRange::Reject);
@@ -92,11 +132,11 @@ fn score(
     py: Python<'_>,
     truth: PathBuf,
     predictions: PathBuf,
-    rules: Rules,
+    protocol: &Bound<'_, Rules>,
     out_of_range: &str,
     crew: Crew,
 ) -> PyResult<String> {
-    let (protocol, out_of_range) = (find(&rules)?, rule(out_of_range)?);
+    let (protocol, out_of_range) = (protocol.get().0.clone(), rule(out_of_range)?);
     let options = evaluate::Options { protocol, out_of_range, ..Default::default() };
     let record = watch::work(py, crew, |progress| -> Result<_, Failure> {
         let (masks, source) = (Masks::find(&truth)?, Source::open(&predictions)?);
@@ -144,14 +184,6 @@ fn package(
 #[pyfunction]
 fn read_ids(path: PathBuf) -> Result<Vec<u32>, Failure> {
     Ok(submission::read_ids(&path)?.into_iter().map(PatchId::number).collect())
-}
-
-fn find((protocol, nomenclature): &Rules) -> Result<Protocol, Failure> {
-    let protocol = Protocol::find(protocol)?;
-    Ok(match nomenclature {
-        Some(classes) => protocol.with_nomenclature(classes)?,
-        None => protocol,
-    })
 }
 
 fn rule(out_of_range: &str) -> Result<OutOfRange, Failure> {

@@ -87,7 +87,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="truth has values from -1 to 300: expected 0 to 255"):
         fs.confusion_matrix([-1, 300], [0, 0])
     with pytest.raises(fs.InputError, match="expected `reject` or `drop`"):
-        fs.confusion_matrix(one, one, out_of_range="keep")  # type: ignore[arg-type]
+        fs.confusion_matrix(one, one, out_of_range="keep")
     with pytest.raises(fs.InputError, match="no protocol `flair3`"):
         fs.confusion_matrix(one, one, protocol="flair3")
     with pytest.raises(fs.InputError, match="threads is 0"):
@@ -132,9 +132,14 @@ def test_protocols_by_name_by_file_and_with_other_classes(tmp_path: Path) -> Non
     scores = fs.metrics(mine, protocol=file)
     assert scores.protocol.startswith("mine@") and not scores["water"].in_mean
 
-    nineteen = fs.confusion_matrix(np.arange(1, 20), np.arange(19), nomenclature="flair-19")
+    assert fs.Protocol(file) == fs.Protocol(str(file)) != fs.Protocol("flair2")
+    assert (repr(fs.Protocol("flair2")), fs.Protocol("flair2").classes[12]) == ("<Protocol flair2>", "other")
+
+    labels = fs.Protocol("flair2", nomenclature="flair-19")
+    nineteen = fs.confusion_matrix(np.arange(1, 20), np.arange(19), protocol=labels)
     assert np.array_equal(nineteen, np.eye(19))
-    assert fs.metrics(nineteen, nomenclature="flair-19").miou == 1
+    assert fs.metrics(nineteen, protocol=labels).miou == 1
+    assert fs.metrics(nineteen, protocol=labels).protocol == labels.id == "flair2/flair-19"
     with pytest.raises(fs.InputError, match="has the shape"):
         fs.metrics(nineteen)
     with pytest.raises(fs.FileAccessError) as caught:

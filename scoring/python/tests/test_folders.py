@@ -99,7 +99,13 @@ def test_a_check_tells_what_is_wrong(folders: Folders) -> None:
     bad = fs.check(folders.predictions, expected=["077413", "077499"])
     assert not bad
     assert (bad.missing, bad.extra, bad.counts.files) == (("077499",), ("077414-077415",), 4)
-    assert {finding.severity for finding in bad.findings} == {"error", "warning"} or bad.counts.errors
+    codes = [(finding.severity, finding.code) for finding in bad.findings]
+    assert codes == [
+        ("error", "missing-prediction"),
+        ("error", "extra-prediction"),
+        ("warning", "unexpected-file"),
+        ("note", "last-batch-missing"),
+    ]
     assert bad.counts.errors + bad.counts.warnings + bad.counts.notes == len(bad.findings)
     ids = folders.root / "ids.txt"
     ids.write_text("077413-077415\n")
@@ -173,10 +179,6 @@ def test_a_listener_that_raises_stops_the_work(many: Folders) -> None:
     # Neither an archive nor a part of one is left.
     assert list((many.root / "out").glob("*")) == []
     assert calls[-1] < len(list(many.predictions.iterdir()))
-
-
-def _count(pair: tuple[np.ndarray, np.ndarray]) -> int:
-    return int(fs.confusion_matrix(*pair).sum())
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")

@@ -21,7 +21,7 @@ from ._errors import (
     RefusedError,
     StrayValuesError,
 )
-from ._native import __version__
+from ._native import Protocol, __version__
 from ._records import CheckCounts, CheckReport, ClassScores, Finding, Metrics, Packed, ScoreReport
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Metrics",
     "NotScorableError",
     "Packed",
+    "Protocol",
     "RefusedError",
     "ScoreReport",
     "StrayValuesError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _native, _records
 from ._errors import ArrayTypeError, InputError
+from ._native import Protocol
 from ._records import CheckReport, Metrics, Packed, ScoreReport
 
 Path: TypeAlias = "str | os.PathLike[str]"
@@ -24,8 +26,7 @@ def confusion_matrix(
     truth: ArrayLike,
     pred: ArrayLike,
     *,
-    protocol: Path = "flair2",
-    nomenclature: Path | None = None,
+    protocol: Protocol | Path = "flair2",
     out_of_range: OutOfRange = "reject",
     threads: int | None = None,
 ) -> NDArray[np.uint64]:
@@ -36,9 +37,9 @@ def confusion_matrix(
     used in place; other layouts are copied, other integers too where every value fits a byte. Nobody may write into
     them meanwhile.
 
-    `protocol` is the name of one ("flair2", "flair-hub") or the path of a file that ends in .yml; `nomenclature` puts
-    another class list into it, by name ("flair-19", "flair-hub-19") or path. `out_of_range` tells what becomes of
-    predictions that are no class: "reject" raises, "drop" leaves these pixels out, as upstream's scorer silently does.
+    `protocol` is the name of one ("flair2", "flair-hub"), the path of a file that ends in .yml, or a `Protocol`.
+    `out_of_range` tells what becomes of predictions that are no class: "reject" raises, "drop" leaves these pixels
+    out, as upstream's scorer silently does.
 
     Returns uint64, [truth, prediction]. Labels that the protocol ignores are left out.
 
@@ -48,22 +49,22 @@ def confusion_matrix(
     if arrays[0].shape != arrays[1].shape:
         raise InputError(f"truth has the shape {arrays[0].shape}, pred {arrays[1].shape}: expected the same")
     flat = [array.reshape(-1) for array in arrays]
-    rules = _rules(protocol, nomenclature)
+    rules = _rules(protocol)
     counts = _native.confusion_matrix(flat[0], flat[1], rules, out_of_range, _threads(threads))
-    return counts.reshape(_native.class_count(rules), -1)
+    return counts.reshape(len(rules.classes), -1)
 
 
-def metrics(matrix: ArrayLike, *, protocol: Path = "flair2", nomenclature: Path | None = None) -> Metrics:
+def metrics(matrix: ArrayLike, *, protocol: Protocol | Path = "flair2") -> Metrics:
     """The scores of a confusion matrix, [truth, prediction], or of the sum of several.
 
-    `protocol` and `nomenclature` are those that it was made by; see `confusion_matrix`.
+    `protocol` is the one that it was made by; see `confusion_matrix`.
 
     Raises InputError where it is no matrix of the protocol's classes or has negative counts, ArrayTypeError where
     it is not of integers.
     """
-    rules = _rules(protocol, nomenclature)
+    rules = _rules(protocol)
     array = _integers(matrix, "matrix")
-    classes = _native.class_count(rules)
+    classes = len(rules.classes)
     if array.shape != (classes, classes):
         raise InputError(f"the matrix has the shape {array.shape}, the protocol {classes} classes")
     if array.size and array.min() < 0:
@@ -78,8 +79,7 @@ def score(
     truth_dir: Path,
     pred: Path,
     *,
-    protocol: Path = "flair2",
-    nomenclature: Path | None = None,
+    protocol: Protocol | Path = "flair2",
     out_of_range: OutOfRange = "reject",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -87,13 +87,12 @@ def score(
     """Scores predictions against masks, in parallel.
 
     `truth_dir` has masks, MSK_*.tif, anywhere below it; `pred` is a folder of predictions, PRED_*.tif, or a submission
-    archive. They are paired by their numbers. `protocol`, `nomenclature` and `out_of_range` are as in
-    `confusion_matrix`. `progress(stage, done, total)` is called some times a second. Ctrl-C stops it.
+    archive. They are paired by their numbers. `protocol` and `out_of_range` are as in `confusion_matrix`. `progress(stage, done, total)` is called some times a second. Ctrl-C stops it.
 
     Raises NotScorableError with everything that is wrong, if anything is; FileAccessError where the folders cannot be
     read; InputError.
     """
-    rules = _rules(protocol, nomenclature)
+    rules = _rules(protocol)
     where = os.fspath(truth_dir), os.fspath(pred)
     return _records.score_report(_native.score(*where, rules, out_of_range, (_threads(threads), progress)))
 
@@ -158,8 +157,15 @@ def _bytes(values: ArrayLike, name: str) -> NDArray[np.uint8]:
     return np.asarray(array, np.uint8, order="C")
 
 
-def _rules(protocol: Path, nomenclature: Path | None) -> tuple[str, str | None]:
-    return os.fspath(protocol), None if nomenclature is None else os.fspath(nomenclature)
+def _rules(protocol: Protocol | Path) -> Protocol:
+    if isinstance(protocol, Protocol):
+        return protocol
+    name = os.fspath(protocol)
+    # A file may change; reading one takes longer than counting a patch.
+    return Protocol(name) if name.lower().endswith((".yml", ".yaml")) else _named(name)
+
+
+_named = cache(Protocol)
 
 
 def _threads(threads: int | None) -> int | None:
