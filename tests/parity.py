@@ -4,9 +4,9 @@
     python tests/parity.py [--binary target/release/flair-bench] [--seed N]
 
 Each cell of the grid is a folder of random masks and one of predictions (TIFF, LZW, written by Pillow), scored by the
-program and by the libraries: which classes are absent × where "other" is × what is out of range × the protocol. A cell
-a line. Exits with 1 where a figure is off; at the end one figure after the other is put off, and it fails unless each
-of them is noticed. Without torchmetrics that half of the comparison is left out, and said so.
+program and by the libraries: the protocol × where a class is absent × where "other" is × values out of range × what is
+done with them. A cell a line. Exits with 1 where a figure is off; at the end one figure after the other is put off, and
+it fails unless each of them is noticed. Without torchmetrics that half is left out, and said so.
 """
 
 import argparse
@@ -324,7 +324,11 @@ def main() -> None:
         print("note: torchmetrics is not installed, so only scikit-learn is compared with")
 
     grid = itertools.product(
-        PROTOCOLS, ["neither", "truth", "prediction", "both"], ["neither", "truth", "both"], [False, True], [False, True]
+        PROTOCOLS,
+        ["neither", "truth", "prediction", "both"],
+        ["neither", "truth", "both"],
+        [False, True],
+        [False, True],
     )
     random = np.random.default_rng(arguments.seed)
     cells = figures = failed = 0

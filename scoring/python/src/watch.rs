@@ -14,8 +14,8 @@ use flair_scoring::{Event, Progress};
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use rayon::ThreadPoolBuilder;
 
-/// Who works and who listens: how many threads, `None` for one a core, and what is called with the stage, the steps done
-/// and the steps to do.
+/// Who works and who listens: how many threads, `None` for one a core, and what is called with the stage, the steps
+/// done and the steps to do.
 pub(crate) type Crew = (Option<usize>, Option<Py<PyAny>>);
 
 /// How often the caller's thread looks.

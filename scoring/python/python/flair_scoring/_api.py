@@ -87,7 +87,8 @@ def score(
     """Scores predictions against masks, in parallel.
 
     `truth_dir` has masks, MSK_*.tif, anywhere below it; `pred` is a folder of predictions, PRED_*.tif, or a submission
-    archive. They are paired by their numbers. `protocol` and `out_of_range` are as in `confusion_matrix`. `progress(stage, done, total)` is called some times a second. Ctrl-C stops it.
+    archive. They are paired by their numbers. `protocol` and `out_of_range` are as in `confusion_matrix`.
+    `progress(stage, done, total)` is called some times a second, and stops the work where it raises, as Ctrl-C does.
 
     Raises NotScorableError with everything that is wrong, if anything is; FileAccessError where the folders cannot be
     read; InputError.
