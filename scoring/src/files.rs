@@ -70,19 +70,25 @@ pub fn write_atomically<E: From<io::Error>>(
     // Two runs, or two threads of one, may write the same place: the number of the process and of the file part them.
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let part = folder.join(format!(".{}.{}-{number}.part", name.to_string_lossy(), std::process::id()));
-    let result = (|| {
-        let mut file = BufWriter::new(File::create(&part)?);
-        write(&mut file)?;
-        file.flush()?;
-        drop(file);
-        fs::rename(&part, path)?;
-        Ok(())
-    })();
-    if result.is_err() {
-        // The error to report is the first one; a left-over part is harmless.
-        let _ = fs::remove_file(&part);
+    let part = Part(&part);
+    let mut file = BufWriter::new(File::create(part.0)?);
+    write(&mut file)?;
+    file.flush()?;
+    drop(file);
+    fs::rename(part.0, path)?;
+    // There is nothing left to remove.
+    std::mem::forget(part);
+    Ok(())
+}
+
+/// A file that goes with its writer, also where the writer unwinds.
+struct Part<'a>(&'a Path);
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        // The error to report is the writer's; a left-over part is harmless.
+        let _ = fs::remove_file(self.0);
     }
-    result
 }
 
 #[cfg(test)]
@@ -117,6 +123,10 @@ mod tests {
             Err(io::Error::other("stopped"))
         });
         assert!(failed.is_err());
+        let stopped = std::panic::catch_unwind(|| {
+            write_atomically::<io::Error>(&path, |_| std::panic::resume_unwind(Box::new("stopped")))
+        });
+        assert!(stopped.is_err());
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
