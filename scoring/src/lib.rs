@@ -43,7 +43,7 @@ pub mod timing;
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};
 pub use evaluate::evaluate;
-pub use finding::{Finding, Severity};
+pub use finding::{Code, Finding, Severity};
 pub use metrics::{Metrics, Protocol};
 pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
 pub use progress::{Event, Progress};
