@@ -8,7 +8,7 @@ mod score;
 mod time;
 
 #[cfg(feature = "baselines")]
-pub(crate) use audit::audit_table;
+pub(crate) use audit::{Rows, audit_table};
 pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 #[cfg(feature = "baselines")]
