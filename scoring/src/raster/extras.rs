@@ -66,3 +66,41 @@ fn number(bits: u64, size: u64, format: SampleFormat) -> f64 {
         _ => bits as f64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use tiff::encoder::{TiffEncoder, TiffValue, colortype::*};
+
+    use super::*;
+
+    fn peeked<C: ColorType>(samples: &[C::Inner]) -> Vec<f64>
+    where
+        [C::Inner]: TiffValue,
+    {
+        let mut file = Cursor::new(Vec::new());
+        let width = u32::try_from(samples.len()).unwrap();
+        TiffEncoder::new(&mut file).unwrap().write_image::<C>(width, 1, samples).unwrap();
+        peek(&file.into_inner(), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn samples_of_every_type_are_numbers() {
+        assert_eq!(peeked::<Gray8>(&[0, 255]), [0.0, 255.0]);
+        assert_eq!(peeked::<Gray16>(&[0, 65_535]), [0.0, 65_535.0]);
+        assert_eq!(peeked::<GrayI8>(&[-1, 127]), [-1.0, 127.0]);
+        assert_eq!(peeked::<GrayI32>(&[-7, i32::MIN]), [-7.0, -2_147_483_648.0]);
+        assert_eq!(peeked::<Gray64>(&[12]), [12.0]);
+        assert_eq!(peeked::<Gray32Float>(&[0.25, -1.5]), [0.25, -1.5]);
+        assert_eq!(peeked::<Gray64Float>(&[1e300]), [1e300]);
+    }
+
+    #[test]
+    fn a_plain_file_carries_nothing_else() {
+        let raster = super::super::Raster::new(1, 2, 2, vec![0; 4]).unwrap();
+        assert_eq!(extras(&super::super::encode(&raster), &Limits::default()).unwrap(), Extras::default());
+        assert!(extras(b"II*", &Limits::default()).is_err());
+        assert_eq!(peek(b"II*", &Limits::default()), None);
+    }
+}

@@ -32,7 +32,7 @@ pub(super) fn compare(
         findings.push(Code::NoPredictions.finding(source.kind().to_string(), message));
     }
     let Some(expected) = expected else {
-        let message = "no list of patches is given, so missing and extra predictions cannot be told";
+        let message = "no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)";
         findings.push(Code::IdsNotChecked.finding(source.kind().to_string(), message));
         // Alone, they may well be a validation set; then whoever checks it knows.
         findings.extend(other_parts(predictions.keys()));

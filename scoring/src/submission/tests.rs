@@ -198,7 +198,7 @@ fn a_dropped_last_batch_is_recognised() {
     ");
     insta::assert_snapshot!(lines(&report(dir.path(), None)), @r"
     Warning other-part [000001-000002] of the training set: the challenge's test set is 077413-093462 (2 files)
-    Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told
+    Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)
     ");
     insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @r"
     Error no-predictions [folder] no file is named like a prediction, PRED_077413.tif

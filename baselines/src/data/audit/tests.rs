@@ -10,7 +10,7 @@ use flair_scoring::{
 };
 
 use super::*;
-use crate::data::fixture::{Fixture, Series, id, npy};
+use crate::data::fixture::{Fixture, Series, npy};
 
 const ZONES: [&str; 2] = ["D004_2021/Z1_UA", "D004_2021/Z2_UA"];
 const SERIES: [(&str, &str); 3] =
@@ -55,7 +55,56 @@ fn lines(report: &AuditReport, fixture: &Fixture) -> String {
 fn a_sound_dataset_is_only_counted() {
     let (report, told) = report(&fixture(), Depth::Values);
     assert_eq!((report.errors, report.warnings), (0, 0));
-    insta::assert_json_snapshot!(report.parts, @"");
+    insta::assert_json_snapshot!(report.parts, @r#"
+    [
+      {
+        "part": "train",
+        "domains": {
+          "found": 1,
+          "published": 40
+        },
+        "zones": {
+          "found": 2,
+          "published": 757
+        },
+        "images": {
+          "found": 3,
+          "published": 61712
+        },
+        "masks": {
+          "found": 3,
+          "published": 61712
+        },
+        "acquisitions": {
+          "found": 4,
+          "published": 41029
+        }
+      },
+      {
+        "part": "test",
+        "domains": {
+          "found": 1,
+          "published": 10
+        },
+        "zones": {
+          "found": 1,
+          "published": 159
+        },
+        "images": {
+          "found": 1,
+          "published": 16050
+        },
+        "masks": {
+          "found": 1,
+          "published": 16050
+        },
+        "acquisitions": {
+          "found": 2,
+          "published": 10215
+        }
+      }
+    ]
+    "#);
     insta::assert_json_snapshot!(report.domains, @r#"
     [
       {
@@ -107,9 +156,12 @@ fn a_sound_dataset_is_only_counted() {
       }
     ]
     "#);
-    insta::assert_snapshot!(told, @"
-    Note part-of-the-dataset train: it holds 3 of 61712 patches
-    Note part-of-the-dataset test: it holds 1 of 16050 patches
+    insta::assert_snapshot!(told, @r"
+    note    [part-of-the-dataset] test: it holds 1 of 16050 patches
+    note    [part-of-the-dataset] train: it holds 3 of 61712 patches
+    note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
+    note    [missing-domains] train: 39 of 40 domains are missing: D006_2020, D007_2020, D008_2019, D009_2019, D013_2020, D014_2020, D016_2020, D017_2018, …
+    note    [incomplete-domain] train/D004_2021: 3 of 1800 published images
     ");
 }
 
@@ -137,7 +189,29 @@ fn everything_wrong() -> (Fixture, AuditReport) {
 #[test]
 fn everything_wrong_is_told_at_once() {
     let (fixture, found) = everything_wrong();
-    insta::assert_snapshot!(lines(&found, &fixture), @"");
+    insta::assert_snapshot!(lines(&found, &fixture), @r"
+    error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
+    error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it names 1 products, expected 2, as many as acquisitions
+    error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels leaves the super-area: choose a smaller `sat_patch_size`
+    error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+    warning [missing-mask] train/D004_2021: 2 of 3 patches have no mask: 000002-000003
+    warning [missing-super-area] train/D004_2021: 1 of 3 patches have no Sentinel-2 super-area: 000003
+    warning [missing-super-area] train/D099_2021: 1 of 1 patches have no Sentinel-2 super-area: 000009
+    warning [missing-centroid] train/D004_2021: 1 of 3 patches have no place in their super-area: 000002
+    warning [missing-centroid] train/D099_2021: 1 of 1 patches have no place in their super-area: 000009
+    warning [missing-metadata] test/D015_2020: 1 of 1 patches have no metadata: 077413
+    warning [missing-metadata] train/D004_2021: 1 of 3 patches have no metadata: 000002
+    warning [missing-metadata] train/D099_2021: 1 of 1 patches have no metadata: 000009
+    warning [unknown-domain] train/D099_2021: the published train part has no such domain
+    note    [unused-super-area] D004_2021/Z2_UA: it has a super-area, and no patches
+    note    [part-of-the-dataset] test: it holds 1 of 16050 patches
+    note    [part-of-the-dataset] train: it holds 4 of 61712 patches
+    note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
+    note    [missing-domains] train: 39 of 40 domains are missing: D006_2020, D007_2020, D008_2019, D009_2019, D013_2020, D014_2020, D016_2020, D017_2018, …
+    note    [incomplete-domain] train/D004_2021: 3 of 1800 published images
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its numbers are int16, the dataset's are uint16
+    note    [empty-acquisition] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: 2 of 2 acquisitions are 0 everywhere: 0, 1 (from 0)
+    ");
     assert!(!report(&fixture, Depth::Headers).1.contains("unusable-raster"));
 }
 
@@ -148,12 +222,10 @@ fn every_file_is_a_step() {
     impl Progress for Count {
         fn event(&self, event: Event<'_>) {
             match event {
-                Event::Started { steps, .. } => {
-                    drop(self.0.fetch_add(usize::try_from(steps).unwrap(), Ordering::Relaxed))
-                }
-                Event::Step { .. } => drop(self.1.fetch_add(1, Ordering::Relaxed)),
-                _ => (),
-            }
+                Event::Started { steps, .. } => self.0.fetch_add(usize::try_from(steps).unwrap(), Ordering::Relaxed),
+                Event::Step { .. } => self.1.fetch_add(1, Ordering::Relaxed),
+                _ => 0,
+            };
         }
     }
     let (fixture, count) = (fixture(), Count::default());
@@ -192,7 +264,26 @@ fn values_wrong() -> (Fixture, AuditReport) {
 #[test]
 fn values_are_looked_at() {
     let (fixture, found) = values_wrong();
-    insta::assert_snapshot!(lines(&found, &fixture), @"");
+    insta::assert_snapshot!(lines(&found, &fixture), @r"
+    error   [label-out-of-range] ROOT/flair_labels_train/D004_2021/Z1_UA/msk/MSK_000001.tif: labels 0: expected 1 to 19
+    error   [label-out-of-range] ROOT/flair_labels_train/D004_2021/Z1_UA/msk/MSK_000002.tif: labels 20: expected 1 to 19
+    error   [wrong-shape] ROOT/flair_aerial_train/D004_2021/Z2_UA/img/IMG_000003.tif: its bands, rows and columns are [3, 512, 512], expected [5, 512, 512]
+    error   [wrong-shape] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its bands, rows and columns are [1, 256, 256], expected [1, 512, 512]
+    warning [blank-image] train/D004_2021: it is 0 everywhere (2 patches: 000001-000002)
+    warning [reflectance-out-of-range] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its values are 0 to 0.5, expected 0 to 19779 or so, reflectance × 10,000
+    warning [reflectance-out-of-range] ROOT/flair_sen_train/D004_2021/Z2_UA/sen/SEN2_sp_D004_2021-Z2_UA_data.npy: its values are 70000 to 70000 and NaN, expected 0 to 19779 or so, reflectance × 10,000
+    warning [probability-out-of-range] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_masks.npy: its values are 255 to 255, expected 0 to 100
+    note    [part-of-the-dataset] test: it holds 1 of 16050 patches
+    note    [part-of-the-dataset] train: it holds 3 of 61712 patches
+    note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
+    note    [missing-domains] train: 39 of 40 domains are missing: D006_2020, D007_2020, D008_2019, D009_2019, D013_2020, D014_2020, D016_2020, D017_2018, …
+    note    [incomplete-domain] train/D004_2021: 3 of 1800 published images
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its numbers are float32, the dataset's are uint16
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z2_UA/sen/SEN2_sp_D004_2021-Z2_UA_data.npy: its numbers are float32, the dataset's are uint16
+    note    [unsorted-products] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt: its products are not in order of their dates
+    note    [other-year] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt: it has products of 2019, its domain's year is 2020
+    note    [empty-acquisition] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: 1 of 2 acquisitions are 0 everywhere: 1 (from 0)
+    ");
     assert!(!report(&fixture, Depth::Headers).1.contains("blank"));
 }
 
@@ -233,6 +324,7 @@ fn every_finding_is_met() {
         fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_6.tif", b"");
         fixture.file("flair_sen_train/D004_2021/Z2_UA/sen/again_data.npy", b"");
         fixture.patch(Part::Train, "D004_2021/Z1_UA", 80_000);
+        fs::remove_file(fixture.root().join("flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif")).unwrap();
     });
     met.extend(everything_wrong().1.findings.into_iter().map(|finding| finding.code));
     met.extend(values_wrong().1.findings.into_iter().map(|finding| finding.code));
