@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Code, Finding, PatchId, Progress, finding::tally};
+use flair_scoring::{Code, Finding, PatchId, Progress, finding::tally, submission::shown};
 use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};
@@ -180,7 +180,7 @@ impl<'a> Audit<'a> {
             let subject = || record.id.file_name("IMG");
             match entries.get(&record.id).map(|entry| entry.encode(record.id, 32, Fidelity::Upstream)) {
                 Some(Err(DataError::Metadata { field, value, expected, .. })) => {
-                    let message = format!("its `{field}` is `{value:.40}`, expected {expected}");
+                    let message = format!("its `{field}` is `{}`, expected {expected}", shown(&value));
                     folded.add(record, DataCode::UnusableMetadata.kind(), subject(), message);
                 }
                 Some(Err(error)) => {
@@ -191,8 +191,8 @@ impl<'a> Audit<'a> {
             let Some(Place { domain, zone }) = places.get(&record.id) else { continue };
             let is_there = |told: &Option<String>, found: &str| told.as_deref().is_none_or(|told| told == found);
             if !is_there(domain, &record.domain) || !is_there(zone, &record.zone) {
-                let told = [domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/");
-                let message = format!("its metadata say {told:.40}, it lies in {}/{}", record.domain, record.zone);
+                let told = shown(&[domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/"));
+                let message = format!("its metadata say {told}, it lies in {}/{}", record.domain, record.zone);
                 folded.add(record, DataCode::MetadataElsewhere.kind(), subject(), message);
             }
         }

@@ -65,12 +65,14 @@ fn mask(path: &Path) -> Option<(&'static Kind, String)> {
         Err(found) => return Some(found),
     };
     let mut occurs = [false; 256];
-    samples.iter().for_each(|&sample| occurs[usize::from(sample)] = true);
+    for sample in samples {
+        occurs[usize::from(sample)] = true;
+    }
     let strays = (0..=u8::MAX).filter(|&v| occurs[usize::from(v)] && RawLabel::new(v).is_none());
     let strays: Vec<_> = strays.map(|v| v.to_string()).collect();
     let shown = &strays[..strays.len().min(8)].join(", ");
     let more = if strays.len() > 8 { ", …" } else { "" };
-    let message = || format!("labels {shown}{more}: expected 1 to {}", RawLabel::MAX);
+    let message = || format!("it has labels {shown}{more}, expected 1 to {}", RawLabel::MAX);
     (!strays.is_empty()).then(|| (Code::LabelOutOfRange.kind(), message()))
 }
 
