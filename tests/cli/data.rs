@@ -16,7 +16,7 @@ fn a_dataset_is_audited() {
         .args(audit)
         .assert()
         .success()
-        .stdout(contains("1 of 40 domains").and(contains("0 errors, 0 warnings, ")).and(contains("of 61712")));
+        .stdout(contains("2 of 40 domains").and(contains("0 errors, 0 warnings, ")).and(contains("of 61712")));
     let zones = flair_bench(dir.path()).args(audit).arg("--zones").assert().success();
     assert!(String::from_utf8_lossy(&zones.get_output().stdout).contains("/Z1_"));
 
