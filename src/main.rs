@@ -1,6 +1,7 @@
 //! `flair-bench`: the evaluation and submission toolkit of the FLAIR #2 challenge.
 
 mod cli;
+mod codes;
 mod commands;
 mod exit;
 mod ui;

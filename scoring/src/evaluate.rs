@@ -245,8 +245,8 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
         findings.push(Code::from(*defect).finding(&name, format!("this entry {}", defect.reason())));
     }
     let bytes = raster::load(pair.mask, limits);
-    let bytes = bytes.map_err(|error| Finding::error(UNREADABLE_MASK, &*mask_name, error.to_string()));
-    let mask = Layer::open(UNREADABLE_MASK, &mask_name, bytes, limits, &mut findings);
+    let bytes = bytes.map_err(|error| Code::UnreadableMask.finding(&*mask_name, error.to_string()));
+    let mask = Layer::open(Code::UnreadableMask, &mask_name, bytes, limits, &mut findings);
     let bytes = source.read(pair.prediction, limits.file_bytes).map_err(|error| {
         let code = match error {
             ReadError::TooLarge { .. } => Code::FileTooLarge,
@@ -255,7 +255,7 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
         };
         code.finding(&name, shown(&error.to_string()))
     });
-    let prediction = Layer::open(Code::UnreadableImage.code(), &name, bytes, limits, &mut findings);
+    let prediction = Layer::open(Code::UnreadableImage, &name, bytes, limits, &mut findings);
     let (Some(mask), Some(prediction)) = (mask, prediction) else { return Err(findings) };
     let [due, found] = [&mask, &prediction].map(|layer| (layer.header.width, layer.header.height));
     if due != found {
@@ -281,12 +281,10 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
     Ok(Counted { matrix, boundary })
 }
 
-const UNREADABLE_MASK: &str = "unreadable-mask";
-
 /// A raster of which only the header was read.
 struct Layer<'a> {
     /// The code of a finding that it cannot be decoded.
-    unreadable: &'static str,
+    unreadable: Code,
     name: &'a str,
     bytes: Vec<u8>,
     header: Header,
@@ -295,13 +293,13 @@ struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// Reads the header and tells what of it cannot be scored; `None` if there is none to read.
     fn open(
-        unreadable: &'static str,
+        unreadable: Code,
         name: &'a str,
         bytes: Result<Vec<u8>, Finding>,
         limits: &Limits,
         findings: &mut Vec<Finding>,
     ) -> Option<Self> {
-        let refuse = |error: RasterError| Finding::error(unreadable, name, shown(&error.to_string()));
+        let refuse = |error: RasterError| unreadable.finding(name, shown(&error.to_string()));
         let (bytes, header) = bytes
             .and_then(|bytes| raster::header(&bytes, limits).map(|header| (bytes, header)).map_err(refuse))
             .map_err(|finding| findings.push(finding))
@@ -322,7 +320,7 @@ impl<'a> Layer<'a> {
 
     fn samples(self, limits: &Limits, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
         raster::decode(&self.bytes, limits)
-            .map_err(|error| findings.push(Finding::error(self.unreadable, self.name, shown(&error.to_string()))))
+            .map_err(|error| findings.push(self.unreadable.finding(self.name, shown(&error.to_string()))))
             .ok()
             .map(raster::Raster::into_samples)
     }
@@ -336,7 +334,7 @@ fn told(error: &CountError, protocol: &Protocol, mask: &str, prediction: &str) -
     if !labels.is_empty() {
         let (first, last) = protocol.definition().nomenclature.label_range();
         let message = format!("{}; labels are {first}..={last}", pixels(labels));
-        findings.push(Finding::error("label-out-of-range", mask, message));
+        findings.push(Code::LabelOutOfRange.finding(mask, message));
     }
     if !predictions.is_empty() {
         let count = protocol.class_count();

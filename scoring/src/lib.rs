@@ -53,7 +53,7 @@ pub mod uncertainty;
 pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
 pub use confusion::{ConfusionMatrix, OutOfRange};
 pub use evaluate::evaluate;
-pub use finding::{Finding, Severity};
+pub use finding::{Code, Finding, Severity};
 pub use metrics::Metrics;
 pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
 pub use progress::{Event, Progress};

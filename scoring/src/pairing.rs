@@ -60,8 +60,7 @@ impl Masks {
             }
             match PatchId::from_file_name(&name, MASK_PREFIX) {
                 Some(id) => masks.add(id, entry.into_path()),
-                None => masks.findings.push(Finding::error(
-                    "wrong-mask-name",
+                None => masks.findings.push(Code::WrongMaskName.finding(
                     entry.path().to_string_lossy(),
                     "the name has no patch number of six digits, as in MSK_000826.tif",
                 )),
@@ -74,7 +73,7 @@ impl Masks {
     pub fn add(&mut self, id: PatchId, path: PathBuf) {
         if let Some(first) = self.paths.get(&id) {
             let message = format!("there is a second mask of patch {id}, besides `{}`", first.display());
-            self.findings.push(Finding::error("duplicate-mask", path.to_string_lossy(), message));
+            self.findings.push(Code::DuplicateMask.finding(path.to_string_lossy(), message));
         } else {
             self.paths.insert(id, path);
         }

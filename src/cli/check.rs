@@ -1,19 +1,28 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 
-use super::ExpectedArgs;
+use super::{ExpectedArgs, FindingsArgs};
+use crate::codes;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The submission: a folder, or a zip
-    #[arg(value_name = "DIR|ZIP")]
-    pub(crate) submission: PathBuf,
+    #[arg(value_name = "DIR|ZIP", required_unless_present = "explain")]
+    pub(crate) submission: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) expected: ExpectedArgs,
 
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
+
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Tell what a finding means, how it comes about and what to do about it, such as `one-based`
+    #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new(codes::all().map(|kind| kind.code)),
+          hide_possible_values = true, conflicts_with = "submission")]
+    pub(crate) explain: Option<String>,
 }

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::FindingsArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     /// Read every file of a dataset, and tell everything that is missing or wrong
@@ -19,6 +21,13 @@ pub(crate) struct AuditArgs {
     /// Side of the Sentinel-2 crop that must fit around every patch, in pixels of 10 m
     #[arg(long, value_name = "PIXELS", default_value_t = 40)]
     pub(crate) crop_size: usize,
+
+    /// Show a row for each zone, not only for each domain
+    #[arg(long)]
+    pub(crate) zones: bool,
+
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
 
     /// Print the report as JSON
     #[arg(long)]

@@ -102,7 +102,35 @@ pub(crate) struct ExpectedArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
+    /// Expect the challenge's 16,050 test patches, 077413 to 093462
+    #[arg(long)]
+    pub(crate) official: bool,
+
     /// File with the expected patches: a number, a file name or a range (`077413-093462`) a line, `#` for comments
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,
+}
+
+/// How many findings are told.
+#[derive(Debug, Args)]
+pub(crate) struct FindingsArgs {
+    /// Most findings to tell, the weightiest first; 0 tells all [default: 50, or all of them as JSON]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_findings: Option<usize>,
+}
+
+impl FindingsArgs {
+    /// Most findings for people to read.
+    pub(crate) fn for_people(&self) -> usize {
+        self.most().unwrap_or(50)
+    }
+
+    /// Most findings for a program to read.
+    pub(crate) fn for_programs(&self) -> usize {
+        self.most().unwrap_or(usize::MAX)
+    }
+
+    fn most(&self) -> Option<usize> {
+        self.max_findings.map(|most| if most == 0 { usize::MAX } else { most })
+    }
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use flair_scoring::submission::MinutesSeconds;
 
-use super::ExpectedArgs;
+use super::{ExpectedArgs, FindingsArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PackageArgs {
@@ -17,6 +17,9 @@ pub(crate) struct PackageArgs {
 
     #[command(flatten)]
     pub(crate) expected: ExpectedArgs,
+
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
 
     /// timing.json of the run, for the time in the archive's name
     #[arg(long, value_name = "FILE", requires = "baseline_time")]

@@ -7,20 +7,25 @@ use flair_scoring::submission::{CheckOptions, CheckReport, check_path};
 use super::expected::expected;
 use crate::{
     cli::CheckArgs,
+    codes,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, write_findings},
+    ui::{Bars, explanation, write_first},
 };
 
 pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
-    let expected = expected(&arguments.expected)?;
-    let report =
-        check_path(&arguments.submission, expected.as_ref(), &CheckOptions::default(), &Bars::new()).or_input()?;
     let mut out = stdout().lock();
+    for kind in codes::all().filter(|kind| Some(kind.code) == arguments.explain.as_deref()) {
+        write!(out, "{}", explanation(kind))?;
+    }
+    let Some(submission) = &arguments.submission else { return Ok(Exit::Done) };
+    let expected = expected(&arguments.expected)?;
+    let mut report = check_path(submission, expected.as_ref(), &CheckOptions::default(), &Bars::new()).or_input()?;
     if arguments.json {
+        report.truncate(arguments.findings.for_programs());
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        write_findings(&mut out, &report.findings)?;
+        write_first(&mut out, &report.findings, arguments.findings.for_people())?;
         writeln!(out, "{}", verdict(&report))?;
     }
     Ok(if report.valid { Exit::Done } else { Exit::Negative })

@@ -2,33 +2,32 @@
 
 use std::io::{Write, stdout};
 
+use crate::{
+    cli::{AuditArgs, ToyArgs},
+    exit::{Exit, OrExit, Outcome},
+    ui::{Bars, Rows, audit_table, write_first},
+};
 use flair_baselines::data::{
     Dataset,
     audit::{Depth, audit as audit_dataset},
     toy::{self, ToyError, ToyOptions, ToyOrigin},
 };
-use flair_scoring::Severity;
-
-use crate::{
-    cli::{AuditArgs, ToyArgs},
-    exit::{Exit, OrExit, Outcome},
-    ui::{Bars, audit_table, write_findings},
-};
 
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;
-    let report = audit_dataset(&dataset, arguments.crop_size, Depth::Pixels, &Bars::new());
+    let mut report = audit_dataset(&dataset, arguments.crop_size, Depth::Values, &Bars::new());
     let mut out = stdout().lock();
-    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if arguments.json {
+        report.truncate(arguments.findings.for_programs());
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}", audit_table(&report))?;
-        write_findings(&mut out, &report.findings)?;
-        writeln!(out, "{} findings, {errors} of them errors", report.findings.len())?;
+        let rows = if arguments.zones { Rows::Zones } else { Rows::Domains };
+        write!(out, "{}", audit_table(&report, rows))?;
+        write_first(&mut out, &report.findings, arguments.findings.for_people())?;
+        writeln!(out, "{} errors, {} warnings, {} notes", report.errors, report.warnings, report.notes)?;
     }
-    Ok(if errors == 0 { Exit::Done } else { Exit::Negative })
+    Ok(if report.errors == 0 { Exit::Done } else { Exit::Negative })
 }
 
 pub(crate) fn toy(arguments: &ToyArgs) -> Outcome {

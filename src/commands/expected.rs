@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use flair_scoring::{PatchId, submission::read_ids};
+use flair_scoring::{
+    PatchId,
+    submission::{official_test, read_ids},
+};
 
 use crate::{
     cli::ExpectedArgs,
     exit::{OrExit, Outcome},
 };
 
-/// The patches of a list, or the test patches of a dataset; `None` where neither is named.
+/// The patches of a list, the challenge's, or the test patches of a dataset; `None` where none of them is named.
 pub(super) fn expected(arguments: &ExpectedArgs) -> Outcome<Option<BTreeSet<PatchId>>> {
+    if arguments.official {
+        return Ok(Some(official_test()));
+    }
     if let Some(list) = &arguments.ids {
         return read_ids(list).map(Some).or_input();
     }

@@ -15,7 +15,7 @@ use super::{check::verdict, expected::expected};
 use crate::{
     cli::PackageArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, rules, say, write_findings},
+    ui::{Bars, rules, say, write_first},
 };
 
 pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
@@ -51,14 +51,15 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let source = Source::open(&arguments.predictions).or_input()?;
     let packed = pack(&source, expected.as_ref(), &CheckOptions::default(), &arguments.out, &name, &Bars::new());
     let mut out = stdout().lock();
+    let most = arguments.findings.for_people();
     match packed {
         Ok(packed) => {
-            write_findings(&mut out, &packed.report.findings)?;
+            write_first(&mut out, &packed.report.findings, most)?;
             writeln!(out, "{}: {} predictions, {} bytes", packed.path.display(), packed.entries, packed.bytes)?;
             Ok(exit)
         }
         Err(PackError::Refused(report)) => {
-            write_findings(&mut out, &report.findings)?;
+            write_first(&mut out, &report.findings, most)?;
             writeln!(out, "{}; nothing was packed", verdict(&report))?;
             Ok(Exit::Negative)
         }

@@ -1,20 +1,64 @@
 //! What a dataset holds, as a table.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use flair_baselines::data::audit::AuditReport;
+use flair_baselines::data::audit::{AuditReport, Count, ZoneCounts};
 
-/// A row a domain: part, zones, images, masks, super-areas, and how many patches it has as published.
-pub(crate) fn audit_table(report: &AuditReport) -> String {
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+/// What has a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Each domain.
+    Domains,
+    /// Each zone.
+    Zones,
+}
+
+const COUNTS: usize = 6;
+
+/// A row a domain or a zone, and one for each part with what is published.
+pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["part", "domain", "zones", "images", "masks", "super-areas", "published"]);
-    for domain in &report.domains {
-        let areas = domain.zones.iter().filter(|zone| zone.super_area.is_some()).count();
-        let published = domain.official.map_or_else(|| "–".to_owned(), |count| count.to_string());
-        let counts = [domain.zones.len(), domain.images(), domain.masks(), areas].map(|count| right(count.to_string()));
-        let names = [Cell::new(format!("{:?}", domain.part).to_lowercase()), Cell::new(&domain.domain)];
-        table.add_row(names.into_iter().chain(counts).chain([right(published)]));
+    let place = if rows == Rows::Zones { "zone" } else { "domain" };
+    table.set_header(["part", place, "zones", "images", "masks", "super-areas", "acquisitions", "published"]);
+    let mut add = |part: &str, name: &str, counts: [String; COUNTS]| {
+        let counts = counts.map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
+        table.add_row([Cell::new(part), Cell::new(name)].into_iter().chain(counts));
+    };
+    for part in &report.parts {
+        let name = format!("{:?}", part.part).to_lowercase();
+        for domain in report.domains.iter().filter(|domain| domain.part == part.part) {
+            let published = domain.official.map_or_else(|| "–".to_owned(), |count| count.to_string());
+            match rows {
+                Rows::Domains => add(&name, &domain.domain, counts(&domain.zones, domain.zones.len(), published)),
+                Rows::Zones => {
+                    for zone in &domain.zones {
+                        let place = format!("{}/{}", domain.domain, zone.zone);
+                        add(&name, &place, counts(std::slice::from_ref(zone), 1, "–".to_owned()));
+                    }
+                }
+            }
+        }
+        let of = |count: Count| format!("{} of {}", count.found, count.published);
+        let all = [part.zones, part.images, part.masks].map(of);
+        let areas = report.domains.iter().filter(|domain| domain.part == part.part).flat_map(|domain| &domain.zones);
+        let areas = areas.filter(|zone| zone.super_area.is_some()).count();
+        let areas = of(Count { found: areas, published: part.zones.published });
+        let [zones, images, masks] = all;
+        let published = part.images.published.to_string();
+        let total = [zones, images, masks, areas, of(part.acquisitions), published];
+        add(&name, &format!("{} domains", of(part.domains)), total);
     }
     format!("{table}\n")
+}
+
+fn counts(zones: &[ZoneCounts], number: usize, published: String) -> [String; COUNTS] {
+    let sum = |count: fn(&ZoneCounts) -> usize| zones.iter().map(count).sum::<usize>().to_string();
+    [
+        number.to_string(),
+        sum(|zone| zone.images),
+        sum(|zone| zone.masks),
+        sum(|zone| usize::from(zone.super_area.is_some())),
+        sum(|zone| zone.super_area.map_or(0, |[acquisitions, ..]| acquisitions)),
+        published,
+    ]
 }

@@ -2,15 +2,30 @@
 
 use std::io::{self, Write};
 
-use flair_scoring::{Finding, Severity, submission::shown};
+use flair_scoring::{Finding, Severity, finding::Kind, submission::shown};
 
 /// One finding a line: severity, code, subject, message; errors first, then warnings, then notes.
 pub(crate) fn write_findings(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
-    for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")] {
-        for finding in findings.iter().filter(|finding| finding.severity == severity) {
-            // Subjects may come from a stranger's archive.
-            writeln!(out, "{word:7} [{}] {}: {}", finding.code, shown(&finding.subject), finding.message)?;
-        }
+    write_first(out, findings, usize::MAX)
+}
+
+/// The first `most` of them, and how many more there are.
+pub(crate) fn write_first(out: &mut impl Write, findings: &[Finding], most: usize) -> io::Result<()> {
+    let of = |severity| findings.iter().filter(move |finding| finding.severity == severity);
+    let sorted = [Severity::Error, Severity::Warning, Severity::Note].into_iter().flat_map(of);
+    for finding in sorted.take(most) {
+        // Subjects may come from a stranger's archive.
+        let (severity, subject) = (finding.severity.name(), shown(&finding.subject));
+        writeln!(out, "{severity:7} [{}] {subject}: {}", finding.code, finding.message)?;
     }
-    Ok(())
+    match findings.len().saturating_sub(most) {
+        0 => Ok(()),
+        more => writeln!(out, "… and {more} more (--max-findings 0 shows all)"),
+    }
+}
+
+/// What a finding means, how it comes about, what to do about it.
+pub(crate) fn explanation(kind: &Kind) -> String {
+    let Kind { code, severity, meaning, cause, fix, .. } = kind;
+    format!("{code} ({}): {meaning}\n  cause  {cause}\n  fix    {fix}\n", severity.name())
 }

@@ -10,8 +10,8 @@ mod score;
 mod time;
 
 #[cfg(feature = "baselines")]
-pub(crate) use audit::audit_table;
-pub(crate) use findings::write_findings;
+pub(crate) use audit::{Rows, audit_table};
+pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 #[cfg(feature = "baselines")]
 pub(crate) use score::figure;

@@ -4,6 +4,8 @@
 mod architecture;
 #[cfg(feature = "baselines")]
 mod baseline;
+#[cfg(feature = "baselines")]
+mod data;
 mod depth;
 mod fixture;
 #[cfg(feature = "baselines")]

@@ -76,6 +76,59 @@ fn a_bad_submission_is_told_whole_and_not_packed() {
 }
 
 #[test]
+fn the_official_test_set_is_expected_by_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    submission(&dir.path().join("pred"), 2);
+    let missing = contains("[missing-prediction] 077415-093462: 16048 of 16050 expected predictions are missing");
+    flair_bench(dir.path()).args(["check", "pred", "--official"]).assert().code(1).stdout(missing);
+    flair_bench(dir.path()).args(["package", "pred", "--name", "x", "--official"]).assert().code(1);
+    flair_bench(dir.path()).args(["check", "pred", "--official", "--ids", "ids.txt"]).assert().code(2);
+}
+
+#[test]
+fn many_findings_are_cut_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let pred = dir.path().join("pred");
+    submission(&pred, 1);
+    for number in 0..60 {
+        fs::create_dir_all(pred.join("again")).unwrap();
+        let name = PatchId::new(number).unwrap().file_name("PRED");
+        fs::write(pred.join(&name), b"").unwrap();
+        fs::write(pred.join("again").join(&name), b"").unwrap();
+    }
+    let lines = |arguments: &[&str]| {
+        let output = flair_bench(dir.path()).args(["check", "pred"]).args(arguments).assert().code(1);
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    // 60 duplicates, the empty files, the other part of the dataset, no list of patches.
+    let told = lines(&[]);
+    assert_eq!(told.lines().count(), 52);
+    assert!(told.contains("\n… and 13 more (--max-findings 0 shows all)\n"), "{told}");
+    assert!(told.ends_with("; 61 errors, 1 warnings, 1 notes\n"), "{told}");
+    assert_eq!(lines(&["--max-findings", "0"]).lines().count(), 64);
+    let report =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&lines(&[&["--json"], arguments].concat())).unwrap() };
+    let (all, cut) = (report(&[]), report(&["--max-findings", "3"]));
+    let count = |report: &Value| report["findings"].as_array().unwrap().len();
+    assert_eq!((count(&all), &all["truncated"]), (63, &0.into()));
+    assert_eq!((count(&cut), &cut["truncated"]), (3, &60.into()));
+    assert_eq!(all["counts"], cut["counts"]);
+}
+
+#[test]
+fn a_code_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = flair_bench(dir.path()).args(["check", "--explain", "one-based"]).assert().success();
+    insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap(), @r#"
+    one-based (warning): values look like classes counted from 1
+      cause  Labels were trained or written as the masks count them, 1 to 13.
+      fix    Subtract 1 from every pixel: classes are counted from 0, and 12 is "other".
+    "#);
+    flair_bench(dir.path()).args(["check", "--explain", "one-basd"]).assert().code(2).stderr(contains("'one-based'"));
+    flair_bench(dir.path()).arg("check").assert().code(2);
+}
+
+#[test]
 fn what_is_no_submission_has_its_code() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["check", "none.zip"]).assert().code(3);

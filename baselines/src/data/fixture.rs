@@ -98,7 +98,7 @@ impl Fixture {
 
     /// Writes the metadata, the same for each patch.
     pub(super) fn metadata(&self, numbers: &[u32]) -> &Self {
-        let entry = r#"{"domain": "D004_2021", "zone": "Z1_UA", "date": "2021-06-01", "time": "10h25", "camera": "UCE",
+        let entry = r#"{"date": "2021-06-01", "time": "10h25", "camera": "UCE",
             "patch_centroid_x": 500000.0, "patch_centroid_y": 6500000, "patch_centroid_z": 100.5}"#;
         let entries = numbers.iter().map(|number| format!("\"IMG_{number:06}\": {entry}"));
         let text = format!("{{{}}}", entries.collect::<Vec<_>>().join(", "));

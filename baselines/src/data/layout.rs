@@ -13,7 +13,7 @@ use flair_scoring::{Finding, PatchId};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{DataError, splits};
+use super::{DataCode, DataError, splits};
 use crate::config::{Config, DataPaths};
 
 /// A part of the dataset.
@@ -241,7 +241,7 @@ impl Found {
         }
         let Some(zone) = zone_of(path.strip_prefix(tree).unwrap_or(path), part) else {
             let message = "it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
-            self.findings.push(Finding::error("unplaced-file", path.display().to_string(), message));
+            self.findings.push(DataCode::UnplacedFile.finding(path.display().to_string(), message));
             return;
         };
         if let Some(kind) = series {
@@ -256,7 +256,7 @@ impl Found {
                 }
                 Entry::Occupied(first) => {
                     let message = format!("patch {id} is also at `{}`, which is used", first.get().1.display());
-                    self.findings.push(Finding::error("duplicate-patch", path.display().to_string(), message));
+                    self.findings.push(DataCode::DuplicatePatch.finding(path.display().to_string(), message));
                 }
             }
         }
@@ -269,7 +269,7 @@ impl Found {
                 names.len(),
                 names[0]
             );
-            self.findings.push(Finding::warning("unknown-files", folder.display().to_string(), message));
+            self.findings.push(DataCode::UnknownFiles.finding(folder.display().to_string(), message));
         }
         let mut areas = BTreeMap::new();
         for (zone, files) in std::mem::take(&mut self.series) {
@@ -277,7 +277,7 @@ impl Found {
             for (ending, paths) in SERIES.iter().zip(&files) {
                 if paths.len() != 1 {
                     let message = format!("its super-area has {} files *{ending}, expected 1", paths.len());
-                    self.findings.push(Finding::error("super-area-files", &name, message));
+                    self.findings.push(DataCode::SuperAreaFiles.finding(&name, message));
                 }
             }
             if let [Some(data), Some(masks), Some(products)] = files.map(|paths| paths.into_iter().next()) {
@@ -291,7 +291,7 @@ impl Found {
                     return Some(path);
                 }
                 let message = format!("its image is in {}/{}: not used", zone.1, zone.2);
-                self.findings.push(Finding::error("misplaced-mask", path.display().to_string(), message));
+                self.findings.push(DataCode::MisplacedMask.finding(path.display().to_string(), message));
                 None
             });
             patches.insert(id, record(id, zone, &areas, Some(image), mask));
@@ -301,7 +301,7 @@ impl Found {
         }
         for (zone, _) in areas.iter().filter(|(_, paths)| Arc::strong_count(paths) == 1) {
             let message = "it has a super-area, and no patches";
-            self.findings.push(Finding::note("unused-super-area", format!("{}/{}", zone.1, zone.2), message));
+            self.findings.push(DataCode::UnusedSuperArea.finding(format!("{}/{}", zone.1, zone.2), message));
         }
         (patches, self.findings)
     }

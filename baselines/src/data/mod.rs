@@ -6,6 +6,7 @@ pub mod aerial;
 pub mod audit;
 pub mod augment;
 mod clouds;
+mod codes;
 pub mod dates;
 mod error;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub mod splits;
 pub mod toy;
 
 pub use augment::Augmentation;
+pub use codes::DataCode;
 pub use error::DataError;
 pub use layout::{Dataset, Part, PatchRecord, SuperAreaPaths};
 pub use sample::{Preprocessor, Sample};

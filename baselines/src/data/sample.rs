@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flair_scoring::{Finding, PatchId};
 
 use super::{
-    DataError, Dataset, PatchRecord, SuperAreaPaths, SuperPatch, aerial,
+    DataCode, DataError, Dataset, PatchRecord, SuperAreaPaths, SuperPatch, aerial,
     json::read_by_patch,
     metadata::AerialMetadata,
     sentinel::{SeriesSettings, SuperArea},
@@ -94,7 +94,7 @@ impl<'a> Preprocessor<'a> {
             findings.extend(
                 self.problem(id, &mut areas)
                     .err()
-                    .map(|error| Finding::error("unusable-patch", id.to_string(), error.to_string())),
+                    .map(|error| DataCode::UnusablePatch.finding(id.to_string(), error.to_string())),
             );
         }
         findings

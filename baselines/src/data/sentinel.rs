@@ -5,7 +5,7 @@ use std::{fs, ops::Range, path::Path};
 use flair_scoring::{Finding, PatchId};
 
 use super::{
-    DataError, SuperAreaPaths, clouds,
+    DataCode, DataError, SuperAreaPaths, clouds,
     dates::MonthDay,
     months,
     npy::{Dtype, Npy},
@@ -170,7 +170,7 @@ impl SuperArea {
                     self.dates[kept[0]]
                 );
                 tracing::info!(%patch, "{message}");
-                finding = Some(Finding::warning("no-clear-acquisition", format!("IMG_{patch}"), message));
+                finding = Some(DataCode::NoClearAcquisition.finding(format!("IMG_{patch}"), message));
             }
         }
         let position = |day: MonthDay| f64::from(settings.ref_date.days_since(day, settings.ref_year));

@@ -7,6 +7,7 @@
 
 pub mod bundle;
 pub mod challenge;
+mod codes;
 pub mod evalai;
 pub mod input;
 pub mod leaderboard;
@@ -18,6 +19,7 @@ mod zip;
 
 pub use bundle::{BundleError, Made, Plan, make};
 pub use challenge::{Challenge, ChallengeError, Phase};
+pub use codes::HostingCode;
 pub use input::{Input, InputError};
 pub use leaderboard::{Column, Scores, columns};
 pub use times::Declared;

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn names_of_strangers_do_nothing() {
         let evil = "<script>alert('1')</script>\"&\x1b[2J\u{202e}\u{0}x";
-        let findings = [Finding::error("wrong-name", evil, evil), Finding::note("a", "b", "c")];
+        let findings = [crate::Code::WrongName.finding(evil, evil), crate::Code::IdsNotChecked.finding("b", "c")];
         let page = refused(evil, &findings);
         assert_harmless(&page);
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\\u{1b}[2J\\u{202e}\\u{0}x"));
@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_long_list_is_cut_and_says_so() {
-        let many: Vec<_> = (0..MAX_FINDINGS + 7).map(|i| Finding::note("a", i.to_string(), "c")).collect();
+        let many: Vec<_> =
+            (0..MAX_FINDINGS + 7).map(|i| crate::Code::IdsNotChecked.finding(i.to_string(), "c")).collect();
         let page = refused("many", &many);
         assert!(page.contains("and 7 more") && page.matches("<tr><td class=\"note\">").count() == MAX_FINDINGS);
     }

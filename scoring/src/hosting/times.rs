@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::input::Input;
+use super::{HostingCode, input::Input};
 use crate::{
-    Finding,
+    Code, Finding,
     submission::{ArchiveName, Entry, MinutesSeconds, Source, Times, shown},
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
@@ -60,7 +60,7 @@ impl Declared {
                 None => "the platform does not hand on the archive's name, and no timing.json is enclosed".to_owned(),
             };
             let message = format!("no times are known: {what}");
-            declared.findings.push(Finding::note("times-unknown", "submission", message));
+            declared.findings.push(HostingCode::TimesUnknown.finding("submission", message));
         }
         declared
     }
@@ -81,7 +81,7 @@ impl Declared {
             several => {
                 let message =
                     format!("{} files are called {name}: none of them is taken for the record", several.len());
-                self.findings.push(Finding::warning("unreadable-record", name, message));
+                self.findings.push(HostingCode::UnreadableRecord.finding(name, message));
                 return None;
             }
         };
@@ -90,7 +90,7 @@ impl Declared {
             Ok(record) => Some(record),
             Err(reason) => {
                 let message = format!("not a record of flair-bench: {}", shown(&reason));
-                self.findings.push(Finding::warning("unreadable-record", shown(&entry.name), message));
+                self.findings.push(HostingCode::UnreadableRecord.finding(shown(&entry.name), message));
                 None
             }
         }
@@ -109,7 +109,7 @@ impl Declared {
             if let Some(recorded) = recorded.filter(|recorded| *recorded != declared) {
                 let message =
                     format!("the name says that {what} took {declared} (minutes-seconds), {file} says {recorded}");
-                self.findings.push(Finding::warning("time-mismatch", subject, message));
+                self.findings.push(HostingCode::TimeMismatch.finding(subject, message));
             }
         }
     }
@@ -125,7 +125,7 @@ impl Declared {
             if !timing.is_whole() {
                 let message =
                     format!("the clock does not cover {} patches, kept from an earlier run", timing.kept_patches);
-                self.findings.push(Finding::warning("time-not-whole", "timing.json", message));
+                self.findings.push(HostingCode::TimeNotWhole.finding("timing.json", message));
             }
             self.verdicts.push(verdict);
         }
@@ -144,7 +144,7 @@ impl Declared {
                 format!("{used:.1} s, and the rules allow {limit:.1} s: {} times the baseline", limits.factor)
             }),
         ];
-        self.findings.extend(over.into_iter().flatten().map(|m| Finding::warning("over-time", "submission", m)));
+        self.findings.extend(over.into_iter().flatten().map(|m| Code::OverTime.finding("submission", m)));
     }
 
     /// What the prediction took, in seconds: by the name, which is what the participant declares to the jury, or else

@@ -8,6 +8,7 @@
 mod codec;
 mod decode;
 mod encode;
+mod extras;
 mod header;
 mod tags;
 
@@ -19,6 +20,7 @@ use std::{
 
 pub use decode::decode;
 pub use encode::encode;
+pub use extras::{Extras, extras, peek};
 pub use header::{Chunks, Compression, Header, Interleave, Photometric, SampleFormat, header};
 
 use crate::files::write_atomically;

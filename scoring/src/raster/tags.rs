@@ -22,6 +22,12 @@ pub(super) const TILE_OFFSETS: u16 = 324;
 pub(super) const TILE_BYTE_COUNTS: u16 = 325;
 pub(super) const EXTRA_SAMPLES: u16 = 338;
 pub(super) const SAMPLE_FORMAT: u16 = 339;
+pub(super) const GDAL_NODATA: u16 = 42_113;
+/// Scale, tie points, transformation, keys: any of them places an image on Earth.
+pub(super) const GEOREFERENCE: [u16; 4] = [33_550, 33_922, 34_264, 34_735];
+
+/// Longest text of a tag that is read.
+const MAX_TEXT: u64 = 64;
 
 #[derive(Clone, Copy)]
 enum ByteOrder {
@@ -72,6 +78,8 @@ pub(super) struct Tags<'a> {
     /// Bytes of an offset and of a count: 4, or 8 in BigTIFF.
     word: usize,
     entries: BTreeMap<u16, Entry>,
+    /// Where the tags of the next image begin; 0 where there is none.
+    next: u64,
 }
 
 impl<'a> Tags<'a> {
@@ -82,7 +90,7 @@ impl<'a> Tags<'a> {
             Some(b"MM") => ByteOrder::Big,
             _ => return Err(RasterError::Format("it does not begin as a TIFF does".to_owned())),
         };
-        let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new() };
+        let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new(), next: 0 };
         let directory = match tags.number(2, 2)? {
             42 => tags.number(4, 4)?,
             43 if tags.number(4, 2)? == 8 => {
@@ -105,7 +113,34 @@ impl<'a> Tags<'a> {
             // A tag that comes twice means its first value, as in libtiff.
             tags.entries.entry(tag).or_insert(Entry { kind, count, field: at + 4 + tags.word as u64 });
         }
+        // Some writers leave the end of the list away.
+        tags.next = tags.number(first + count * entry_bytes, tags.word).unwrap_or(0);
         Ok(tags)
+    }
+
+    /// Where the tags of the next image are said to begin; 0 where there is none. Nobody has looked there.
+    pub(super) fn next_image(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the file has a tag.
+    pub(super) fn has(&self, tag: u16) -> bool {
+        self.entries.contains_key(&tag)
+    }
+
+    /// The text of a tag, its beginning where it is long; `None` where there is none that can be read.
+    pub(super) fn text(&self, tag: u16) -> Option<String> {
+        let entry = self.entries.get(&tag).filter(|entry| entry.kind == 2)?;
+        let at =
+            if entry.count <= self.word as u64 { entry.field } else { self.number(entry.field, self.word).ok()? };
+        let bytes = self.slice(at, entry.count.min(MAX_TEXT)).ok()?;
+        let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
+        Some(String::from_utf8_lossy(text).trim().to_owned())
+    }
+
+    /// The unsigned number in up to eight bytes of the file.
+    pub(super) fn unsigned(&self, bytes: &[u8]) -> u64 {
+        self.order.number(bytes)
     }
 
     /// The bytes at an offset.

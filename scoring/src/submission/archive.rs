@@ -5,12 +5,13 @@ use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::Path,
+    time::{Duration, SystemTime},
 };
 
 // `ZipArchive` keys its entries by name, so a second entry of the same name would hide the first.
 use zip::unstable::read::ZipIterable;
 use zip::{
-    CompressionMethod, ZipReadOptions,
+    CompressionMethod, DateTime, ZipReadOptions,
     read::{Config, OwnedZipFileEntry},
     result::ZipError,
 };
@@ -62,7 +63,9 @@ impl Archive {
                 (Defect::Overlap, overlaps),
             ];
             defects.extend(of_archive.into_iter().filter(|(_, is_so)| *is_so).map(|(defect, _)| defect));
-            entries.push(Entry::new(String::from_utf8_lossy(name).into_owned(), entry.size(), index, defects));
+            let modified = entry.last_modified().and_then(time);
+            let name = String::from_utf8_lossy(name).into_owned();
+            entries.push(Entry { modified, ..Entry::new(name, entry.size(), index, defects) });
         }
         Ok((Self { directory }, entries, left_out))
     }
@@ -93,6 +96,20 @@ impl Archive {
         }
         Ok(bytes)
     }
+}
+
+/// A time of a zip archive, as if it were of UTC: it has no zone. `None` for 1980, which stands for "unknown".
+fn time(time: DateTime) -> Option<SystemTime> {
+    if time.year() <= 1980 || !time.is_valid() {
+        return None;
+    }
+    // Days since 1970-01-01 of the Gregorian calendar, with years that begin in March.
+    let (year, month) = (u64::from(time.year()), u64::from(time.month()));
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + u64::from(time.day()) - 1;
+    let hours = (days - 719_468) * 24 + u64::from(time.hour());
+    let seconds = (hours * 60 + u64::from(time.minute())) * 60 + u64::from(time.second());
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 fn is_supported(method: CompressionMethod) -> bool {
@@ -183,6 +200,19 @@ mod tests {
             assert!(entry.defects.is_empty(), "{entry:?}");
             assert_eq!(source.read(entry, 100).unwrap(), entry.name.as_bytes());
         });
+    }
+
+    #[test]
+    fn times_are_read() {
+        let seconds = |date, time_of_day| {
+            let time = time(DateTime::try_from_msdos(date, time_of_day).ok()?)?;
+            Some(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        };
+        let date = |year: u16, month: u16, day: u16| ((year - 1980) << 9) | (month << 5) | day;
+        assert_eq!(seconds(date(1980, 1, 1), 0), None);
+        // date -u -d '2024-02-29 13:37:42' +%s
+        assert_eq!(seconds(date(2024, 2, 29), (13 << 11) + (37 << 5) + 21), Some(1_709_213_862));
+        assert_eq!(seconds(date(2023, 3, 1), 0), Some(1_677_628_800));
     }
 
     #[test]

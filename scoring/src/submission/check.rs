@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Read,
     path::Path,
 };
 
@@ -9,15 +10,21 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes::Code,
-    content::look,
+    age,
+    content::{Content, look},
+    declared,
     expected::fold_ranges,
     hints::{Named, Values, by_name, by_values},
+    magic, patches,
     remarks::{Remarks, ranges, with_files},
     shown,
-    source::{Entry, Source, SourceError},
+    source::{Entry, Kind, Source, SourceError},
 };
-use crate::{Event, Finding, PatchId, Progress, Severity, raster::Limits};
+use crate::{
+    Code, Event, Finding, PatchId, Progress,
+    finding::{tally, truncate},
+    raster::Limits,
+};
 
 /// How a check is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +35,9 @@ pub struct CheckOptions {
 }
 
 impl Default for CheckOptions {
-    /// 8 MiB a file, and as many samples: 30 times a prediction, so that logits are told from damage.
+    /// 16 MiB a file, and as many samples: 60 times a prediction, so that the scores of 13 classes are told from damage.
     fn default() -> Self {
-        Self { limits: Limits { file_bytes: 8 << 20, samples: 8 << 20 } }
+        Self { limits: Limits { file_bytes: 16 << 20, samples: 16 << 20 } }
     }
 }
 
@@ -57,7 +64,11 @@ pub struct CheckReport {
     pub missing: Vec<String>,
     /// Patches with a prediction that are not expected, as ranges.
     pub extra: Vec<String>,
-    /// All findings, the weightiest first; the same for the same files, whatever order they were looked at in.
+    /// Findings that were left out behind the last one, see [`CheckReport::truncate`]; the counts hold them.
+    #[serde(default)]
+    pub truncated: usize,
+    /// All findings, the weightiest first; the same for the same files, whatever order they were looked at in. Equal
+    /// ones are folded, and there are at most some thousand of each code, whatever an archive holds.
     pub findings: Vec<Finding>,
 }
 
@@ -97,12 +108,21 @@ pub fn check_path(
         Ok(source) => Ok(check(&source, expected, options, progress)),
         Err(SourceError::Archive { path, reason }) => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-            let message = format!("not a readable zip archive: {}", shown(&reason));
+            let looks = beginning(&path).and_then(|bytes| magic::format(&bytes).filter(|_| !bytes.starts_with(b"PK")));
+            let looks = looks.map(|format| format!(" (it looks like {format})")).unwrap_or_default();
+            let message = format!("not a readable zip archive{looks}: {}", shown(&reason));
             let finding = Code::UnreadableArchive.finding(shown(&name), message);
             Ok(CheckReport::new(Counts { expected: expected.map(BTreeSet::len), ..Counts::default() }, vec![finding]))
         }
         Err(error) => Err(error),
     }
+}
+
+/// The first bytes of a file.
+fn beginning(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut bytes)).ok()?;
+    Some(bytes)
 }
 
 /// Checks a submission: names, patches, and the content of every prediction; all that is wrong is found at once.
@@ -120,114 +140,119 @@ pub fn check(
         for &defect in &entry.defects {
             remarks.add(entry, None, defect.into(), format!("this entry {}", defect.reason()));
         }
-        match by_name(&entry.name) {
-            Named::Prediction(id) => predictions.entry(id).or_default().push(entry),
-            Named::WrongName(why) => remarks.add(entry, None, Code::WrongName, why),
-            Named::Junk => remarks.add(entry, None, Code::JunkFile, "left behind by an operating system; remove it"),
-            Named::Other => remarks.add(entry, None, Code::UnexpectedFile, "not a prediction; no scorer looks at it"),
-        }
+        let (code, message) = match by_name(&entry.name) {
+            Named::Prediction(id) => {
+                predictions.entry(id).or_default().push(entry);
+                continue;
+            }
+            Named::WrongName(why) => (Code::WrongName, why),
+            Named::Junk => (Code::JunkFile, "left behind by an operating system; remove it"),
+            Named::Unfinished => (Code::UnfinishedFile, "half written: what made it was stopped; remove it"),
+            Named::Archive => (Code::NestedArchive, "an archive within: no scorer looks into it"),
+            Named::Other => (Code::UnexpectedFile, "not a prediction; no scorer looks at it"),
+        };
+        remarks.add(entry, None, code, message);
     }
 
     let files: Vec<_> = predictions.iter().flat_map(|(&id, entries)| entries.iter().map(move |&e| (id, e))).collect();
     progress.event(Event::Started { stage: "checking", steps: files.len() as u64 });
-    let contents: Vec<_> = files
+    let seen = files
         .par_iter()
         .map(|&(id, entry)| {
             let content = look(source, entry, options);
             progress.event(Event::Step { patch: Some(id) });
-            content
+            (id, entry, content)
         })
-        .collect();
+        .fold(Seen::default, Seen::add)
+        .reduce(Seen::default, Seen::merge);
     progress.event(Event::Finished);
 
-    let (mut values, mut pixels_above, mut patches_above) = (Values::NONE, 0, BTreeSet::new());
-    for (&(id, entry), content) in files.iter().zip(&contents) {
-        for (code, message) in &content.remarks {
-            remarks.add(entry, Some(id), *code, message);
-        }
-        values.merge(&content.values);
-        if content.pixels_out_of_range > 0 {
-            pixels_above += content.pixels_out_of_range;
-            patches_above.insert(id);
-        }
-    }
-
+    remarks.merge(seen.remarks);
     let mut findings = remarks.into_findings();
-    if !patches_above.is_empty() {
-        let values = values.out_of_range();
-        let message = format!("{pixels_above} pixels are above 12, the last class: {values}");
-        let message = with_files(message, patches_above.len());
-        findings.push(Code::ValueOutOfRange.finding(ranges(patches_above), message));
+    if !seen.above.is_empty() {
+        let (pixels, values) = (seen.values.above(), seen.values.out_of_range());
+        let message = format!("{pixels} pixels are above 12, the last class: {values}");
+        let message = with_files(message, seen.above.len());
+        findings.push(Code::ValueOutOfRange.finding(ranges(seen.above), message));
     }
-    findings.extend(by_values(&values).into_iter().map(|(code, hint)| code.finding("all predictions", hint)));
+    findings.extend(by_values(&seen.values).into_iter().map(|(code, hint)| code.finding(ALL, hint)));
+    if let Some(value) = seen.values.constant().filter(|_| seen.decoded > 1) {
+        let message = format!("all {} predictions are {value} everywhere", seen.decoded);
+        findings.push(Code::ConstantSubmission.finding(ALL, message));
+    }
     if source.left_out() > 0 {
         let message = format!("more entries than are looked at: {} were left out", source.left_out());
         findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
     }
+    let written = files.iter().filter_map(|(id, entry)| Some((entry.modified?, *id)));
+    findings.extend(age::stale(written.collect()));
+    if source.kind() == Kind::Archive {
+        findings.extend(declared::name(source.path()));
+    }
     let mut counts = Counts { files: source.entries().len(), predictions: predictions.len(), ..Counts::default() };
-    let (missing, extra) = compare(source, &predictions, expected, &mut findings);
+    let (missing, extra) = patches::compare(source, &predictions, expected, &mut findings);
     (counts.expected, counts.missing, counts.extra) = (expected.map(BTreeSet::len), missing.len(), extra.len());
     let report = CheckReport::new(counts, findings);
     CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }
 }
 
+/// What a finding is about that all predictions share.
+const ALL: &str = "all predictions";
+
+/// What was seen in the predictions so far. Files come and go; only this stays.
+#[derive(Default)]
+struct Seen<'a> {
+    remarks: Remarks<'a>,
+    values: Values,
+    /// Number of predictions whose values are known.
+    decoded: usize,
+    /// Patches with values above the last class.
+    above: Vec<PatchId>,
+}
+
+impl<'a> Seen<'a> {
+    fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content)) -> Self {
+        for (code, message) in content.remarks {
+            self.remarks.add(entry, Some(id), code, message);
+        }
+        if let Some(values) = content.values {
+            if values.constant().is_some() {
+                self.remarks.add(entry, Some(id), Code::ConstantPrediction, "all pixels are of one value");
+            }
+            self.above.extend((values.above() > 0).then_some(id));
+            self.decoded += 1;
+            self.values.merge(&values);
+        }
+        self
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.remarks.merge(other.remarks);
+        self.values.merge(&other.values);
+        self.decoded += other.decoded;
+        self.above.extend(other.above);
+        self
+    }
+}
+
 impl CheckReport {
     fn new(counts: Counts, mut findings: Vec<Finding>) -> Self {
-        let place = |finding: &Finding| Code::ALL.iter().position(|code| code.code() == finding.code);
-        findings.sort_by(|a, b| (place(a), &a.subject, &a.message).cmp(&(place(b), &b.subject, &b.message)));
-        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
-        let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+        let place = |finding: &Finding| Code::KINDS.iter().position(|kind| kind.code == finding.code);
+        findings.sort_by_cached_key(|f| (place(f), f.subject.clone(), f.message.clone()));
+        let [errors, warnings, notes] = tally(&findings);
         Self {
             schema: CheckSchema::V1,
             valid: errors == 0,
             counts: Counts { errors, warnings, notes, ..counts },
             missing: Vec::new(),
             extra: Vec::new(),
+            truncated: 0,
             findings,
         }
     }
-}
 
-/// Which patches there are against which there should be.
-fn compare(
-    source: &Source,
-    predictions: &BTreeMap<PatchId, Vec<&Entry>>,
-    expected: Option<&BTreeSet<PatchId>>,
-    findings: &mut Vec<Finding>,
-) -> (BTreeSet<PatchId>, BTreeSet<PatchId>) {
-    for (id, entries) in predictions.iter().filter(|(_, entries)| entries.len() > 1) {
-        // Entries of one path are told as such.
-        let paths: BTreeSet<_> = entries.iter().map(|e| shown(&e.name)).collect();
-        if paths.len() > 1 {
-            let shown: Vec<_> = paths.iter().take(4).map(|path| format!("`{path}`")).collect();
-            let more = if paths.len() > 4 { format!(" and {} more", paths.len() - 4) } else { String::new() };
-            let message = format!("several predictions of this patch: {}{more}", shown.join(", "));
-            findings.push(Code::DuplicatePrediction.finding(id.to_string(), message));
-        }
+    /// Keeps the `most` weightiest findings; the rest is counted in [`CheckReport::truncated`].
+    pub fn truncate(&mut self, most: usize) {
+        self.truncated += truncate(&mut self.findings, most);
     }
-    if predictions.is_empty() {
-        let message = "no file is named like a prediction, PRED_077413.tif";
-        findings.push(Code::NoPredictions.finding(source.kind().to_string(), message));
-    }
-    let Some(expected) = expected else {
-        let message = "no list of patches is given, so missing and extra predictions cannot be told";
-        findings.push(Code::IdsNotChecked.finding(source.kind().to_string(), message));
-        return <_>::default();
-    };
-    let missing: BTreeSet<_> = expected.iter().filter(|id| !predictions.contains_key(id)).copied().collect();
-    let extra: BTreeSet<_> = predictions.keys().filter(|id| !expected.contains(id)).copied().collect();
-    if !missing.is_empty() {
-        let message = format!("{} of {} expected predictions are missing", missing.len(), expected.len());
-        findings.push(Code::MissingPrediction.finding(ranges(missing.iter().copied()), message));
-        let is_tail = expected.iter().rev().take(missing.len()).all(|id| missing.contains(id));
-        if is_tail && missing.len() < 64 && missing.len() < expected.len() {
-            let message = "only the last ones are missing: does a data loader drop an incomplete last batch?";
-            findings.push(Code::LastBatchMissing.finding(ranges(missing.iter().copied()), message));
-        }
-    }
-    if !extra.is_empty() {
-        let message = format!("{} predictions are of patches that are not expected", extra.len());
-        findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
-    }
-    (missing, extra)
 }

@@ -2,84 +2,138 @@
 
 use super::{
     check::CheckOptions,
-    codes::Code,
-    hints::Values,
-    shown,
+    hints::{Values, has_class_colours},
+    magic, shown,
     source::{Entry, ReadError, Source},
 };
 use crate::{
-    CLASS_COUNT, PATCH_SIZE,
-    raster::{self, Compression, Photometric, RasterError},
+    CLASS_COUNT, Code, PATCH_SIZE, RawLabel,
+    raster::{self, Compression, Header, Photometric, RasterError, SampleFormat},
 };
 
 /// What is in one prediction's file.
+#[derive(Default)]
 pub(super) struct Content {
     /// What is wrong with it, except for single values.
     pub(super) remarks: Vec<(Code, String)>,
-    /// The values in it; none where it could not be decoded.
-    pub(super) values: Values,
-    /// Number of pixels above the last class.
-    pub(super) pixels_out_of_range: u64,
+    /// The values in it; `None` where it is not one band of uint8 that can be decoded.
+    pub(super) values: Option<Values>,
+}
+
+impl Content {
+    fn remark(&mut self, code: Code, message: impl Into<String>) {
+        self.remarks.push((code, message.into()));
+    }
+
+    fn unreadable(&mut self, error: &RasterError) {
+        self.remark(Code::UnreadableImage, shown(&error.to_string()));
+    }
 }
 
 /// Reads and decodes one prediction, as far as it can be.
 pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions) -> Content {
-    let mut content = Content { remarks: Vec::new(), values: Values::NONE, pixels_out_of_range: 0 };
-    let mut remark = |code, message: String| content.remarks.push((code, message));
-    let bytes = match source.read(entry, options.limits.file_bytes) {
-        Ok(bytes) => bytes,
+    let mut content = Content::default();
+    match source.read(entry, options.limits.file_bytes) {
+        Ok(bytes) if bytes.is_empty() => content.remark(Code::EmptyFile, "the file is empty"),
+        Ok(bytes) => image(&bytes, options, &mut content),
         // The defect itself is told already.
-        Err(ReadError::Refused { .. }) => return content,
+        Err(ReadError::Refused { .. }) => {}
         Err(ReadError::TooLarge { limit, .. }) => {
-            remark(Code::FileTooLarge, format!("more than {limit} bytes; a prediction has some thousands"));
-            return content;
+            content.remark(Code::FileTooLarge, format!("more than {limit} bytes; a prediction has some thousands"));
         }
         Err(ReadError::Damaged { reason, .. }) => {
-            remark(Code::DamagedEntry, format!("damaged in the archive: {}", shown(&reason)));
-            return content;
+            content.remark(Code::DamagedEntry, format!("damaged in the archive: {}", shown(&reason)));
         }
-        Err(ReadError::Io { error, .. }) => {
-            remark(Code::UnreadableFile, format!("cannot be read: {error}"));
-            return content;
-        }
-    };
-    let unreadable = |error: RasterError| (Code::UnreadableImage, shown(&error.to_string()));
-    let header = match raster::header(&bytes, &options.limits) {
+        Err(ReadError::Io { error, .. }) => content.remark(Code::UnreadableFile, format!("cannot be read: {error}")),
+    }
+    content
+}
+
+fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
+    let header = match raster::header(bytes, &options.limits) {
         Ok(header) => header,
         Err(error) => {
-            content.remarks.push(unreadable(error));
-            return content;
+            match magic::format(bytes).filter(|_| !bytes.starts_with(b"II") && !bytes.starts_with(b"MM")) {
+                Some(format) => content.remark(Code::OtherFormat, format!("not a TIFF but {format}")),
+                None => content.unreadable(&error),
+            }
+            return;
         }
     };
     if (header.width, header.height) != (PATCH_SIZE, PATCH_SIZE) {
         let (width, height) = (header.width, header.height);
-        remark(Code::WrongSize, format!("{width} × {height} pixels, expected {PATCH_SIZE} × {PATCH_SIZE}"));
+        content.remark(Code::WrongSize, format!("{width} × {height} pixels, expected {PATCH_SIZE} × {PATCH_SIZE}"));
     }
     if header.bands != 1 {
-        remark(Code::WrongBands, format!("{} bands, expected 1", header.bands));
-    }
-    if header.photometric == Photometric::MinIsWhite {
-        let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
-        remark(Code::InvertedGrey, message.to_owned());
-    }
-    if header.compression != Compression::Lzw {
-        remark(Code::NotLzw, "not compressed by LZW, as the challenge asks for".to_owned());
+        content.remark(Code::WrongBands, format!("{} bands, expected 1", header.bands));
     }
     let sample_type = header.sample_type();
     if sample_type != "uint8" {
-        remark(Code::WrongSampleType, format!("samples are {sample_type}, expected uint8"));
-        return content;
+        content.remark(Code::WrongSampleType, format!("samples are {sample_type}, expected uint8"));
     }
-    match raster::decode(&bytes, &options.limits) {
-        Ok(raster) => {
-            content.values = Values::of(raster.samples());
-            let is_out = |v: &u8| usize::from(*v) >= CLASS_COUNT;
-            content.pixels_out_of_range = raster.samples().iter().copied().filter(is_out).count() as u64;
-            if content.values.is_constant() {
-                content.remarks.push((Code::ConstantPrediction, "all pixels are of one value".to_owned()));
-            }
+    if let Some(what) = scores(&header, bytes, options) {
+        content.remark(Code::ClassScores, format!("{what}: scores? Write the class with the highest one"));
+    }
+    form(&header, bytes, options, content);
+    if sample_type != "uint8" {
+        return;
+    }
+    match raster::decode(bytes, &options.limits) {
+        Ok(raster) if header.bands == 1 => content.values = Some(Values::of(raster.samples())),
+        Ok(raster) if has_class_colours(raster.samples(), header.bands) => {
+            content
+                .remark(Code::ClassColours, "its pixels have the colours of the classes: write the classes, 0 to 12");
         }
-        Err(error) => content.remarks.push(unreadable(error)),
+        Ok(_) => {}
+        Err(error) => content.unreadable(&error),
     }
-    content
+}
+
+/// What of the form of a TIFF is not as the challenge asks.
+fn form(header: &Header, bytes: &[u8], options: &CheckOptions, content: &mut Content) {
+    match header.photometric {
+        Photometric::MinIsWhite => {
+            let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
+            content.remark(Code::InvertedGrey, message);
+        }
+        Photometric::Palette => {
+            content.remark(
+                Code::PaletteImage,
+                "it has a table of colours, which some readers put in place of the classes",
+            );
+        }
+        _ => {}
+    }
+    if header.compression != Compression::Lzw {
+        content.remark(Code::NotLzw, "not compressed by LZW, as the challenge asks for");
+    }
+    let Ok(extras) = raster::extras(bytes, &options.limits) else { return };
+    if extras.has_more_images {
+        content.remark(Code::SeveralImages, "it has more than one image: only the first is looked at");
+    }
+    if extras.is_georeferenced {
+        content.remark(Code::Georeferenced, "it tells where on Earth it lies: not asked for, and not minded");
+    }
+    if let Some(value) = extras.nodata {
+        let message = format!("it declares {} as no data: readers that mask it lose these pixels", shown(&value));
+        content.remark(Code::NodataValue, message);
+    }
+}
+
+/// Why an image seems to hold the scores of classes instead of classes.
+fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<String> {
+    if header.bands == CLASS_COUNT || header.bands == usize::from(RawLabel::MAX) {
+        return Some(format!("{} bands, as many as classes", header.bands));
+    }
+    if header.sample_format != SampleFormat::Float {
+        return None;
+    }
+    let numbers = raster::peek(bytes, &options.limits)?;
+    let has_fractions = numbers.iter().any(|number| number.is_finite() && number.fract() != 0.0);
+    let is_unit = numbers.iter().all(|number| (0.0..=1.0).contains(number));
+    match (has_fractions, is_unit) {
+        (true, true) => Some("fractions between 0 and 1".to_owned()),
+        (true, false) => Some("numbers that are not whole".to_owned()),
+        (false, _) => None,
+    }
 }

@@ -37,6 +37,11 @@ pub enum IdsError {
     },
 }
 
+/// The challenge's test set: 16,050 patches, 077413 to 093462 (IGNF/FLAIR-2, `README.md`).
+pub fn official_test() -> BTreeSet<PatchId> {
+    (77_413..=93_462).filter_map(PatchId::new).collect()
+}
+
 /// Reads a list of patches: on each line an ID (`077413`), a file name of one (`IMG_077413.tif`, with or without a
 /// path) or a range (`077413-093462`, both ends included); `#` starts a comment.
 ///
@@ -102,6 +107,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_official_test_set_is_the_published_one() {
+        assert_eq!(
+            (official_test().len(), fold_ranges(official_test()).join(" ")),
+            (16_050, "077413-093462".to_owned())
+        );
+    }
 
     #[test]
     fn ids_names_and_ranges_are_read() {

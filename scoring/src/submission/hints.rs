@@ -1,8 +1,6 @@
 //! What a wrong name, or a set of values, tells of the mistake behind it.
 
-use crate::{CLASS_COUNT, PatchId};
-
-use super::codes::Code;
+use crate::{CLASS_COUNT, CLASSES, Code, PatchId};
 
 /// What a file is, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +11,10 @@ pub(crate) enum Named {
     WrongName(&'static str),
     /// Something that operating systems leave behind.
     Junk,
+    /// Half of a file, which its writer has not finished.
+    Unfinished,
+    /// An archive.
+    Archive,
     /// Anything else.
     Other,
 }
@@ -31,8 +33,11 @@ pub(crate) fn by_name(path: &str) -> Named {
     let is_image = [".tif", ".tiff"].iter().any(|extension| lower.ends_with(extension));
     let stem = lower.split('.').next().unwrap_or_default();
     let is_patch = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|id| id.parse::<PatchId>().is_ok());
+    let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
     match () {
         () if is_junk => Named::Junk,
+        () if ends(&[".part", ".partial", ".tmp", ".crdownload"]) => Named::Unfinished,
+        () if ends(&[".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"]) => Named::Archive,
         () if !is_image && !stem.starts_with("pred_") => Named::Other,
         () if is_patch("img_") => Named::WrongName("the name of an aerial image: a prediction's begins with `PRED_`"),
         () if is_patch("msk_") => Named::WrongName("the name of a mask: a prediction's begins with `PRED_`"),
@@ -48,31 +53,50 @@ pub(crate) fn by_name(path: &str) -> Named {
     }
 }
 
-/// Which of the 256 values occur.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Values([bool; 256]);
+/// How often each of the 256 values occurs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Values([u64; 256]);
+
+impl Default for Values {
+    fn default() -> Self {
+        Self([0; 256])
+    }
+}
 
 impl Values {
-    pub(super) const NONE: Self = Self([false; 256]);
-
     pub(super) fn of(samples: &[u8]) -> Self {
-        let mut seen = Self::NONE;
-        for &sample in samples {
-            seen.0[usize::from(sample)] = true;
+        // Neighbours are mostly equal: four tables, so that one count need not wait for the one before.
+        let mut tables = [[0u32; 256]; 4];
+        let (quads, rest) = samples.as_chunks::<4>();
+        for quad in quads {
+            tables.iter_mut().zip(quad).for_each(|(table, &v)| table[usize::from(v)] += 1);
         }
-        seen
+        rest.iter().zip(&mut tables).for_each(|(&v, table)| table[usize::from(v)] += 1);
+        Self(std::array::from_fn(|v| tables.iter().map(|table| u64::from(table[v])).sum()))
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a |= b);
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
     }
 
+    /// The values that occur.
     pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(|&v| self.0[usize::from(v)])
+        (0..=u8::MAX).filter(|&v| self.has(v))
     }
 
-    pub(super) fn is_constant(&self) -> bool {
-        self.iter().take(2).count() == 1
+    fn has(&self, value: u8) -> bool {
+        self.0[usize::from(value)] > 0
+    }
+
+    /// The one value that occurs, if there is but one.
+    pub(super) fn constant(&self) -> Option<u8> {
+        let mut values = self.iter();
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Number of samples above the last class.
+    pub(super) fn above(&self) -> u64 {
+        self.0[CLASS_COUNT..].iter().sum()
     }
 
     /// The values above the last class, as text: `13, 255`; empty if there is none.
@@ -86,23 +110,88 @@ impl Values {
 }
 
 /// What the values of all predictions together tell.
-pub(super) fn by_values(values: &Values) -> Vec<(Code, &'static str)> {
-    let has = |value: u8| values.0[usize::from(value)];
+pub(super) fn by_values(values: &Values) -> Vec<(Code, String)> {
+    if let Some(how) = scaled(values) {
+        let hint = format!("values are {how}: a picture for looking at; write the classes as they are, 0 to 12");
+        return vec![(Code::ScaledForViewing, hint)];
+    }
     let largest = values.iter().filter(|&v| v != 255).max().unwrap_or(0);
     let mut hints = Vec::new();
-    if !has(0) && largest == 13 {
-        hints.push((Code::OneBased, "values are 1 to 13 and never 0: classes are counted from 0 here; subtract 1"));
+    if !values.has(0) && largest == 13 {
+        let hint = "values are 1 to 13 and never 0: did you forget to subtract 1? Classes are counted from 0 here";
+        hints.push((Code::OneBased, hint.to_owned()));
     }
-    if !has(0) && (14..=19).contains(&largest) {
+    if !values.has(0) && (14..=19).contains(&largest) {
         let hint = "values are 1 to 19 and never 0, as in the masks: subtract 1, then write 12 for all above 12";
-        hints.push((Code::RawLabels, hint));
+        hints.push((Code::RawLabels, hint.to_owned()));
     }
-    if has(255) {
+    if values.has(255) {
         let hint = "255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; \
                     upstream's scorer drops such pixels, here they are not accepted";
-        hints.push((Code::Wraparound, hint));
+        hints.push((Code::Wraparound, hint.to_owned()));
     }
     hints
+}
+
+/// How classes were scaled to fill 0..255, if the values look like it: at least three of them, beside 0.
+fn scaled(values: &Values) -> Option<String> {
+    let above_0: Vec<u8> = values.iter().filter(|&v| v > 0).collect();
+    let largest = *above_0.last().filter(|&&v| usize::from(v) >= CLASS_COUNT)?;
+    if above_0.len() < 3 {
+        return None;
+    }
+    let step = above_0.iter().fold(0, |a, &b| gcd(a, b));
+    if step > 1 && usize::from(largest / step) < CLASS_COUNT {
+        return Some(format!("all multiples of {step}"));
+    }
+    // As 0 to 12 (or to 13) are stretched to 0..255, rounded or cut.
+    let last = u32::try_from(CLASS_COUNT).ok()? - 1;
+    let is_stretched = |last: u32| {
+        let is_step =
+            |v: u32| (0..=last).any(|class| v == class * 255 / last || v == (class * 510 + last) / (2 * last));
+        above_0.iter().all(|&v| is_step(v.into()))
+    };
+    [last, last + 1].into_iter().any(is_stretched).then(|| "classes stretched to 0..255".to_owned())
+}
+
+fn gcd(a: u8, b: u8) -> u8 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Colours of the labels that the challenge counts as "other" (upstream `notebook/data_display.py:23-63`).
+const OTHER_COLOURS: [[u8; 3]; 6] = [
+    [0x3d, 0xe6, 0xeb],
+    [0xff, 0xff, 0xff],
+    [0x8a, 0xb3, 0xa0],
+    [0x6b, 0x71, 0x4f],
+    [0xc5, 0xdc, 0x42],
+    [0x99, 0x99, 0xff],
+];
+
+/// Whether an image of three or four bands has the classes' colours, at least two of them, and no other ones.
+///
+/// * `samples`: `[C, H, W]`, u8; a fourth band is not looked at.
+pub(super) fn has_class_colours(samples: &[u8], bands: usize) -> bool {
+    if !matches!(bands, 3 | 4) {
+        return false;
+    }
+    let mut planes = samples.chunks_exact(samples.len() / bands);
+    let (Some(red), Some(green), Some(blue)) = (planes.next(), planes.next(), planes.next()) else { return false };
+    let known: Vec<_> = CLASSES.iter().map(|class| class.colour).chain(OTHER_COLOURS).collect();
+    let mut seen = vec![false; known.len()];
+    let mut last = None;
+    for ((&r, &g), &b) in red.iter().zip(green).zip(blue) {
+        let colour = [r, g, b];
+        if last == Some(colour) {
+            continue;
+        }
+        match known.iter().position(|k| *k == colour) {
+            Some(place) => seen[place] = true,
+            None => return false,
+        }
+        last = Some(colour);
+    }
+    seen.iter().filter(|seen| **seen).count() > 1
 }
 
 #[cfg(test)]
@@ -129,6 +218,7 @@ mod tests {
             "PRED_077413.tif.part",
             "PRED_077413.png",
             "077413.tif",
+            "preds.zip",
             "metrics.json",
         ];
         let lines = names.iter().map(|name| match by_name(name) {
@@ -150,9 +240,10 @@ mod tests {
         pred_077413.tif: not the case of letters that is expected: `PRED_` and `.tif`
         PRED_77413.tif: not six digits after `PRED_`, such as PRED_077413.tif
         PRED_077413 (1).tif: not six digits after `PRED_`, such as PRED_077413.tif
-        PRED_077413.tif.part: not the expected extension: `.tif`
+        PRED_077413.tif.part: Unfinished
         PRED_077413.png: not the expected extension: `.tif`
         077413.tif: not a prediction's name, such as PRED_077413.tif
+        preds.zip: Archive
         metrics.json: Other
         ");
     }
@@ -171,10 +262,47 @@ mod tests {
     }
 
     #[test]
+    fn pictures_for_looking_at_are_known_by_their_steps() {
+        let how = |classes: &[u8], scale: fn(u8) -> u8| {
+            scaled(&Values::of(&classes.iter().map(|&c| scale(c)).collect::<Vec<_>>()))
+        };
+        let all: Vec<u8> = (0..13).collect();
+        assert_eq!(how(&all, |c| c * 20).as_deref(), Some("all multiples of 20"));
+        assert_eq!(how(&[0, 1, 4, 9], |c| c * 19).as_deref(), Some("all multiples of 19"));
+        let stretched = Some("classes stretched to 0..255");
+        assert_eq!(how(&all, |c| (u16::from(c) * 255 / 12).try_into().unwrap()).as_deref(), stretched);
+        assert_eq!(
+            how(&[0, 1, 5, 12], |c| [0, 21, 43, 64, 85, 106, 128, 149, 170, 191, 213, 234, 255][usize::from(c)])
+                .as_deref(),
+            stretched
+        );
+        assert_eq!(how(&all, |c| c), None);
+        assert_eq!(how(&[0, 5, 12], |c| c + 1), None);
+        assert_eq!(how(&[0, 1], |c| c * 255), None);
+        assert_eq!(how(&[1, 2, 255], |c| c), None);
+    }
+
+    #[test]
+    fn colours_of_classes_are_known() {
+        let colours = [[0xdb, 0x0e, 0x9a], [0x55, 0xff, 0x00], [0x99, 0x99, 0xff]];
+        let plane = |band: usize| colours.iter().map(move |colour: &[u8; 3]| colour[band]);
+        let mut samples: Vec<u8> = (0..3).flat_map(plane).collect();
+        assert!(has_class_colours(&samples, 3));
+        let alpha = [samples.clone(), vec![255; 3]].concat();
+        assert!(has_class_colours(&alpha, 4));
+        samples[0] += 1;
+        assert!(!has_class_colours(&samples, 3));
+        assert!(!has_class_colours(&[0; 9], 3), "one colour is no picture");
+        assert!(!has_class_colours(&[0; 9], 9));
+    }
+
+    #[test]
     fn many_values_are_cut_short() {
         assert_eq!(Values::of(&[3, 13, 255, 255]).out_of_range(), "13, 255");
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(Values::of(&all).out_of_range(), "13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)");
-        assert!(Values::of(&[7, 7]).is_constant() && !Values::of(&[7, 8]).is_constant() && !Values::NONE.is_constant());
+        assert_eq!(Values::of(&[7, 7, 13, 14, 14]).above(), 3);
+        let constant = [&[7, 7][..], &[7, 8], &[]].map(|samples| Values::of(samples).constant());
+        assert_eq!(constant, [Some(7), None, None]);
     }
 }

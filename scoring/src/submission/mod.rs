@@ -1,15 +1,20 @@
 //! The contract of a submission: which files it holds, what is wrong with them, how they become an archive.
 
+mod age;
 mod archive;
+#[cfg(test)]
+mod catalogue;
 pub mod check;
-pub mod codes;
 mod content;
 #[cfg(test)]
 mod crafted;
+mod declared;
 pub mod expected;
 pub(crate) mod hints;
+mod magic;
 pub mod name;
 pub mod pack;
+mod patches;
 mod remarks;
 mod shown;
 pub mod source;
@@ -17,12 +22,13 @@ pub mod source;
 mod tests;
 
 pub use check::{CheckOptions, CheckReport, Counts, check, check_path};
-pub use codes::Code;
-pub use expected::{IdsError, fold_ranges, read_ids};
+pub use expected::{IdsError, fold_ranges, official_test, read_ids};
 pub use name::{ArchiveName, MinutesSeconds, Times};
 pub use pack::{PackError, Packed, pack};
 pub use shown::shown;
 pub use source::{Defect, Entry, Kind, ReadError, Source, SourceError};
+
+pub use crate::finding::Code;
 
 use crate::PatchId;
 

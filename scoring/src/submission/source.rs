@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::archive::Archive;
@@ -51,6 +52,8 @@ pub struct Entry {
     pub file_name: String,
     /// Its size in bytes; in an archive a mere claim, which [`Source::read`] holds against what it finds.
     pub size: u64,
+    /// When it was written, as the file system or the archive tells it (the latter in local time, to 2 seconds).
+    pub modified: Option<SystemTime>,
     /// What forbids to take it as a plain file of a submission.
     pub defects: Vec<Defect>,
     /// Its place in the archive's directory.
@@ -179,7 +182,7 @@ impl Source {
         Self::open_limited(path, MAX_ENTRIES)
     }
 
-    fn open_limited(path: &Path, most: usize) -> Result<Self, SourceError> {
+    pub(super) fn open_limited(path: &Path, most: usize) -> Result<Self, SourceError> {
         let io = |error| SourceError::Io { path: path.to_owned(), error };
         let (place, mut entries, left_out) = if std::fs::metadata(path).map_err(io)?.is_dir() {
             let (entries, left_out) = walk(path, most)?;
@@ -251,7 +254,7 @@ impl fmt::Display for Kind {
 impl Entry {
     pub(super) fn new(name: String, size: u64, index: usize, defects: Vec<Defect>) -> Self {
         let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
-        Self { name, file_name, size, defects, index }
+        Self { name, file_name, size, modified: None, defects, index }
     }
 }
 
@@ -298,8 +301,9 @@ fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), SourceError> {
             Some(_) => {}
         }
         let name = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-        let size = metadata.map_or(0, |metadata| metadata.len());
-        entries.push(Entry::new(name, size, 0, defects));
+        let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);
+        let modified = metadata.and_then(|metadata| metadata.modified().ok());
+        entries.push(Entry { modified, ..Entry::new(name, size, 0, defects) });
     }
     Ok((entries, left_out))
 }

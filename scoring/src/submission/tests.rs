@@ -16,20 +16,20 @@ use crate::{
     raster::{Raster, encode},
 };
 
-const PIXELS: usize = PATCH_SIZE * PATCH_SIZE;
+pub(super) const PIXELS: usize = PATCH_SIZE * PATCH_SIZE;
 
 /// A prediction's file in which those values alternate.
-fn prediction(values: &[u8]) -> Vec<u8> {
+pub(super) fn prediction(values: &[u8]) -> Vec<u8> {
     image(PATCH_SIZE, values)
 }
 
-fn image(size: usize, values: &[u8]) -> Vec<u8> {
+pub(super) fn image(size: usize, values: &[u8]) -> Vec<u8> {
     let samples = values.iter().copied().cycle().take(size * size).collect();
     encode(&Raster::new(1, size, size, samples).unwrap())
 }
 
 /// An uncompressed image of another type.
-fn other<C: colortype::ColorType>(samples: &[C::Inner]) -> Vec<u8>
+pub(super) fn other<C: colortype::ColorType>(samples: &[C::Inner]) -> Vec<u8>
 where
     [C::Inner]: tiff::encoder::TiffValue,
 {
@@ -39,14 +39,19 @@ where
     file.into_inner()
 }
 
-fn white_is_zero(mut file: Vec<u8>) -> Vec<u8> {
+pub(super) fn white_is_zero(file: Vec<u8>) -> Vec<u8> {
+    photometric(file, 0)
+}
+
+/// A file of ours with another photometric interpretation.
+pub(super) fn photometric(mut file: Vec<u8>, number: u8) -> Vec<u8> {
     let tag: [u8; 10] = [6, 1, 3, 0, 1, 0, 0, 0, 1, 0];
     let place = file.windows(10).position(|window| window == tag).unwrap();
-    file[place + 8] = 0;
+    file[place + 8] = number;
     file
 }
 
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = dir.path().join(name);
@@ -56,16 +61,16 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     dir
 }
 
-fn ids(text: &str) -> BTreeSet<PatchId> {
+pub(super) fn ids(text: &str) -> BTreeSet<PatchId> {
     let dir = folder(&[("ids", text.as_bytes())]);
     read_ids(&dir.path().join("ids")).unwrap()
 }
 
-fn report(path: &Path, expected: Option<&str>) -> CheckReport {
+pub(super) fn report(path: &Path, expected: Option<&str>) -> CheckReport {
     check_path(path, expected.map(ids).as_ref(), &CheckOptions::default(), &Silent).unwrap()
 }
 
-fn lines(report: &CheckReport) -> String {
+pub(super) fn lines(report: &CheckReport) -> String {
     let line = |f: &crate::Finding| format!("{:?} {} [{}] {}", f.severity, f.code, f.subject, f.message);
     report.findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -91,6 +96,7 @@ fn a_good_folder_has_no_findings() {
       },
       "missing": [],
       "extra": [],
+      "truncated": 0,
       "findings": []
     }
     "#);
@@ -127,7 +133,9 @@ fn names_and_patches_are_told_all_at_once() {
     Error duplicate-prediction [000001] several predictions of this patch: `PRED_000001.tif`, `again/PRED_000001.tif`
     Error missing-prediction [000004-000012, 000020] 10 of 11 expected predictions are missing
     Error extra-prediction [000002-000003] 2 predictions are of patches that are not expected
-    Warning unexpected-file [.PRED_000020.tif.17-0.part] not a prediction; no scorer looks at it (2 files)
+    Warning other-part [000002-000003] of the training set: the challenge's test set is 077413-093462 (2 files)
+    Warning unfinished-file [.PRED_000020.tif.17-0.part] half written: what made it was stopped; remove it
+    Warning unexpected-file [notes.txt] not a prediction; no scorer looks at it
     Warning junk-file [.DS_Store] left behind by an operating system; remove it (3 files)
     Note last-batch-missing [000004-000012, 000020] only the last ones are missing: does a data loader drop an incomplete last batch?
     ");
@@ -147,22 +155,22 @@ fn contents_are_told_all_at_once() {
         ("PRED_000008.tif", b"not a tiff"),
         ("PRED_000009.tif", &prediction(&[0, 1])[..2000]),
         ("PRED_000010.tif", b""),
-        ("PRED_000011.tif", &vec![0; 9 << 20]),
+        ("PRED_000011.tif", &vec![0; 17 << 20]),
         ("PRED_000012.tif", &white_is_zero(prediction(&[0, 1]))),
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
-    Error file-too-large [PRED_000011.tif] more than 8388608 bytes; a prediction has some thousands
-    Error unreadable-image [000008, 000010] not a valid TIFF: it does not begin as a TIFF does (2 files)
+    Error empty-file [PRED_000010.tif] the file is empty
+    Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands
+    Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not begin as a TIFF does
     Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
     Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
     Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
     Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8
     Error wrong-sample-type [PRED_000005.tif] samples are uint16, expected uint8
     Error inverted-grey [PRED_000012.tif] white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack
-    Error value-out-of-range [000003] 746496 pixels are above 12, the last class: 13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)
-    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
-    Warning not-lzw [000003-000006] not compressed by LZW, as the challenge asks for (4 files)
+    Warning class-scores [PRED_000004.tif] fractions between 0 and 1: scores? Write the class with the highest one
     Warning constant-prediction [PRED_000007.tif] all pixels are of one value
+    Warning not-lzw [000003-000006] not compressed by LZW, as the challenge asks for (4 files)
     ");
 }
 
@@ -175,7 +183,7 @@ fn values_out_of_range_are_counted_and_explained() {
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000003"))), @r"
     Error value-out-of-range [000001-000002] 196608 pixels are above 12, the last class: 13, 255 (2 files)
-    Warning one-based [all predictions] values are 1 to 13 and never 0: classes are counted from 0 here; subtract 1
+    Warning one-based [all predictions] values are 1 to 13 and never 0: did you forget to subtract 1? Classes are counted from 0 here
     Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
     ");
 }
@@ -188,7 +196,10 @@ fn a_dropped_last_batch_is_recognised() {
     Error missing-prediction [000003-000004] 2 of 4 expected predictions are missing
     Note last-batch-missing [000003-000004] only the last ones are missing: does a data loader drop an incomplete last batch?
     ");
-    insta::assert_snapshot!(lines(&report(dir.path(), None)), @"Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told");
+    insta::assert_snapshot!(lines(&report(dir.path(), None)), @r"
+    Warning other-part [000001-000002] of the training set: the challenge's test set is 077413-093462 (2 files)
+    Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)
+    ");
     insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @r"
     Error no-predictions [folder] no file is named like a prediction, PRED_077413.tif
     Error missing-prediction [000001-000004] 4 of 4 expected predictions are missing
@@ -227,7 +238,8 @@ fn hostile_archives_are_described() {
     Error damaged-entry [PRED_000011.tif] damaged in the archive: its header calls it `PRED_000012.tif`
     Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name, such as PRED_077413.tif (2 files)
     Error missing-prediction [000004, 000010, 000012] 3 of 12 expected predictions are missing
-    Error file-too-large [PRED_000009.tif] more than 8388608 bytes; a prediction has some thousands
+    Error file-too-large [PRED_000009.tif] more than 16777216 bytes; a prediction has some thousands
+    Note archive-name [a.zip] no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
     ");
     let unreadable = report(&dir.path().join("b.zip"), Some("000001"));
     assert!(!unreadable.valid);
@@ -247,7 +259,7 @@ impl Progress for Steps {
     }
 }
 
-fn name(text: &str) -> ArchiveName {
+pub(super) fn name(text: &str) -> ArchiveName {
     text.parse().unwrap()
 }
 

@@ -208,7 +208,7 @@ fn sample(protocol: &Protocol, masks: &Masks) -> Result<Vec<u8>, BundleError> {
         let size = match header {
             Ok(header) => (header.height, header.width),
             Err(reason) => {
-                findings.push(Finding::error("unreadable-mask", path.to_string_lossy(), reason));
+                findings.push(crate::Code::UnreadableMask.finding(path.to_string_lossy(), reason));
                 continue;
             }
         };

@@ -17,6 +17,7 @@ use std::{
 use jiff::civil::DateTime;
 use serde::de::DeserializeOwned;
 
+use crate::hosting::HostingCode;
 use documented::{BenchPhase, Board, Codabench, Codalab, Html, Metadata};
 
 use super::{Platform, challenge::SUBMISSION_RULES, leaderboard::MAX_COLUMN_TEXT};
@@ -62,7 +63,7 @@ impl Look<'_> {
     fn demand(&mut self, is_met: bool, subject: impl Into<String>, reason: impl Into<String>) {
         if !is_met {
             let message = format!("{} ({})", reason.into(), self.platform);
-            self.findings.push(Finding::error("bundle-schema", subject.into(), message));
+            self.findings.push(HostingCode::BundleSchema.finding(subject.into(), message));
         }
     }
 

@@ -143,6 +143,7 @@ proptest! {
             file.truncate(cut.index(file.len()));
         }
         let limits = Limits { file_bytes: 1 << 20, samples: 1 << 20 };
+        let _ = (extras(&file, &limits), peek(&file, &limits));
         if let Ok(raster) = decode(&file, &limits) {
             prop_assert_eq!(raster.samples().len(), raster.bands() * raster.height() * raster.width());
         }
@@ -160,6 +161,7 @@ proptest! {
     #[test]
     fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..300), start in 0..4_usize) {
         let start: &[u8] = [&b"II\x2a\0"[..], b"MM\0\x2a", b"II\x2b\0\x08\0\0\0", b""][start];
-        let _ = decode(&[start, &noise].concat(), &Limits { file_bytes: 1 << 20, samples: 1 << 20 });
+        let (file, limits) = ([start, &noise].concat(), Limits { file_bytes: 1 << 20, samples: 1 << 20 });
+        let _ = (decode(&file, &limits), extras(&file, &limits), peek(&file, &limits));
     }
 }

@@ -1,0 +1,57 @@
+//! `docs/findings.md`: the registries as a page, each between two marks that its own crate's test looks after.
+
+use std::fmt::Write as _;
+
+use super::Kind;
+
+/// A registry as Markdown: a table of all codes, and for each what it means, its usual cause and the fix.
+pub fn section(kinds: &[Kind]) -> String {
+    let mut text = String::from("| code | severity | meaning |\n|---|---|---|\n");
+    // Writing to a string cannot fail.
+    for kind in kinds {
+        let Kind { code, severity, meaning, .. } = kind;
+        let _ = writeln!(text, "| [`{code}`](#{code}) | {} | {} |", severity.name(), meaning.replace('|', "\\|"));
+    }
+    for Kind { code, severity, meaning, cause, fix } in kinds {
+        let severity = severity.name();
+        let _ = write!(text, "\n### {code}\n\n*{severity}*: {meaning}.\n\n**Cause.** {cause}\n\n**Fix.** {fix}\n");
+    }
+    text
+}
+
+/// `page` with the part between the marks `<!-- findings:begin NAME -->` and `<!-- findings:end NAME -->` replaced;
+/// `None` where it has no such marks.
+pub fn spliced(page: &str, name: &str, section: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- findings:begin {name} -->\n"), format!("<!-- findings:end {name} -->"));
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{section}\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Code;
+    use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/findings.md");
+
+    #[test]
+    fn the_page_says_what_the_registry_says() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let due = spliced(&page, "submissions", &section(Code::KINDS)).expect("the page has lost its marks");
+        if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+            std::fs::write(PAGE, &due).unwrap();
+        } else {
+            assert!(page == due, "docs/findings.md is out of date: run the tests with INSTA_UPDATE=always");
+        }
+    }
+
+    #[test]
+    fn only_what_is_between_the_marks_is_replaced() {
+        let page = "a\n<!-- findings:begin x -->\nold\n<!-- findings:end x -->\nb\n";
+        let new = spliced(page, "x", "new\n").unwrap();
+        assert_eq!(new, "a\n<!-- findings:begin x -->\n\nnew\n\n<!-- findings:end x -->\nb\n");
+        assert_eq!(spliced(&new, "x", "new\n").as_ref(), Some(&new));
+        assert_eq!(spliced(page, "y", ""), None);
+    }
+}

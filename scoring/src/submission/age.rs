@@ -1,0 +1,54 @@
+//! Predictions of an earlier run that were left in the folder, told by the times at which files were written.
+
+use std::time::{Duration, SystemTime};
+
+use super::remarks::ranges;
+use crate::{Code, Finding, PatchId};
+
+/// A pause in the writing that no run makes by itself: the whole test set may take 25 minutes.
+const PAUSE: Duration = Duration::from_hours(1);
+
+/// The predictions on the smaller side of the longest pause in which nothing was written, if it is longer than a run
+/// pauses.
+pub(super) fn stale(mut written: Vec<(SystemTime, PatchId)>) -> Option<Finding> {
+    written.sort_unstable();
+    let pause = |pair: &[(SystemTime, PatchId)]| match pair {
+        [(a, _), (b, _)] => b.duration_since(*a).unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    let (last, longest) = written.windows(2).map(pause).enumerate().max_by_key(|(_, pause)| *pause)?;
+    if longest < PAUSE {
+        return None;
+    }
+    let (before, after) = written.split_at(last + 1);
+    let (odd, side) = if before.len() <= after.len() { (before, "before") } else { (after, "after") };
+    let hours = longest.as_secs() / 3600;
+    let pause = match hours {
+        0..48 => format!("{hours} h"),
+        _ => format!("{} days", hours / 24),
+    };
+    let (count, all) = (odd.len(), written.len());
+    let message =
+        format!("{count} of {all} predictions were written {pause} {side} the others: are they of another run?");
+    Some(Code::StaleFiles.finding(ranges(odd.iter().map(|(_, id)| *id)), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(hours: &[u64]) -> Option<String> {
+        let time = |hour: &u64| SystemTime::UNIX_EPOCH + Duration::from_hours(*hour);
+        let ids = (1..).filter_map(PatchId::new);
+        stale(hours.iter().map(time).zip(ids).collect()).map(|f| format!("{}: {}", f.subject, f.message))
+    }
+
+    #[test]
+    fn the_smaller_side_of_a_long_pause_is_stale() {
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[7]), None);
+        assert_eq!(told(&[7, 7, 7]), None);
+        insta::assert_snapshot!(told(&[100, 3, 100, 101]).unwrap(), @"000002: 1 of 4 predictions were written 4 days before the others: are they of another run?");
+        insta::assert_snapshot!(told(&[1, 1, 1, 7, 7]).unwrap(), @"000004-000005: 2 of 5 predictions were written 6 h after the others: are they of another run?");
+    }
+}

@@ -1,0 +1,95 @@
+//! Which patches a submission has against which it should have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
+
+use super::{
+    remarks::{MAX_TOLD, ranges, with_files},
+    shown,
+    source::{Entry, Source},
+};
+use crate::{Code, Finding, PatchId};
+
+/// Most patches that a data loader loses with its last batch.
+const MAX_BATCH: usize = 64;
+
+/// The numbers of other parts of FLAIR: the training set of both challenges, and the test set of the first.
+const OTHER_PARTS: [(RangeInclusive<u32>, &str); 2] =
+    [(1..=61_712, "the training set"), (61_713..=77_412, "FLAIR #1's test set")];
+
+/// Which patches there are against which there should be.
+pub(super) fn compare(
+    source: &Source,
+    predictions: &BTreeMap<PatchId, Vec<&Entry>>,
+    expected: Option<&BTreeSet<PatchId>>,
+    findings: &mut Vec<Finding>,
+) -> (BTreeSet<PatchId>, BTreeSet<PatchId>) {
+    findings.extend(duplicates(predictions));
+    if predictions.is_empty() {
+        let message = "no file is named like a prediction, PRED_077413.tif";
+        findings.push(Code::NoPredictions.finding(source.kind().to_string(), message));
+    }
+    let Some(expected) = expected else {
+        let message = "no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)";
+        findings.push(Code::IdsNotChecked.finding(source.kind().to_string(), message));
+        // Alone, they may well be a validation set; then whoever checks it knows.
+        findings.extend(other_parts(predictions.keys()));
+        return <_>::default();
+    };
+    let missing: BTreeSet<_> = expected.iter().filter(|id| !predictions.contains_key(id)).copied().collect();
+    let extra: BTreeSet<_> = predictions.keys().filter(|id| !expected.contains(id)).copied().collect();
+    if !missing.is_empty() {
+        let message = format!("{} of {} expected predictions are missing", missing.len(), expected.len());
+        findings.push(Code::MissingPrediction.finding(ranges(missing.iter().copied()), message));
+        let is_tail = expected.iter().rev().take(missing.len()).all(|id| missing.contains(id));
+        if is_tail && missing.len() < MAX_BATCH && missing.len() < expected.len() {
+            let message = "only the last ones are missing: does a data loader drop an incomplete last batch?";
+            findings.push(Code::LastBatchMissing.finding(ranges(missing.iter().copied()), message));
+        }
+    }
+    if !extra.is_empty() {
+        let message = format!("{} predictions are of patches that are not expected", extra.len());
+        findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
+        findings.extend(other_parts(&extra));
+    }
+    (missing, extra)
+}
+
+/// The patches of several files.
+fn duplicates(predictions: &BTreeMap<PatchId, Vec<&Entry>>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut rest = Vec::new();
+    for (&id, entries) in predictions.iter().filter(|(_, entries)| entries.len() > 1) {
+        // Entries of one path are told as such.
+        let paths: BTreeSet<_> = entries.iter().map(|entry| &entry.name).collect();
+        if paths.len() < 2 {
+            continue;
+        }
+        if findings.len() == MAX_TOLD {
+            rest.push(id);
+            continue;
+        }
+        let names: Vec<_> = paths.iter().take(4).map(|path| format!("`{}`", shown(path))).collect();
+        let more = if paths.len() > 4 { format!(" and {} more", paths.len() - 4) } else { String::new() };
+        let message = format!("several predictions of this patch: {}{more}", names.join(", "));
+        findings.push(Code::DuplicatePrediction.finding(id.to_string(), message));
+    }
+    if !rest.is_empty() {
+        let message = format!("several predictions of each of these {} patches, too", rest.len());
+        findings.push(Code::DuplicatePrediction.finding(ranges(rest), message));
+    }
+    findings
+}
+
+/// What parts of FLAIR other than the challenge's test set those patches are of.
+fn other_parts<'a>(ids: impl IntoIterator<Item = &'a PatchId>) -> Vec<Finding> {
+    let ids: Vec<_> = ids.into_iter().copied().collect();
+    let told = OTHER_PARTS.iter().filter_map(|(numbers, name)| {
+        let of_part: Vec<_> = ids.iter().copied().filter(|id| numbers.contains(&id.number())).collect();
+        let message = with_files(format!("of {name}: the challenge's test set is 077413-093462"), of_part.len());
+        (!of_part.is_empty()).then(|| Code::OtherPart.finding(ranges(of_part), message))
+    });
+    told.collect()
+}
