@@ -37,6 +37,9 @@ pub mod png;
 pub mod progress;
 pub mod raster;
 pub mod report;
+#[cfg(test)]
+#[path = "../fuzz/exercise/seeds.rs"]
+mod seeds;
 pub mod submission;
 pub mod timing;
 

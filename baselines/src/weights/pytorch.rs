@@ -417,4 +417,60 @@ mod tests {
         assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
         assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
     }
+
+    #[test]
+    fn the_fuzzers_inputs_are_there() {
+        let mut files = BTreeMap::new();
+        for (storage, length, bytes) in [
+            ("DoubleStorage", 3, 24),
+            ("FloatStorage", 6, 24),
+            ("HalfStorage", 6, 12),
+            ("BFloat16Storage", 6, 12),
+            ("LongStorage", 3, 24),
+            ("IntStorage", 6, 24),
+            ("ShortStorage", 6, 12),
+            ("CharStorage", 6, 6),
+            ("BoolStorage", 6, 6),
+        ] {
+            let pickle = pickle(storage, length, &[length / 3, 3], &[3, 1], true);
+            let file = archive(&pickle, &vec![1; bytes], stored());
+            files.insert(format!("{storage}.pth"), std::fs::read(file.path()).unwrap());
+            files.insert(format!("{storage}.pkl"), pickle);
+        }
+        for (name, shape, strides) in [
+            ("transposed", &[3, 2][..], &[1, 3][..]),
+            ("scalar", &[], &[]),
+            ("overlapping", &[20, 2], &[0, 0]),
+            ("beyond", &[2, 2], &[9, 1]),
+            ("ranks", &[1; 9], &[1; 9]),
+        ] {
+            files.insert(format!("{name}.pkl"), pickle("FloatStorage", 6, shape, strides, false));
+        }
+        // Every kind of opcode: numbers, texts, memo, containers, globals of the stack.
+        let rest = b"\x80\x04\x95\0\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94G?\xf0\0\0\0\0\0\0X\x01\0\0\0b](K\x01M\x02\0J\x03\0\0\0\x8a\x01\x05NeU\x01cC\x02xy\x8c\x01d(K\x01K\x02\x86\x87\x8c\x05torch\x8c\x04Size\x93)R0h\x01j\x01\0\0\0\x85\x8f(\x88\x89\x901\x2e";
+        files.insert("opcodes.pkl".to_owned(), rest.to_vec());
+        files.insert("cycle.pkl".to_owned(), b"\x80\x02]q\0h\0a.".to_vec());
+        let numbers: BTreeMap<_, _> = [DType::F32, DType::F16, DType::BF16, DType::F64, DType::I64, DType::U8]
+            .map(|dtype| (format!("model.{dtype:?}"), Tensor::zeros((2, 3), dtype, &Device::Cpu).unwrap()))
+            .into();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        let metadata = BTreeMap::from([("preset".to_owned(), "unet".to_owned())]);
+        super::super::save(&path, &numbers, &metadata).unwrap();
+        files.insert("all.safetensors".to_owned(), std::fs::read(&path).unwrap());
+        let header = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 8]].concat();
+        for (name, text) in [
+            ("one", r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#),
+            (
+                "overlap",
+                r#"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}"#,
+            ),
+            ("huge", r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#),
+            ("float8", r#"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#),
+            ("scalar", r#"{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}"#),
+        ] {
+            files.insert(format!("{name}.safetensors"), header(text));
+        }
+        crate::seeds::keep("checkpoint", files);
+    }
 }

@@ -8,6 +8,8 @@ mod content;
 mod crafted;
 pub mod expected;
 pub(crate) mod hints;
+#[cfg(test)]
+mod hostile;
 pub mod name;
 pub mod pack;
 mod remarks;

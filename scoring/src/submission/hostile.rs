@@ -1,0 +1,114 @@
+//! Archives that are made to harm whoever reads them: each ends in a finding or an error, soon, in little memory.
+
+use std::{collections::BTreeMap, io::Write};
+
+use super::{
+    crafted::{Part, zip},
+    *,
+};
+use crate::{
+    progress::Silent,
+    raster::{Raster, encode},
+};
+
+/// An extra field of the directory that replaces sizes and offset by 64-bit ones.
+fn zip64(numbers: &[u64]) -> Vec<u8> {
+    let len = u16::try_from(8 * numbers.len()).unwrap();
+    [&[1, 0][..], &len.to_le_bytes(), &numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>()].concat()
+}
+
+/// The archive with an end of directory in 64 bits before its own, which then refers to it.
+fn with_end64(mut archive: Vec<u8>, entries: u64, size: u64, start: u64, at: Option<u64>) -> Vec<u8> {
+    let end = archive.split_off(archive.len() - 22);
+    let here = archive.len() as u64;
+    archive.extend(b"PK\x06\x06");
+    archive.extend(44_u64.to_le_bytes());
+    archive.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    archive.extend([entries, entries, size, start].into_iter().flat_map(u64::to_le_bytes));
+    archive.extend(b"PK\x06\x07\0\0\0\0");
+    archive.extend(at.unwrap_or(here).to_le_bytes());
+    archive.extend([1, 0, 0, 0]);
+    archive.extend(&end[..8]);
+    archive.extend([0xff; 12]);
+    archive.extend(&end[20..]);
+    archive
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// What every fuzzer's archive begins from, and what the tests below look at.
+fn archives() -> BTreeMap<&'static str, Vec<u8>> {
+    let image = encode(&Raster::new(1, 6, 7, (0..42).map(|i| i % 13).collect()).unwrap());
+    let squeezed = deflated(&image);
+    let part = Part::new(b"PRED_000001.tif", &image);
+    let other = Part { name: b"PRED_000002.tif", ..part };
+    let size = u32::try_from(image.len()).ok();
+    let deflate = Part { data: &squeezed, method: 8, size, crc: Some(crc(&image)), ..part };
+    let bomb = deflated(&vec![0; 1 << 20]);
+    let unfolds = Part { data: &bomb, method: 8, size: Some(1 << 20), crc: Some(crc(&vec![0; 1 << 20])), ..part };
+    let one = |part| zip(&[part]);
+    let named = |name| one(Part { name, ..part });
+    let plain = one(part);
+    let directory = (plain.len() - 22 - 46 - part.name.len()) as u64;
+    let length = 46 + part.name.len() as u64;
+    let wide = |numbers: &[u64]| {
+        let extra = zip64(numbers);
+        let all = Some(u32::MAX);
+        zip(&[Part { size: all, stored_size: all, offset: all, extra: &extra, ..part }])
+    };
+    let stored = image.len() as u64;
+    BTreeMap::from([
+        ("plain", plain.clone()),
+        ("empty", zip(&[])),
+        ("deflated", one(deflate)),
+        ("nested", zip(&[Part::new(b"a/", b""), Part { name: b"a/b/PRED_000001.tif", ..part }, other])),
+        ("macosx", zip(&[part, Part::new(b"__MACOSX/._PRED_000001.tif", b"x"), Part::new(b".DS_Store", b"")])),
+        ("traversal", named(b"../../PRED_000001.tif")),
+        ("absolute", named(b"/etc/PRED_000001.tif")),
+        ("drive", named(b"C:\\PRED_000001.tif")),
+        ("control", named(b"\x1b[2J\xe2\x80\xaePRED_000001.tif")),
+        ("not-utf8", named(b"\xff\xfePRED_000001.tif")),
+        ("no-name", named(b"")),
+        ("symlink", one(Part { attributes: 0o120_777 << 16, data: b"/etc/passwd", ..part })),
+        ("folder-with-data", named(b"PRED_000001.tif/")),
+        ("duplicate", zip(&[part, part])),
+        ("overlap", zip(&[part, Part { offset: Some(0), ..other }])),
+        ("overlap-within", zip(&[part, Part { offset: Some(9), ..other }])),
+        ("encrypted", one(Part { flags: 1, ..part })),
+        ("strongly-encrypted", one(Part { flags: 0x41, ..part })),
+        ("data-descriptor", one(Part { flags: 8, ..part })),
+        ("method-bzip2", one(Part { method: 12, ..part })),
+        ("method-lzma", one(Part { method: 14, ..part })),
+        ("method-zstd", one(Part { method: 93, ..part })),
+        ("method-aes", one(Part { method: 99, extra: b"\x01\x99\x07\0\x02\0AE\x03\0\0", ..part })),
+        ("bomb-claimed", one(Part { size: Some(u32::MAX - 1), ..deflate })),
+        ("bomb-hidden", one(Part { size: Some(99), ..unfolds })),
+        ("bomb-real", one(unfolds)),
+        ("wrong-crc", one(Part { crc: Some(7), ..part })),
+        ("wrong-size", one(Part { size: Some(7), ..part })),
+        ("wrong-local-name", one(Part { local_name: Some(b"PRED_000009.tif"), ..part })),
+        ("zip64", wide(&[stored, stored, 0])),
+        ("zip64-huge", wide(&[10 << 30, stored, 0])),
+        ("zip64-beyond", wide(&[u64::MAX, u64::MAX, u64::MAX])),
+        ("zip64-short", wide(&[stored])),
+        ("zip64-end", with_end64(plain.clone(), 1, length, directory, None)),
+        ("zip64-end-many", with_end64(plain.clone(), u64::MAX, length, directory, None)),
+        ("zip64-end-beyond", with_end64(plain.clone(), 1 << 40, u64::MAX, u64::MAX, None)),
+        ("zip64-end-nowhere", with_end64(plain, 1, length, directory, Some(u64::MAX))),
+    ])
+}
+
+#[test]
+fn the_fuzzers_inputs_are_there() {
+    crate::seeds::keep("archive", archives().into_iter().map(|(name, bytes)| (format!("{name}.zip"), bytes)).collect());
+}
