@@ -1,11 +1,15 @@
 //! From a run's folder to an entry.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{ScoreReport, timing::Timing};
+use flair_scoring::{
+    ScoreReport,
+    files::{MAX_RECORD, read_text},
+    timing::Timing,
+};
 
 use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, slug};
 
@@ -143,7 +147,7 @@ impl Run {
 
 /// A file's text; `None` where there is no file.
 fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
-    match fs::read_to_string(path) {
+    match read_text(path, MAX_RECORD) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LeaderboardError::Io { path: PathBuf::from(path), error }),
@@ -152,7 +156,7 @@ fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use flair_scoring::{ConfusionMatrix, OutOfRange, Protocol, evaluate::Evaluation, timing::Devices};
 

@@ -11,6 +11,9 @@ use crate::{
     raster::{Raster, encode},
 };
 
+/// Longest that a test's archive may take, in seconds: thousands of times what it takes.
+const SOON: u64 = 20;
+
 /// An extra field of the directory that replaces sizes and offset by 64-bit ones.
 fn zip64(numbers: &[u64]) -> Vec<u8> {
     let len = u16::try_from(8 * numbers.len()).unwrap();
@@ -111,4 +114,118 @@ fn archives() -> BTreeMap<&'static str, Vec<u8>> {
 #[test]
 fn the_fuzzers_inputs_are_there() {
     crate::seeds::keep("archive", archives().into_iter().map(|(name, bytes)| (format!("{name}.zip"), bytes)).collect());
+}
+
+fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.zip");
+    std::fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+/// The codes that a check finds, once each.
+fn codes(bytes: &[u8]) -> Vec<String> {
+    let (dir, path) = written(bytes);
+    let report = check_path(&path, None, &CheckOptions::default(), &Silent).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is unpacked");
+    let mut codes: Vec<_> = report.findings.into_iter().map(|finding| finding.code).collect();
+    codes.dedup();
+    codes.retain(|code| !["ids-not-checked", "wrong-size", "not-lzw"].contains(&code.as_str()));
+    codes
+}
+
+#[test]
+fn every_trick_has_its_finding() {
+    let found = |bytes: &[u8]| match codes(bytes) {
+        codes if codes.is_empty() => "nothing".to_owned(),
+        codes => codes.join(", "),
+    };
+    let lines = archives().into_iter().map(|(name, bytes)| format!("{name}: {}", found(&bytes)));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    absolute: absolute-path
+    bomb-claimed: file-too-large
+    bomb-hidden: damaged-entry
+    bomb-real: unreadable-image
+    control: control-character, no-predictions, wrong-name
+    data-descriptor: nothing
+    deflated: nothing
+    drive: absolute-path, backslash-path, no-predictions, wrong-name
+    duplicate: duplicate-entry
+    empty: no-predictions
+    encrypted: encrypted-entry
+    folder-with-data: no-predictions
+    macosx: junk-file
+    method-aes: unsupported-method
+    method-bzip2: unsupported-method
+    method-lzma: unsupported-method
+    method-zstd: unsupported-method
+    nested: nothing
+    no-name: path-traversal, no-predictions, unexpected-file
+    not-utf8: name-not-utf8, no-predictions, wrong-name
+    overlap: overlapping-entries
+    overlap-within: overlapping-entries
+    plain: nothing
+    strongly-encrypted: encrypted-entry
+    symlink: symbolic-link
+    traversal: path-traversal
+    wrong-crc: damaged-entry
+    wrong-local-name: damaged-entry
+    wrong-size: damaged-entry
+    zip64: nothing
+    zip64-beyond: overlapping-entries
+    zip64-end: nothing
+    zip64-end-beyond: unreadable-archive
+    zip64-end-many: unreadable-archive
+    zip64-end-nowhere: unreadable-archive
+    zip64-huge: file-too-large
+    zip64-short: unreadable-archive
+    ");
+}
+
+#[test]
+fn a_megabyte_that_unfolds_to_gigabytes_is_told_soon_and_in_little_memory() {
+    // 1032 times is the most that deflate squeezes: a thousand entries of 8 MiB in 8 KiB each.
+    let zeros = vec![0; 8 << 20];
+    let (squeezed, sum) = (deflated(&zeros), crc(&zeros));
+    drop(zeros);
+    let names: Vec<_> = (0..1000).map(|number| format!("PRED_{number:06}.tif")).collect();
+    let entry = |name| Part { data: &squeezed, method: 8, size: Some(8 << 20), crc: Some(sum), ..Part::new(name, b"") };
+    let parts: Vec<_> = names.iter().map(|name| entry(name.as_bytes())).collect();
+    let (_dir, path) = written(&zip(&parts[..60]));
+    let start = std::time::Instant::now();
+    let report = check_path(&path, None, &CheckOptions::default(), &Silent).unwrap();
+    assert!(report.findings.iter().any(|finding| finding.code == "unreadable-image"), "{report:?}");
+    assert!(start.elapsed().as_secs() < SOON, "{:?}", start.elapsed());
+
+    // All of them in the bytes of one: 8 GiB out of a file of 150 KB. Nobody unfolds what is told to overlap.
+    let first = Part { offset: Some(0), ..parts[0] };
+    let shared: Vec<_> = std::iter::once(first)
+        .chain(parts[1..].iter().map(|part| Part {
+            offset: Some(0),
+            data: b"",
+            stored_size: u32::try_from(squeezed.len()).ok(),
+            ..*part
+        }))
+        .collect();
+    let bytes = zip(&shared);
+    assert!(bytes.len() < 200_000);
+    let start = std::time::Instant::now();
+    assert!(codes(&bytes).contains(&"overlapping-entries".to_owned()));
+    assert!(start.elapsed().as_secs() < SOON, "{:?}", start.elapsed());
+}
+
+#[test]
+fn ten_claimed_gigabytes_are_not_allocated() {
+    // 64 bits let a directory claim anything; nothing of it is reserved ahead.
+    let image = encode(&Raster::new(1, 6, 7, vec![1; 42]).unwrap());
+    let extra = zip64(&[1 << 62, image.len() as u64, 0]);
+    let all = Some(u32::MAX);
+    let part =
+        Part { size: all, stored_size: all, offset: all, extra: &extra, ..Part::new(b"PRED_000001.tif", &image) };
+    let (_dir, path) = written(&zip(&[part]));
+    let source = Source::open(&path).unwrap();
+    assert_eq!(source.entries()[0].size, 1 << 62);
+    assert!(matches!(source.read(&source.entries()[0], 8 << 20), Err(ReadError::TooLarge { .. })));
+    // Even a caller without a limit gets an error, and no more memory than there are bytes.
+    assert!(source.read(&source.entries()[0], u64::MAX).is_err());
 }
