@@ -18,6 +18,9 @@ use super::{
 /// Largest pickle that is read; that of a U-T&T checkpoint is 200 KB.
 const MAX_PICKLE: u64 = 256 << 20;
 
+/// What a tensor takes beside its numbers, in bytes, about.
+const TENSOR_COST: u64 = 256;
+
 /// Reads the state dict of a `.pth` or `.ckpt`: the value of `state_dict` where there is one (Lightning), else the
 /// whole, if it is a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -61,7 +64,7 @@ impl<'a> Archive<'a> {
         let size = entry.size();
         if entry.compression() != CompressionMethod::Stored || size > total || size > limit {
             return Err(damaged(format!(
-                "its entry `{name}` is compressed, or claims {size} bytes of a file of {total}"
+                "its entry `{name}` is compressed, or claims {size} bytes of a file of {total} that holds others, too"
             )));
         }
         let mut bytes = Vec::new();
@@ -90,20 +93,23 @@ impl<'a> Archive<'a> {
             None => root,
         };
         let mut storages = BTreeMap::new();
-        // Many views of one storage could ask for any amount of memory.
+        // Many views of one storage could ask for any amount of memory, and so could many names of the same bytes.
         let mut allowed = 4 * self.size + (1 << 20);
+        let mut unread = self.size;
         let mut tensors = BTreeMap::new();
         for &(key, value) in dict {
             let (Some(name), Some(view)) = (pickle.text(key), View::of(&pickle, value)) else { continue };
             let view = view.map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
-            allowed = match view.size().and_then(|size| allowed.checked_sub(size)) {
+            allowed = match view.size().and_then(|size| allowed.checked_sub(size.saturating_add(TENSOR_COST))) {
                 Some(rest) => rest,
                 None => return Err(self.damaged("its tensors claim far more than the file holds")),
             };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
                 std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(self.entry(&format!("data/{}", view.storage), u64::MAX)?)
+                    let storage = self.entry(&format!("data/{}", view.storage), unread)?;
+                    unread -= storage.len() as u64;
+                    place.insert(storage)
                 }
             };
             let tensor = view.tensor(storage).map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
@@ -208,7 +214,8 @@ impl View {
 
     /// Its bytes once read.
     fn size(&self) -> Option<u64> {
-        let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d).ok()?));
+        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d.max(1)).ok()?));
         // Integers of all widths become i64.
         count.filter(|&count| count <= u64::MAX / 8)
     }
@@ -392,6 +399,33 @@ mod tests {
         assert!(reason(&pickle("FloatStorage", 6, &[6], &[1], false), &floats(), deflated).contains("is compressed"));
         let unknown = reason(&pickle("QUInt8Storage", 6, &[6], &[1], false), &floats(), stored());
         assert_eq!(unknown, "its tensor `w` has a type that is not read: torch.QUInt8Storage");
+    }
+
+    #[test]
+    fn names_of_the_same_bytes_are_not_all_read() {
+        let one = pickle("FloatStorage", 6, &[1], &[1], false);
+        let item = &one[3..one.len() - 1];
+        let mut other = item.to_vec();
+        let key = item.windows(6).position(|text| text == b"X\x01\0\0\x000").unwrap() + 5;
+        (other[5], other[key]) = (b'v', b'1');
+        let pickle = [b"\x80\x02}".as_slice(), item, &other, b"."].concat();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = ZipWriter::new(file.reopen().unwrap());
+        for (name, bytes) in [("a/data.pkl", &pickle[..]), ("a/data/0", &[0; 100_000]), ("a/data/1", &[0; 4])] {
+            zip.start_file(name, stored()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        assert_eq!(read(file.path()).unwrap().len(), 2);
+        // The directory gives the second the first's checksum, sizes and place.
+        let mut bytes = std::fs::read(file.path()).unwrap();
+        let record = |name: &[u8]| bytes.windows(8).rposition(|text| text == name).unwrap() - 46;
+        let (first, second) = (record(b"a/data/0"), record(b"a/data/1"));
+        bytes.copy_within(first + 16..first + 28, second + 16);
+        bytes.copy_within(first + 42..first + 46, second + 42);
+        std::fs::write(file.path(), bytes).unwrap();
+        let WeightsError::Damaged { why, .. } = read(file.path()).unwrap_err() else { panic!() };
+        assert!(why.contains("`a/data/1`"), "{why}");
     }
 
     #[test]

@@ -229,3 +229,36 @@ fn ten_claimed_gigabytes_are_not_allocated() {
     // Even a caller without a limit gets an error, and no more memory than there are bytes.
     assert!(source.read(&source.entries()[0], u64::MAX).is_err());
 }
+
+#[test]
+fn whatever_is_packed_lands_in_the_output_alone() {
+    let name: ArchiveName = "team.zip".parse().unwrap();
+    let image = encode(&Raster::new(1, crate::PATCH_SIZE, crate::PATCH_SIZE, vec![5; 1 << 18]).unwrap());
+    let part = Part::new(b"a/b/PRED_000001.tif", &image);
+    let more = [
+        zip(&[part]),
+        zip(&[part, Part { name: b"../PRED_000002.tif", ..part }]),
+        zip(&[part, Part { name: b"/tmp/x/PRED_000002.tif", ..part }]),
+        zip(&[Part { local_name: Some(b"../PRED_000001.tif"), ..part }]),
+    ];
+    let mut packed = 0;
+    for bytes in archives().into_values().chain(more) {
+        let (dir, path) = written(&bytes);
+        let out = dir.path().join("deep/out");
+        let Ok(source) = Source::open(&path) else { continue };
+        let is_packed = pack(&source, None, &CheckOptions::default(), &out, &name, &Silent).is_ok();
+        packed += usize::from(is_packed);
+        let files: Vec<_> = walkdir::WalkDir::new(dir.path())
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|found| !found.file_type().is_dir() && found.path() != path)
+            .map(walkdir::DirEntry::into_path)
+            .collect();
+        assert_eq!(files, if is_packed { vec![out.join("team.zip")] } else { vec![] });
+        if is_packed {
+            let names: Vec<_> = Source::open(&files[0]).unwrap().entries().iter().map(|e| e.name.clone()).collect();
+            assert_eq!(names, ["PRED_000001.tif"]);
+        }
+    }
+    assert_eq!(packed, 1, "the first of ours is a good one");
+}
