@@ -21,6 +21,9 @@ const MAX_PICKLE: u64 = 256 << 20;
 /// What a tensor takes beside its numbers, in bytes, about.
 const TENSOR_COST: u64 = 256;
 
+/// Most axes of a tensor.
+const MAX_RANK: usize = 8;
+
 /// Reads the state dict of a `.pth` or `.ckpt`: the value of `state_dict` where there is one (Lightning), else the
 /// whole, if it is a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -203,10 +206,11 @@ impl View {
         let key =
             pickle.text(key).filter(|key| key.bytes().all(|b| b.is_ascii_alphanumeric())).ok_or_else(malformed)?;
         let size = |r: Ref| pickle.int(r).and_then(|int| usize::try_from(int).ok()).ok_or_else(malformed);
-        let sizes =
-            |r: Ref| pickle.tuple(r).ok_or_else(malformed)?.iter().map(|&r| size(r)).collect::<Result<Vec<_>, _>>();
+        // A tuple of millions could be the shape of millions of tensors.
+        let axes = |r: Ref| pickle.tuple(r).filter(|axes| axes.len() <= MAX_RANK).ok_or_else(malformed);
+        let sizes = |r: Ref| axes(r)?.iter().map(|&r| size(r)).collect::<Result<Vec<_>, _>>();
         let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-        if shape.len() != strides.len() || shape.len() > 8 {
+        if shape.len() != strides.len() {
             return Err(malformed());
         }
         Ok(Self { storage: key.to_owned(), scalar, offset: size(offset)?, shape, strides })

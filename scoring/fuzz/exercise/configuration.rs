@@ -1,6 +1,10 @@
 //! Configurations: what is accepted is the same after a way through JSON; what is set stays within the ranges.
 
+use std::sync::LazyLock;
+
 use flair_baselines::config::Config;
+
+static PRESET: LazyLock<Config> = LazyLock::new(|| Config::preset("utt").expect("presets are right"));
 
 /// Most lines that are taken as assignments.
 const ASSIGNMENTS: usize = 4;
@@ -13,12 +17,11 @@ pub(crate) fn exercise(bytes: &[u8]) {
         // Shows a line of the text and the nearest keys, which has its own ways to go wrong.
         Err(error) => assert!(!error.to_string().is_empty()),
     }
-    let before = Config::preset("utt").expect("presets are right");
-    let mut config = before.clone();
+    let mut config = PRESET.clone();
     let assignments: Vec<_> = text.lines().take(ASSIGNMENTS).collect();
     match config.set_all(&assignments) {
         Ok(()) => assert_reads_back(&config),
-        Err(error) => assert!(config == before && !error.to_string().is_empty()),
+        Err(error) => assert!(config == *PRESET && !error.to_string().is_empty()),
     }
 }
 
