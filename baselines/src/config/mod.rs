@@ -236,7 +236,7 @@ mod tests {
         ] {
             files.insert(name.to_owned(), text.to_owned());
         }
-        crate::seeds::keep("configuration", files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect());
+        crate::seeds::keep("configuration", &files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect());
     }
 
     #[test]

@@ -346,7 +346,7 @@ mod tests {
         files.insert("huge.npy".to_owned(), npy("<u2", &[usize::MAX, 1, 2, 2], &[0; 8]));
         files.insert("overflow.npy".to_owned(), npy("<u2", &[1 << 32, 1 << 31, 1, 1], &[0; 8]));
         files.insert("empty.npy".to_owned(), npy("<u2", &[0, 1 << 40, 3, 1 << 40], &[]));
-        crate::seeds::keep("npy", files);
+        crate::seeds::keep("npy", &files);
     }
 
     #[test]

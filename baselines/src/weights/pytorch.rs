@@ -509,6 +509,6 @@ mod tests {
         ] {
             files.insert(format!("{name}.safetensors"), header(text));
         }
-        crate::seeds::keep("checkpoint", files);
+        crate::seeds::keep("checkpoint", &files);
     }
 }

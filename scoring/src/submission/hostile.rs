@@ -113,7 +113,10 @@ fn archives() -> BTreeMap<&'static str, Vec<u8>> {
 
 #[test]
 fn the_fuzzers_inputs_are_there() {
-    crate::seeds::keep("archive", archives().into_iter().map(|(name, bytes)| (format!("{name}.zip"), bytes)).collect());
+    crate::seeds::keep(
+        "archive",
+        &archives().into_iter().map(|(name, bytes)| (format!("{name}.zip"), bytes)).collect(),
+    );
 }
 
 fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {

@@ -31,5 +31,5 @@ fn the_fuzzers_inputs_are_there() {
         let layout = Layout { set: vec![(tag, kind, values)], ..Layout::default() };
         files.insert(format!("{name}.tif"), layout.write(&raster(2, 9, 11)));
     }
-    crate::seeds::keep("raster", files);
+    crate::seeds::keep("raster", &files);
 }
