@@ -9,5 +9,8 @@ pub mod nn;
 pub mod predict;
 pub mod random;
 pub mod runtime;
+#[cfg(test)]
+#[path = "../../scoring/fuzz/exercise/seeds.rs"]
+mod seeds;
 pub mod train;
 pub mod weights;

@@ -1,11 +1,16 @@
 //! From a run's folder to an entry.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{Protocol, ScoreReport, protocol::Definition, timing::Timing};
+use flair_scoring::{
+    Protocol, ScoreReport,
+    files::{MAX_RECORD, read_text},
+    protocol::Definition,
+    timing::Timing,
+};
 
 use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, slug};
 
@@ -159,7 +164,7 @@ impl Run {
 
 /// A file's text; `None` where there is no file.
 fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
-    match fs::read_to_string(path) {
+    match read_text(path, MAX_RECORD) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LeaderboardError::Io { path: PathBuf::from(path), error }),
@@ -168,7 +173,7 @@ fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use flair_scoring::{ConfusionMatrix, OutOfRange, evaluate::Evaluation, timing::Devices};
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::files::write_atomically;
+use flair_scoring::files::{read_text, write_atomically};
 
 use crate::{Entry, LeaderboardError, slug};
 
@@ -58,11 +58,7 @@ impl Store {
     }
 
     fn read_one(&self, path: &Path) -> Result<Entry, LeaderboardError> {
-        let size = fs::metadata(path).map_err(LeaderboardError::io(path))?.len();
-        if size > MAX_FILE {
-            return Err(LeaderboardError::file(path, format!("an entry has less than {MAX_FILE} bytes")));
-        }
-        let text = fs::read_to_string(path).map_err(LeaderboardError::io(path))?;
+        let text = read_text(path, MAX_FILE).map_err(LeaderboardError::io(path))?;
         let entry = Entry::from_json(&text).map_err(|reason| LeaderboardError::file(path, reason))?;
         let due = relative_path(&entry);
         if path.strip_prefix(&self.root) != Ok(&due) {

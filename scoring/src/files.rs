@@ -1,4 +1,5 @@
-//! Writing files so that a run that is stopped leaves none half written, and telling files apart by their content.
+//! Writing files so that a run that is stopped leaves none half written, reading texts of a bounded size, and telling
+//! files apart by their content.
 
 use std::{
     fmt::Write as _,
@@ -9,6 +10,23 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+
+/// Largest record that is read, in bytes: a score, a timing, a run. Those of a whole challenge are far below it.
+pub const MAX_RECORD: u64 = 64 << 20;
+
+/// A file's text, of which at most `limit` bytes are ever held, whatever the file system says of its size.
+///
+/// # Errors
+/// What the file system says; [`io::ErrorKind::FileTooLarge`] beyond the limit, [`io::ErrorKind::InvalidData`] for what
+/// is no UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
 
 /// SHA-256 of all that `reader` gives, in hex.
 ///
@@ -100,6 +118,22 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_its_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        fs::write(&path, "{\"é\"}").unwrap();
+        assert_eq!(read_text(&path, 6).unwrap(), "{\"é\"}");
+        // The limit falls into a letter of two bytes.
+        assert_eq!(read_text(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        fs::write(&path, b"\xff").unwrap();
+        assert_eq!(read_text(&path, 6).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_text(&dir.path().join("none"), 6).unwrap_err().kind(), io::ErrorKind::NotFound);
+        // A file without an end, of which the file system says that it is empty.
+        #[cfg(target_os = "linux")]
+        assert_eq!(read_text(Path::new("/dev/zero"), 6).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub mod progress;
 pub mod protocol;
 pub mod raster;
 pub mod report;
+#[cfg(test)]
+#[path = "../fuzz/exercise/seeds.rs"]
+mod seeds;
 pub mod submission;
 pub mod timing;
 pub mod uncertainty;

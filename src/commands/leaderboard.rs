@@ -1,7 +1,6 @@
 //! `flair-bench leaderboard`.
 
 use std::{
-    fs,
     io::{Write, stdout},
     path::Path,
 };
@@ -10,6 +9,7 @@ use anyhow::{Context, anyhow};
 use flair_leaderboard::{
     Description, Entry, Existing, Format, LeaderboardError, Store, markdown, merge, published, rank, render, slug,
 };
+use flair_scoring::files::{MAX_RECORD, read_text};
 
 use super::score::write_file;
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
         stdout().write_all(render(&rankings, format).as_bytes())?;
         return Ok(Exit::Done);
     };
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;
+    let text = read_text(file, MAX_RECORD).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;
     let new = markdown::regenerate(&text, &render(&rankings, Format::Markdown))
         .with_context(|| format!("cannot write the tables into `{}`", file.display()))
         .or_input()?;

@@ -1,12 +1,10 @@
 //! `flair-bench package`.
 
-use std::{
-    fs,
-    io::{Write, stdout},
-};
+use std::io::{Write, stdout};
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
+    files::{MAX_RECORD, read_text},
     submission::{ArchiveName, CheckOptions, PackError, Source, Times, pack},
     timing::{Limits, Timing, judge},
 };
@@ -22,7 +20,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let mut exit = Exit::Done;
     let times = match (&arguments.timing, arguments.baseline_time) {
         (Some(file), Some(baseline)) => {
-            let timing: Timing = fs::read_to_string(file)
+            let timing: Timing = read_text(file, MAX_RECORD)
                 .map_err(anyhow::Error::from)
                 .and_then(|text| Ok(serde_json::from_str(&text)?))
                 .with_context(|| format!("`{}` is no timing record", file.display()))

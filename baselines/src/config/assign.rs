@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::{Config, ConfigError};
 
+/// Letters of a key that count where similar ones are looked for: more than any key has.
+const MAX_KEY: usize = 100;
+
 /// A configuration as a tree. Not `serde_json::Value`, whose maps lose the order that class weights depend on.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -86,6 +89,8 @@ impl Node {
 
     /// The known keys that resemble `key` most, at most three.
     fn nearest(&self, key: &str) -> Vec<String> {
+        // Comparing takes the product of both lengths.
+        let key = &key.chars().take(MAX_KEY).collect::<String>();
         let mut known = Vec::new();
         self.keys("", &mut known);
         // Somebody may forget the section, or the end of a name.

@@ -201,6 +201,45 @@ mod tests {
     }
 
     #[test]
+    fn the_fuzzers_inputs_are_there() {
+        let bare = |text: &str| -> String {
+            let lines = text.lines().map(|line| line.split(" #").next().unwrap_or("").trim_end());
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect()
+        };
+        let mut files: std::collections::BTreeMap<_, _> =
+            PRESETS.iter().map(|(name, text)| (format!("{name}.yml"), bare(text))).collect();
+        files.insert("utt.json".to_owned(), serde_json::to_string(&Config::preset("utt").unwrap()).unwrap());
+        let merged = bare(PRESETS[0].1).replace("[1, 1]", "*one").replacen("*one", "&one [1, 1]", 1);
+        files.insert("aliases.yml".to_owned(), merged);
+        for (name, text) in [
+            (
+                "set-texts",
+                "out_model_name='2023'\ndata.path_aerial_train=/data/a=b\nstrategy=ddp\ndata.path_sen_train=",
+            ),
+            ("set-numbers", "lr=1e-2\nflair_bench.seed=18446744073709551615\npad_value=-0.0\nsat_patch_size=80"),
+            ("set-lists", "encoder_widths=[32,64,128,128]\ndecoder_widths=[32,64,128,128]\nw_unet_utae=[0.5, 1]"),
+            (
+                "set-classes",
+                "weights_aerial_satellite.water=[2, 0.5]\nweights_aerial_satellite.pervious surface=[1, 0]",
+            ),
+            ("set-days", "ref_date=06-30\nref_year=2020\npadding_mode=zeros\nagg_mode=att_mean"),
+            ("set-ours", "flair_bench.clip=1\nflair_bench.patience=\nflair_bench.fidelity=corrected\nn_head=8"),
+            (
+                "set-optimizer",
+                "flair_bench.optimizer={name: adamw, weight_decay: 0.01}\nflair_bench.schedule={name: cosine}",
+            ),
+            ("set-unknown", "aerial_metadta=true"),
+            ("set-nothing", "aerial_metadata"),
+            ("yaml-bomb", "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: &d [*c,*c]\ne: &e [*d,*d]"),
+            ("yaml-merge", "base: &b {lr: 1}\n<<: *b\n? [x, y]\n: !!str |+\n  text\n"),
+            ("yaml-deep", "data: [[[[[[[[[[[[[[[[{{{{{{{{{{{{{{{{"),
+        ] {
+            files.insert(name.to_owned(), text.to_owned());
+        }
+        crate::seeds::keep("configuration", &files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect());
+    }
+
+    #[test]
     fn json_and_yaml_are_the_same_configuration() {
         for (name, _) in PRESETS {
             let config = Config::preset(name).unwrap();

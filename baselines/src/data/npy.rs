@@ -1,16 +1,22 @@
-//! `NumPy` arrays in files, read in place: a super-area holds up to 45 MB, and a patch needs 4 % of it.
+//! `NumPy` arrays in files, read where they are needed: a super-area holds up to 45 MB, and a patch needs 4 % of it.
+//!
+//! Not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
 
 use std::{
     fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
-
-use memmap2::Mmap;
 
 use super::DataError;
 
 /// Longest header that is read, in bytes. `NumPy`'s are 118 bytes long.
 const MAX_HEADER: usize = 65_536;
+
+/// Most bytes before it: magic number, format, and its own length.
+const MAX_PREFIX: usize = 12;
 
 /// The type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +57,13 @@ impl std::fmt::Display for Dtype {
     }
 }
 
-/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order), mapped into memory: nothing is read before it
-/// is asked for.
+/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order): no number is read before it is asked for. It
+/// can be shared between threads.
 #[derive(Debug)]
 pub struct Npy {
     path: PathBuf,
-    map: Mmap,
-    start: usize,
+    file: Mutex<File>,
+    start: u64,
     dtype: Dtype,
     is_big_endian: bool,
     shape: [usize; 4],
@@ -67,14 +73,16 @@ impl Npy {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// Where the file cannot be mapped, is no `.npy` file, is cut short, or holds something else than numbers along
+    /// Where the file cannot be read, is no `.npy` file, is cut short, or holds something else than numbers along
     /// four axes in C order.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::io(path))?;
-        #[expect(unsafe_code, reason = "mmap: the file is only read, and the dataset is not changed while it is used")]
-        let map = unsafe { Mmap::map(&file) }.map_err(DataError::io(path))?;
+        let mut file = File::open(path).map_err(DataError::io(path))?;
+        let size = file.metadata().map_err(DataError::io(path))?.len();
+        let mut head = Vec::new();
+        let most = (MAX_PREFIX + MAX_HEADER) as u64;
+        file.by_ref().take(most).read_to_end(&mut head).map_err(DataError::io(path))?;
         let wrong = |reason: String| DataError::format(path, reason);
-        let (text, start) = header(&map).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
+        let (text, start) = header(&head).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
         let field = |name: &str| {
             text.split_once(&format!("'{name}':"))
                 .map(|(_, value)| value.trim_start())
@@ -89,11 +97,12 @@ impl Npy {
         let sizes = field("shape")?.strip_prefix('(').and_then(|rest| rest.split(')').next()).unwrap_or("");
         let shape = shape(sizes).ok_or_else(|| wrong(format!("its shape is ({sizes}), expected four axes")))?;
         let bytes = shape.iter().try_fold(dtype.bytes(), |bytes, size| bytes.checked_mul(*size));
-        let held = map.len() - start;
-        if bytes.is_none_or(|bytes| bytes > held) {
+        let start = start as u64;
+        let held = size.saturating_sub(start);
+        if bytes.is_none_or(|bytes| bytes as u64 > held) {
             return Err(wrong(format!("it is cut short: {held} bytes of numbers are not {shape:?} of {dtype}")));
         }
-        Ok(Self { path: path.to_owned(), map, start, dtype, is_big_endian, shape })
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), start, dtype, is_big_endian, shape })
     }
 
     /// The file.
@@ -111,32 +120,47 @@ impl Npy {
         self.shape
     }
 
-    /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only they are read.
-    ///
-    /// Indices outside the array give an error and change nothing.
+    /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only those rows are read.
     ///
     /// # Errors
-    /// As said.
+    /// Where indices are outside the array, or the file cannot be read or was cut short since it was opened; `out` is
+    /// unchanged then.
     pub fn read(
         &self,
         (a, b): (usize, usize),
-        rows: std::ops::Range<usize>,
-        columns: std::ops::Range<usize>,
+        rows: Range<usize>,
+        columns: Range<usize>,
         out: &mut Vec<f64>,
     ) -> Result<(), DataError> {
         let [na, nb, height, width] = self.shape;
-        if a >= na || b >= nb || rows.end > height || columns.end > width || columns.start > columns.end {
+        let is_within = |range: &Range<usize>, size| range.start <= range.end && range.end <= size;
+        if a >= na || b >= nb || !is_within(&rows, height) || !is_within(&columns, width) {
             return Err(DataError::format(
                 &self.path,
                 format!("[{a}, {b}, {rows:?}, {columns:?}] is outside {:?}", self.shape),
             ));
         }
-        let bytes = self.dtype.bytes();
-        for row in rows {
-            let first = self.start + (((a * nb + b) * height + row) * width + columns.start) * bytes;
-            self.decode(&self.map[first..first + columns.len() * bytes], out);
+        if rows.is_empty() || columns.is_empty() {
+            return Ok(());
+        }
+        // All of it is below the number of bytes in the file, which was compared with the shape.
+        let (bytes, first) = (self.dtype.bytes(), (a * nb + b) * height + rows.start);
+        let mut stored = vec![0; rows.len() * width * bytes];
+        self.fill(&mut stored, self.start + (first * width * bytes) as u64).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => DataError::format(&self.path, "it was cut short while it was in use"),
+            _ => DataError::io(&self.path)(error),
+        })?;
+        for row in stored.chunks_exact(width * bytes) {
+            self.decode(&row[columns.start * bytes..columns.end * bytes], out);
         }
         Ok(())
+    }
+
+    /// Reads what is at a place of the file.
+    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(bytes)
     }
 
     fn decode(&self, bytes: &[u8], out: &mut Vec<f64>) {
@@ -288,6 +312,41 @@ mod tests {
         let mut claims = raw_npy(2, "", &[]);
         claims[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(open(&claims).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_open_is_an_error() {
+        let fixture = Fixture::new();
+        let path = fixture.file("a.npy", &npy("<u2", &[1, 1, 64, 64], &[1; 2 * 64 * 64]));
+        let array = Npy::open(&path).unwrap();
+        let mut out = Vec::new();
+        array.read((0, 0), 0..64, 0..64, &mut out).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
+        let error = array.read((0, 0), 32..64, 0..64, &mut out).unwrap_err().to_string();
+        assert!(error.ends_with("it was cut short while it was in use"), "{error}");
+        assert_eq!(out.len(), 64 * 64);
+    }
+
+    #[test]
+    fn the_fuzzers_inputs_are_there() {
+        let mut files: std::collections::BTreeMap<_, _> =
+            ["|u1", "|i1", "<u2", ">u2", "<i2", "<u4", "<i4", "<u8", ">i8", "<f4", ">f4", "<f8"]
+                .map(|descr| {
+                    let bytes = usize::from(descr.as_bytes()[2] - b'0');
+                    let name = format!("{}-{}.npy", if descr.starts_with('>') { "big" } else { "little" }, &descr[1..]);
+                    (name, npy(descr, &[2, 2, 3, 4], &(0..48 * bytes).map(|i| i.to_le_bytes()[0]).collect::<Vec<_>>()))
+                })
+                .into();
+        let spaced = "{'shape': (1,1,2,1), 'fortran_order':False,'descr':  '<u2'}";
+        for format in [1, 2, 3] {
+            files.insert(format!("format-{format}.npy"), raw_npy(format, spaced, &[9, 0, 8, 0]));
+        }
+        files.insert("fortran.npy".to_owned(), raw_npy(1, &spaced.replace("False", "True"), &[9, 0, 8, 0]));
+        files.insert("text.npy".to_owned(), raw_npy(1, &spaced.replace("<u2", "<U2"), &[9, 0, 8, 0]));
+        files.insert("huge.npy".to_owned(), npy("<u2", &[usize::MAX, 1, 2, 2], &[0; 8]));
+        files.insert("overflow.npy".to_owned(), npy("<u2", &[1 << 32, 1 << 31, 1, 1], &[0; 8]));
+        files.insert("empty.npy".to_owned(), npy("<u2", &[0, 1 << 40, 3, 1 << 40], &[]));
+        crate::seeds::keep("npy", &files);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The Sentinel-2 series of a patch, cut out of its super-area.
 
-use std::{fs, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
-use flair_scoring::{Finding, PatchId};
+use flair_scoring::{Finding, PatchId, files::read_text};
 
 use super::{
     DataCode, DataError, SuperAreaPaths, clouds,
@@ -219,11 +219,7 @@ impl SuperPatch {
 /// The day of each product: letters 15 to 18 of its name, such as
 /// `S2A_MSIL2A_20210415T105021_N0300_R051_T31UDP_20210415T135921` (upstream `src/dataset.py:62-72`).
 fn read_dates(path: &Path) -> Result<Vec<MonthDay>, DataError> {
-    let size = fs::metadata(path).map_err(DataError::io(path))?.len();
-    if size > MAX_PRODUCTS {
-        return Err(DataError::TooLarge { path: path.to_owned(), size, limit: MAX_PRODUCTS });
-    }
-    let text = fs::read_to_string(path).map_err(DataError::io(path))?;
+    let text = read_text(path, MAX_PRODUCTS).map_err(DataError::io(path))?;
     text.lines()
         .enumerate()
         .map(|(index, line)| {

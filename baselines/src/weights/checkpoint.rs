@@ -172,6 +172,10 @@ fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let metadata = header.metadata().iter().flat_map(Clone::clone).collect();
     let tensor = |(name, view): (String, TensorView<'_>)| {
+        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        if view.shape().iter().try_fold(8usize, |n, &d| n.checked_mul(d.max(1))).is_none() {
+            return Err(damaged(format!("its tensor `{name}` has axes beyond any memory: {:?}", view.shape())));
+        }
         let dtype = DType::try_from(view.dtype())
             .map_err(|_| damaged(format!("its tensor `{name}` has a type that is not read: {:?}", view.dtype())))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
@@ -278,6 +282,9 @@ mod tests {
         assert_eq!(reason(b"\x02\0\0\0\0\0\0\0{}"), "it holds no tensors");
         // A header of 2^60 bytes, claimed.
         assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "header too large");
+        let empty = br#"{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#;
+        let empty = [&(empty.len() as u64).to_le_bytes(), &empty[..]].concat();
+        assert_eq!(reason(&empty), "its tensor `a` has axes beyond any memory: [0, 4294967296, 4294967296]");
         assert!(reason(b"PK\x03\x04 no zip").starts_with("its archive cannot be read"));
         assert!(matches!(read(&dir.path().join("none")).unwrap_err(), WeightsError::Io { .. }));
         assert!(matches!(read(dir.path()).unwrap_err(), WeightsError::Damaged { .. }));

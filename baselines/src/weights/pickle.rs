@@ -109,6 +109,10 @@ impl Machine<'_> {
                 return Ok(Pickle { values: self.values, root });
             }
             self.step(opcode)?;
+            // One byte makes each of them as well.
+            if self.stack.len() + self.marks.len() + self.memo.len() > MAX_VALUES {
+                return Err(PickleError::TooLarge);
+            }
         }
     }
 
@@ -402,6 +406,16 @@ mod tests {
         assert_eq!(Pickle::parse(b"\x80\x02i").unwrap_err(), PickleError::Opcode(b'i'));
         // A text of four gigabytes, claimed.
         assert_eq!(Pickle::parse(b"X\xff\xff\xff\xffa").unwrap_err(), PickleError::Truncated);
+    }
+
+    #[test]
+    fn what_one_byte_repeats_has_an_end() {
+        // Duplicates, marks, and places of the memo: eight to forty bytes of memory for each.
+        for opcode in [b'2', b'(', 0x94] {
+            let mut bytes = vec![b')'];
+            bytes.extend(std::iter::repeat_n(opcode, MAX_VALUES + 1));
+            assert_eq!(Pickle::parse(&bytes).unwrap_err(), PickleError::TooLarge, "{opcode}");
+        }
     }
 
     #[test]

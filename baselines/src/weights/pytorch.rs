@@ -18,6 +18,12 @@ use super::{
 /// Largest pickle that is read; that of a U-T&T checkpoint is 200 KB.
 const MAX_PICKLE: u64 = 256 << 20;
 
+/// What a tensor takes beside its numbers, in bytes, about.
+const TENSOR_COST: u64 = 256;
+
+/// Most axes of a tensor.
+const MAX_RANK: usize = 8;
+
 /// Reads the state dict of a `.pth` or `.ckpt`: the value of `state_dict` where there is one (Lightning), else the
 /// whole, if it is a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -61,7 +67,7 @@ impl<'a> Archive<'a> {
         let size = entry.size();
         if entry.compression() != CompressionMethod::Stored || size > total || size > limit {
             return Err(damaged(format!(
-                "its entry `{name}` is compressed, or claims {size} bytes of a file of {total}"
+                "its entry `{name}` is compressed, or claims {size} bytes of a file of {total} that holds others, too"
             )));
         }
         let mut bytes = Vec::new();
@@ -90,20 +96,23 @@ impl<'a> Archive<'a> {
             None => root,
         };
         let mut storages = BTreeMap::new();
-        // Many views of one storage could ask for any amount of memory.
+        // Many views of one storage could ask for any amount of memory, and so could many names of the same bytes.
         let mut allowed = 4 * self.size + (1 << 20);
+        let mut unread = self.size;
         let mut tensors = BTreeMap::new();
         for &(key, value) in dict {
             let (Some(name), Some(view)) = (pickle.text(key), View::of(&pickle, value)) else { continue };
             let view = view.map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
-            allowed = match view.size().and_then(|size| allowed.checked_sub(size)) {
+            allowed = match view.size().and_then(|size| allowed.checked_sub(size.saturating_add(TENSOR_COST))) {
                 Some(rest) => rest,
                 None => return Err(self.damaged("its tensors claim far more than the file holds")),
             };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
                 std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(self.entry(&format!("data/{}", view.storage), u64::MAX)?)
+                    let storage = self.entry(&format!("data/{}", view.storage), unread)?;
+                    unread -= storage.len() as u64;
+                    place.insert(storage)
                 }
             };
             let tensor = view.tensor(storage).map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
@@ -197,10 +206,11 @@ impl View {
         let key =
             pickle.text(key).filter(|key| key.bytes().all(|b| b.is_ascii_alphanumeric())).ok_or_else(malformed)?;
         let size = |r: Ref| pickle.int(r).and_then(|int| usize::try_from(int).ok()).ok_or_else(malformed);
-        let sizes =
-            |r: Ref| pickle.tuple(r).ok_or_else(malformed)?.iter().map(|&r| size(r)).collect::<Result<Vec<_>, _>>();
+        // A tuple of millions could be the shape of millions of tensors.
+        let axes = |r: Ref| pickle.tuple(r).filter(|axes| axes.len() <= MAX_RANK).ok_or_else(malformed);
+        let sizes = |r: Ref| axes(r)?.iter().map(|&r| size(r)).collect::<Result<Vec<_>, _>>();
         let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-        if shape.len() != strides.len() || shape.len() > 8 {
+        if shape.len() != strides.len() {
             return Err(malformed());
         }
         Ok(Self { storage: key.to_owned(), scalar, offset: size(offset)?, shape, strides })
@@ -208,7 +218,8 @@ impl View {
 
     /// Its bytes once read.
     fn size(&self) -> Option<u64> {
-        let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d).ok()?));
+        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d.max(1)).ok()?));
         // Integers of all widths become i64.
         count.filter(|&count| count <= u64::MAX / 8)
     }
@@ -395,6 +406,33 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_same_bytes_are_not_all_read() {
+        let one = pickle("FloatStorage", 6, &[1], &[1], false);
+        let item = &one[3..one.len() - 1];
+        let mut other = item.to_vec();
+        let key = item.windows(6).position(|text| text == b"X\x01\0\0\x000").unwrap() + 5;
+        (other[5], other[key]) = (b'v', b'1');
+        let pickle = [b"\x80\x02}".as_slice(), item, &other, b"."].concat();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = ZipWriter::new(file.reopen().unwrap());
+        for (name, bytes) in [("a/data.pkl", &pickle[..]), ("a/data/0", &[0; 10_000]), ("a/data/1", &[0; 4])] {
+            zip.start_file(name, stored()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        assert_eq!(read(file.path()).unwrap().len(), 2);
+        // The directory gives the second the first's checksum, sizes and place.
+        let mut bytes = std::fs::read(file.path()).unwrap();
+        let record = |name: &[u8]| bytes.windows(8).rposition(|text| text == name).unwrap() - 46;
+        let (first, second) = (record(b"a/data/0"), record(b"a/data/1"));
+        bytes.copy_within(first + 16..first + 28, second + 16);
+        bytes.copy_within(first + 42..first + 46, second + 42);
+        std::fs::write(file.path(), bytes).unwrap();
+        let WeightsError::Damaged { why, .. } = read(file.path()).unwrap_err() else { panic!() };
+        assert!(why.contains("`a/data/1`"), "{why}");
+    }
+
+    #[test]
     fn a_file_cut_anywhere_is_an_error_and_never_a_panic() {
         let file = archive(&pickle("FloatStorage", 6, &[2, 3], &[3, 1], true), &floats(), stored());
         let bytes = std::fs::read(file.path()).unwrap();
@@ -416,5 +454,61 @@ mod tests {
     fn a_pickle_without_tensors_is_told() {
         assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
         assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
+    }
+
+    #[test]
+    fn the_fuzzers_inputs_are_there() {
+        let mut files = BTreeMap::new();
+        for (storage, length, bytes) in [
+            ("DoubleStorage", 3, 24),
+            ("FloatStorage", 6, 24),
+            ("HalfStorage", 6, 12),
+            ("BFloat16Storage", 6, 12),
+            ("LongStorage", 3, 24),
+            ("IntStorage", 6, 24),
+            ("ShortStorage", 6, 12),
+            ("CharStorage", 6, 6),
+            ("BoolStorage", 6, 6),
+        ] {
+            let pickle = pickle(storage, length, &[length / 3, 3], &[3, 1], true);
+            let file = archive(&pickle, &vec![1; bytes], stored());
+            files.insert(format!("{storage}.pth"), std::fs::read(file.path()).unwrap());
+            files.insert(format!("{storage}.pkl"), pickle);
+        }
+        for (name, shape, strides) in [
+            ("transposed", &[3, 2][..], &[1, 3][..]),
+            ("scalar", &[], &[]),
+            ("overlapping", &[20, 2], &[0, 0]),
+            ("beyond", &[2, 2], &[9, 1]),
+            ("ranks", &[1; 9], &[1; 9]),
+        ] {
+            files.insert(format!("{name}.pkl"), pickle("FloatStorage", 6, shape, strides, false));
+        }
+        // Every kind of opcode: numbers, texts, memo, containers, globals of the stack.
+        let rest = b"\x80\x04\x95\0\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94G?\xf0\0\0\0\0\0\0X\x01\0\0\0b](K\x01M\x02\0J\x03\0\0\0\x8a\x01\x05NeU\x01cC\x02xy\x8c\x01d(K\x01K\x02\x86\x87\x8c\x05torch\x8c\x04Size\x93)R0h\x01j\x01\0\0\0\x85\x8f(\x88\x89\x901\x2e";
+        files.insert("opcodes.pkl".to_owned(), rest.to_vec());
+        files.insert("cycle.pkl".to_owned(), b"\x80\x02]q\0h\0a.".to_vec());
+        let numbers: BTreeMap<_, _> = [DType::F32, DType::F16, DType::BF16, DType::F64, DType::I64, DType::U8]
+            .map(|dtype| (format!("model.{dtype:?}"), Tensor::zeros((2, 3), dtype, &Device::Cpu).unwrap()))
+            .into();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        let metadata = BTreeMap::from([("preset".to_owned(), "unet".to_owned())]);
+        super::super::save(&path, &numbers, &metadata).unwrap();
+        files.insert("all.safetensors".to_owned(), std::fs::read(&path).unwrap());
+        let header = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 8]].concat();
+        for (name, text) in [
+            ("one", r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#),
+            (
+                "overlap",
+                r#"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}"#,
+            ),
+            ("huge", r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#),
+            ("float8", r#"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#),
+            ("scalar", r#"{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}"#),
+        ] {
+            files.insert(format!("{name}.safetensors"), header(text));
+        }
+        crate::seeds::keep("checkpoint", &files);
     }
 }

@@ -3,6 +3,12 @@
 use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
 use super::{check_file_size, tags, tags::Tags};
 
+/// Samples that a piece of the largest raster must have on average: two tiles of the smallest kind.
+const MIN_MEAN_PIECE: u64 = 512;
+
+/// Pieces that any raster may have, however few samples are allowed.
+const MIN_MOST_PIECES: u64 = 4096;
+
 /// Decodes the first image of a TIFF: all its bands, whatever its colours are said to mean.
 ///
 /// # Errors
@@ -19,6 +25,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
         Chunks::Tiles { .. } => (tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS),
     };
     let grid = Grid::of(&header);
+    check_pieces(grid.len() as u64, limits)?;
     let offsets = tags.required(offsets, grid.len() as u64)?;
     let byte_counts = tags.required(byte_counts, grid.len() as u64)?;
 
@@ -43,6 +50,15 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
     }
     let too_large = || RasterError::Limits("it has more samples than a raster holds".to_owned());
     Raster::new(header.bands, header.height, header.width, samples).ok_or_else(too_large)
+}
+
+/// Every piece has a decoder of its own, so that tiny ones would make a file a thousand times slower than its samples.
+fn check_pieces(pieces: u64, limits: &Limits) -> Result<(), RasterError> {
+    let most = (limits.samples / MIN_MEAN_PIECE).max(MIN_MOST_PIECES);
+    if pieces > most {
+        return Err(RasterError::Limits(format!("it is stored in {pieces} pieces, at most {most}")));
+    }
+    Ok(())
 }
 
 fn check_readable(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {

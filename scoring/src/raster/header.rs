@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Limits, RasterError, check_file_size, tags, tags::Tags};
+use super::{Limits, Raster, RasterError, check_file_size, tags, tags::Tags};
 
 /// What a sample is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,9 +146,10 @@ impl Header {
         let padded = |size: u64, chunk| size.div_ceil(chunk).saturating_mul(chunk);
         let stored_rows = if is_tiled { padded(height, rows) } else { height };
         let samples = padded(width, columns).saturating_mul(stored_rows).saturating_mul(bands);
-        if samples > limits.samples {
+        let most = limits.samples.min(Raster::MAX_SAMPLES as u64);
+        if samples > most {
             let size = format!("{width} × {height} × {bands}, in pieces of {columns} × {rows}");
-            return Err(RasterError::Limits(format!("it has {samples} samples ({size}), at most {}", limits.samples)));
+            return Err(RasterError::Limits(format!("it has {samples} samples ({size}), at most {most}")));
         }
         // All of these are within the limit on samples; only a limit beyond the memory's addresses can fail here.
         let index = |size| usize::try_from(size).map_err(|_| RasterError::Limits(format!("a side of {size}")));

@@ -15,6 +15,8 @@ pub(crate) struct Part<'a> {
     pub(crate) crc: Option<u32>,
     /// Where the directory says that the local header is.
     pub(crate) offset: Option<u32>,
+    /// Extra fields, in the directory alone.
+    pub(crate) extra: &'a [u8],
 }
 
 impl<'a> Part<'a> {
@@ -32,10 +34,11 @@ impl<'a> Part<'a> {
             stored_size: none,
             crc: none,
             offset: none,
+            extra: b"",
         }
     }
 
-    fn header(&self, name: &[u8]) -> Vec<u8> {
+    fn header(&self, name: &[u8], extra: &[u8]) -> Vec<u8> {
         let mut crc = flate2::Crc::new();
         crc.update(self.data);
         let len = u32::try_from(self.data.len()).unwrap();
@@ -47,7 +50,7 @@ impl<'a> Part<'a> {
         }
         header.extend(words.into_iter().flat_map(u32::to_le_bytes));
         header.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
-        header.extend([0, 0]);
+        header.extend(u16::try_from(extra.len()).unwrap().to_le_bytes());
         header
     }
 }
@@ -59,17 +62,17 @@ pub(crate) fn zip(parts: &[Part<'_>]) -> Vec<u8> {
         let offset = part.offset.unwrap_or(u32::try_from(file.len()).unwrap());
         let local = part.local_name.unwrap_or(part.name);
         file.extend(b"PK\x03\x04");
-        file.extend(part.header(local));
+        file.extend(part.header(local, b""));
         file.extend(local);
         file.extend(part.data);
         directory.extend(b"PK\x01\x02");
         directory.extend([20, 3]);
-        directory.extend(part.header(part.name));
+        directory.extend(part.header(part.name, part.extra));
         // Comment, disk, internal attributes.
         directory.extend([0; 6]);
         directory.extend(part.attributes.to_le_bytes());
         directory.extend(offset.to_le_bytes());
-        directory.extend(part.name);
+        directory.extend([part.name, part.extra].concat());
     }
     let start = u32::try_from(file.len()).unwrap();
     let count = u16::try_from(parts.len()).unwrap().to_le_bytes();

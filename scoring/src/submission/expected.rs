@@ -1,8 +1,11 @@
 //! Which patches a submission must hold: lists of IDs, and how ranges of them are shown.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use crate::PatchId;
+use crate::{PatchId, files::read_text};
 
 /// Largest list of IDs, in bytes: the whole dataset, a file name a line, is below it.
 const MAX_LIST: u64 = 32 << 20;
@@ -49,8 +52,7 @@ pub fn official_test() -> BTreeSet<PatchId> {
 /// [`IdsError`]: the file cannot be read, a line is none of these, or there is none.
 pub fn read_ids(path: &Path) -> Result<BTreeSet<PatchId>, IdsError> {
     let io = |error| IdsError::Io { path: path.to_owned(), error };
-    let mut text = String::new();
-    File::open(path).and_then(|file| file.take(MAX_LIST).read_to_string(&mut text)).map_err(io)?;
+    let text = read_text(path, MAX_LIST).map_err(io)?;
     let ids = parse_ids(&text).map_err(|(line, reason)| IdsError::Line { path: path.to_owned(), line, reason })?;
     if ids.is_empty() {
         return Err(IdsError::Empty { path: path.to_owned() });

@@ -11,6 +11,8 @@ mod crafted;
 mod declared;
 pub mod expected;
 pub(crate) mod hints;
+#[cfg(test)]
+mod hostile;
 mod magic;
 pub mod name;
 pub mod pack;

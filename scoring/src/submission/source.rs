@@ -225,7 +225,15 @@ impl Source {
     /// # Errors
     /// [`ReadError`]: larger than `limit`, unreadable, refused because of a [`Defect`], or damaged.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, ReadError> {
-        let hiding = [Defect::NotAFile, Defect::Symlink, Defect::DanglingLink, Defect::Encrypted, Defect::Method];
+        let hiding = [
+            Defect::NotAFile,
+            Defect::Symlink,
+            Defect::DanglingLink,
+            Defect::Encrypted,
+            Defect::Method,
+            // A small archive would unfold to any amount otherwise, the same bytes again and again.
+            Defect::Overlap,
+        ];
         if let Some(&defect) = entry.defects.iter().find(|d| hiding.contains(d)) {
             return Err(ReadError::Refused { name: entry.name.clone(), defect });
         }
@@ -258,9 +266,12 @@ impl Entry {
     }
 }
 
+/// Most bytes that are reserved for an entry before they are there.
+const RESERVED: u64 = 1 << 20;
+
 /// Reads to the end; `None` where there are more bytes than `limit`. `size` is only a hint.
 pub(super) fn read_limited(reader: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0));
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit).min(RESERVED)).unwrap_or(0));
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }

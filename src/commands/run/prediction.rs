@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -19,6 +18,7 @@ use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
     PatchId,
     evaluate::Options,
+    files::{MAX_RECORD, read_text},
     pairing::Masks,
     submission::{ArchiveName, CheckOptions, PackError, Packed, Source, Times, pack},
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
@@ -194,7 +194,7 @@ impl<'a> Job<'a> {
     fn timing(&self, environment: &Environment, predicted: &Predicted) -> Outcome<Timing> {
         let path = self.setup.out.join("timing.json");
         if predicted.predicted == 0 {
-            let earlier = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            let earlier = read_text(&path, MAX_RECORD).ok().and_then(|text| serde_json::from_str(&text).ok());
             if let Some(earlier) = earlier {
                 return Ok(earlier);
             }

@@ -15,7 +15,7 @@ use flair_baselines::{
 };
 use flair_scoring::{
     Finding, PatchId,
-    files::{remove_parts, sha256},
+    files::{MAX_RECORD, read_text, remove_parts, sha256},
     submission::{Source, fold_ranges, predictions},
     timing::{Limits, Verdict},
 };
@@ -88,7 +88,7 @@ struct Earlier {
 
 /// The record in a folder, if there is one.
 fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
-    match fs::read_to_string(path) {
+    match read_text(path, MAX_RECORD) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
             .with_context(|| format!("`{}` is no record of a run: choose another --out", path.display()))

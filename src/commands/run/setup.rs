@@ -1,7 +1,6 @@
 //! What training and prediction share, and decide before they begin: settings, data, network.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     thread,
 };
@@ -17,6 +16,7 @@ use flair_baselines::{
     models::{Network, utt::UttConfig},
     runtime::DeviceError,
 };
+use flair_scoring::files::read_text;
 
 use crate::{
     cli::SetupArgs,
@@ -129,12 +129,7 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str]) -> Outcome<(String, Con
 }
 
 fn read_config(path: &Path) -> anyhow::Result<String> {
-    let context = || format!("cannot read the configuration `{}`", path.display());
-    let size = fs::metadata(path).with_context(context)?.len();
-    if size > MAX_CONFIG {
-        return Err(anyhow!("`{}` is no configuration: it has {size} bytes", path.display()));
-    }
-    fs::read_to_string(path).with_context(context)
+    read_text(path, MAX_CONFIG).with_context(|| format!("cannot read the configuration `{}`", path.display()))
 }
 
 /// The dataset's folder, if it is one folder, and whether it is synthetic. Where no data is named, the toy is made.

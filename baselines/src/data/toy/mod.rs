@@ -26,7 +26,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::Progress;
+use flair_scoring::{
+    Progress,
+    files::{MAX_RECORD, read_text},
+};
 use serde::{Deserialize, Serialize};
 
 pub use plan::ToySplit;
@@ -188,7 +191,7 @@ pub fn generate(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> R
 /// [`ToyError::Marker`] if there is a marker that is not understood, [`ToyError::Io`] if it cannot be read.
 pub fn marker(root: &Path) -> Result<Option<ToyMarker>, ToyError> {
     let path = root.join(MARKER);
-    let text = match fs::read_to_string(&path) {
+    let text = match read_text(&path, MAX_RECORD) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);

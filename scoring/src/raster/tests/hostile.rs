@@ -94,6 +94,66 @@ fn the_directory_may_not_lie_about_its_length() {
 }
 
 #[test]
+fn a_circle_of_directories_has_no_end_to_look_for() {
+    // Only the first image counts, so that nobody follows the offset at the end of its directory.
+    for layout in [Layout::default(), Layout { is_big_tiff: true, ..Layout::default() }] {
+        let raster = raster(1, 7, 37);
+        let mut file = layout.write(&raster);
+        let (at, word) = if layout.is_big_tiff { (8, 8) } else { (4, 4) };
+        let directory = file[at..at + word].to_vec();
+        let end = file.len() - word;
+        file[end..].copy_from_slice(&directory);
+        assert_eq!(decode(&file, &Limits::default()).unwrap(), raster);
+        assert_eq!(header(&file, &Limits::default()).unwrap().height, 7);
+    }
+    // The directory as its own strip, and every tag's values in the directory itself.
+    let file = Layout { set: vec![(273, 4, vec![0; 7]), (279, 4, vec![3; 7])], ..Layout::default() };
+    assert!(decode(&file.write(&raster(2, 45, 37)), &Limits::default()).is_err());
+}
+
+#[test]
+fn the_largest_sizes_are_claims_only() {
+    // 2^32 - 1 in a classic TIFF, more in a BigTIFF: nothing is reserved for them, in strips or in tiles.
+    let start = std::time::Instant::now();
+    for (kind, side) in [(4, u64::from(u32::MAX)), (16, 1 << 32), (16, u64::MAX)] {
+        for tile in [None, Some((16, 16))] {
+            let set = vec![(256, kind, vec![side]), (257, kind, vec![side])];
+            let layout = Layout { set, tile, is_big_tiff: kind == 16, ..Layout::default() };
+            let file = layout.write(&raster(2, 45, 37));
+            // Whatever the limits are, too: what is not in the file cannot be decoded.
+            for limits in [Limits::default(), Limits { file_bytes: u64::MAX, samples: u64::MAX - 1 }] {
+                assert!(
+                    matches!(decode(&file, &limits), Err(RasterError::Limits(_) | RasterError::Format(_))),
+                    "{layout:?}"
+                );
+            }
+        }
+    }
+    // In one piece, and the caller allows everything.
+    let side = u64::from(u32::MAX);
+    let set = [(256, side), (257, side), (277, 1), (273, 8), (278, side), (279, 100)];
+    let set: Vec<_> = set.into_iter().map(|(tag, value)| (tag, 4, vec![value])).collect();
+    let all = Limits { file_bytes: u64::MAX, samples: u64::MAX };
+    let file = Layout { set, ..Layout::default() }.write(&raster(1, 45, 37));
+    assert!(matches!(decode(&file, &all), Err(RasterError::Limits(_))));
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn a_file_of_tiny_pieces_is_told_before_it_costs_a_minute() {
+    // A million strips of one sample each, all of the same few bytes, which a zip would store in next to nothing.
+    let rows = 1 << 20;
+    let set = vec![(256, 3, vec![1]), (257, 4, vec![rows]), (258, 3, vec![8]), (277, 3, vec![1]), (278, 3, vec![1])];
+    let pieces = vec![(273, 3, vec![8; 1 << 20]), (279, 1, vec![9; 1 << 20])];
+    for compression in [5, 8, 50_000] {
+        let layout = Layout { compression, set: [set.clone(), pieces.clone()].concat(), ..Layout::default() };
+        let error = decode(&layout.write(&raster(1, 1, 1)), &Limits::default()).unwrap_err();
+        assert_eq!(error.to_string(), "too large: it is stored in 1048576 pieces, at most 131072");
+    }
+    assert!(decode(&Layout { rows: 1, ..Layout::default() }.write(&raster(1, 4096, 1)), &Limits::default()).is_ok());
+}
+
+#[test]
 fn a_zstd_window_is_not_believed() {
     let raster = raster(1, 7, 37);
     let mut file = Layout { compression: 50_000, ..Layout::default() }.write(&raster);

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod layouts;
+mod seeds;
 mod writer;
 
 use proptest::prelude::*;

@@ -1,0 +1,39 @@
+//! Zip archives: listed, read within a limit and checked; what the report shows is safe to show.
+
+use std::io::Write;
+
+use flair_scoring::{
+    progress::Silent,
+    raster::Limits,
+    submission::{CheckOptions, Source, check_path, predictions},
+};
+use tempfile::NamedTempFile;
+
+/// Most bytes of an entry.
+const LIMIT: u64 = 1 << 16;
+
+/// Reads the bytes as an archive.
+pub(crate) fn exercise(bytes: &[u8]) {
+    let mut file = NamedTempFile::new().expect("the temporary folder is writable");
+    file.write_all(bytes).expect("the temporary folder is writable");
+    let mut options = CheckOptions::default();
+    options.limits = Limits { file_bytes: LIMIT, samples: LIMIT };
+    let report = check_path(file.path(), None, &options, &Silent).expect("the file can be looked at");
+    for finding in &report.findings {
+        let shown = [&finding.subject, &finding.message];
+        assert!(!shown.iter().any(|text| text.chars().any(char::is_control)), "{finding:?}");
+    }
+    let json = serde_json::to_string(&report).expect("a report is JSON");
+    assert!(json.len() < 1000 * (bytes.len() + 10), "{} bytes of report on {} bytes", json.len(), bytes.len());
+
+    let Ok(source) = Source::open(file.path()) else { return assert!(!report.valid) };
+    assert_eq!(report.counts.files, source.entries().len());
+    for entry in source.entries() {
+        if let Ok(read) = source.read(entry, LIMIT) {
+            assert!(read.len() as u64 <= LIMIT && read.len() as u64 == entry.size);
+        }
+    }
+    let is_sound = source.entries().iter().all(|entry| entry.defects.is_empty());
+    assert!(is_sound || !report.valid, "{report:?}");
+    assert!(predictions(&source).count() <= source.entries().len());
+}

@@ -1,0 +1,22 @@
+//! The fuzz targets that need no network, over their committed inputs: a few seconds of what `docs/fuzzing.md` runs for
+//! hours.
+
+#[cfg(test)]
+#[path = "../fuzz/exercise/archive.rs"]
+mod archive;
+#[cfg(test)]
+#[path = "../fuzz/exercise/raster.rs"]
+mod raster;
+#[cfg(test)]
+#[path = "../fuzz/exercise/replay.rs"]
+mod replay;
+
+#[test]
+fn rasters() {
+    replay::replay("raster", raster::exercise);
+}
+
+#[test]
+fn archives() {
+    replay::replay("archive", archive::exercise);
+}
