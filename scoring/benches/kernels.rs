@@ -7,7 +7,7 @@
 //! Throughput of the count is in pixels (a byte of the mask and a byte of the prediction are one), that of LZW in
 //! decoded bytes.
 
-#![allow(missing_docs, reason = "criterion's macros")]
+#![expect(clippy::cast_possible_truncation, reason = "numbers made to fit")]
 
 use std::hint::black_box;
 

@@ -8,7 +8,7 @@
 //! OUT/truth has the official layout (ten domains, their zones), OUT/pred the predictions: the mask moved by a few
 //! pixels, so that about one pixel in ten is wrong.
 
-#![allow(clippy::print_stdout, reason = "a program")]
+#![expect(clippy::print_stdout, reason = "a program")]
 
 use std::{env, error::Error, path::Path, path::PathBuf};
 
