@@ -144,6 +144,49 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
         .stdout(contains("untrained").not());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_finishes_the_step_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
+    let train = ["train", "--data", "toy", "--set", "num_epochs=3", "--set", "batch_size=1", "--out"];
+    for (signal, out) in [("INT", "interrupted"), ("TERM", "terminated")] {
+        let child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
+            .args(train)
+            .arg(out)
+            .current_dir(dir.path())
+            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Once its record is there it listens; a checkpoint of an epoch is not there yet.
+        let (run, state) = (dir.path().join(out), dir.path().join(out).join("checkpoints"));
+        while !run.join("tensorboard").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let kill = std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{talk}");
+        assert!(talk.contains("stopping after this step") && talk.contains("--resume"), "{talk}");
+        assert!(fs::read_dir(state).unwrap().count() > 0);
+        flair_bench(dir.path())
+            .args(train)
+            .args([out, "--resume"])
+            .assert()
+            .success()
+            .stdout(contains("epochs      3"));
+    }
+    flair_bench(dir.path()).args(train).arg("straight").assert().success();
+    // Stopped or not, and wherever: the same bytes.
+    for file in ["metrics.csv", "checkpoints/last.safetensors", "checkpoints/best.safetensors"] {
+        let bytes = |out: &str| fs::read(dir.path().join(out).join(file)).unwrap();
+        assert!(bytes("interrupted") == bytes("straight") && bytes("terminated") == bytes("straight"), "{file}");
+    }
+}
+
 #[test]
 fn a_listener_who_leaves_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();

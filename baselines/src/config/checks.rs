@@ -109,6 +109,9 @@ impl Config {
         ] {
             found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
         }
+        let momentum = self.flair_bench.norm_momentum;
+        let is_share = momentum > 0.0 && momentum <= 1.0;
+        found.unless(is_share, "flair_bench.norm_momentum", &momentum, "above 0, at most 1");
         let clip = self.flair_bench.clip;
         found.unless(
             clip.is_none_or(|c| c.is_finite() && c > 0.0),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     data::dates::MonthDay,
     models::utae::{Aggregation, EncoderNorm},
-    nn::Padding,
+    nn::{NORM_MOMENTUM, Padding},
     train::{OptimizerConfig, Schedule},
 };
 
@@ -155,6 +155,9 @@ pub struct Bench {
     pub schedule: Schedule,
     /// Batches whose gradients are averaged for one step.
     pub accumulate: usize,
+    /// Share of a batch in the running statistics of batch norms, which predictions use; torch's and upstream's is 0.1.
+    /// Larger where there are few steps.
+    pub norm_momentum: f64,
     /// Largest global norm of a step's gradients; none where empty.
     pub clip: Option<f64>,
     /// Epochs without a better validation loss after which training ends; never where empty.
@@ -172,6 +175,7 @@ impl Default for Bench {
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             accumulate: 1,
+            norm_momentum: NORM_MOMENTUM,
             clip: None,
             patience: Some(30),
         }

@@ -22,7 +22,7 @@ impl Network {
     /// # Errors
     /// If the sizes do not fit each other, or the device fails.
     pub fn new(config: &UttConfig, dtype: DType, device: &Device, seed: u64) -> Result<Self> {
-        let builder = Builder::new(dtype, device, seed);
+        let builder = Builder::new(dtype, device, seed).with_norm_momentum(config.norm_momentum);
         let layers = Utt::new(&builder.root(), config)?;
         Ok(Self { layers, parameters: builder.finish() })
     }
@@ -65,6 +65,7 @@ mod tests {
             patch_size: 512,
             utae: with_satellite.then_some(utae),
             drop_satellite: 0.0,
+            norm_momentum: crate::nn::NORM_MOMENTUM,
         }
     }
 

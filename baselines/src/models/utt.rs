@@ -36,6 +36,8 @@ pub struct UttConfig {
     pub utae: Option<UtaeConfig>,
     /// Probability that training leaves the Sentinel-2 branch out of a step; from 1 on it is left out altogether.
     pub drop_satellite: f64,
+    /// Share of a batch in the running statistics of batch norms; torch's is [`crate::nn::NORM_MOMENTUM`].
+    pub norm_momentum: f64,
 }
 
 impl From<&Config> for UttConfig {
@@ -61,6 +63,7 @@ impl From<&Config> for UttConfig {
             patch_size: PATCH_SIZE,
             utae: (config.flair_bench.model == Model::Utt).then(utae),
             drop_satellite: config.drop_utae_modality,
+            norm_momentum: config.flair_bench.norm_momentum,
         }
     }
 }

@@ -31,6 +31,6 @@ pub use mode::Mode;
 pub(crate) use norm::standardise;
 pub use norm::{BatchNorm, GroupNorm};
 pub use padding::Padding;
-pub use parameters::{Builder, Kind, Mismatch, Parameter, Parameters, Scope};
+pub use parameters::{Builder, Kind, Mismatch, NORM_MOMENTUM, Parameter, Parameters, Scope};
 pub use pool::{average_pool, max_pool_3x3_s2};
 pub use resize::{bilinear, center_crop, nearest};

@@ -168,13 +168,23 @@ pub struct Builder {
     dtype: DType,
     device: Device,
     seed: u64,
+    norm_momentum: f64,
 }
+
+/// Share of a batch in a batch norm's running statistics, torch's default.
+pub const NORM_MOMENTUM: f64 = 0.1;
 
 impl Builder {
     /// Parameters of type `dtype` (f32 or f64) on `device`; their initial values follow from `seed` and their names
     /// alone, so that a part of a network begins the same in every network that holds it.
     pub fn new(dtype: DType, device: &Device, seed: u64) -> Self {
-        Self { by_name: RefCell::default(), dtype, device: device.clone(), seed }
+        Self { by_name: RefCell::default(), dtype, device: device.clone(), seed, norm_momentum: NORM_MOMENTUM }
+    }
+
+    /// With another share of a batch in the running statistics of batch norms than [`NORM_MOMENTUM`], `0..=1`.
+    #[must_use]
+    pub fn with_norm_momentum(self, norm_momentum: f64) -> Self {
+        Self { norm_momentum, ..self }
     }
 
     /// The outermost scope, without a prefix.
@@ -200,6 +210,11 @@ impl Scope<'_> {
     #[must_use]
     pub fn at(&self, name: impl Display) -> Self {
         Self { builder: self.builder, prefix: self.name(&name.to_string()) }
+    }
+
+    /// Share of a batch in the running statistics of batch norms.
+    pub fn norm_momentum(&self) -> f64 {
+        self.builder.norm_momentum
     }
 
     fn name(&self, name: &str) -> String {

@@ -132,6 +132,7 @@ mod tests {
             patch_size: 512,
             utae: None,
             drop_satellite: 0.0,
+            norm_momentum: crate::nn::NORM_MOMENTUM,
         };
         Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
     }

@@ -9,9 +9,6 @@ use super::{Init, Mode, Parameter, Scope, cpu::takes};
 
 /// Added to every variance, torch's default.
 const EPSILON: f64 = 1e-5;
-/// Share of a batch in the running statistics, torch's default.
-const MOMENTUM: f64 = 0.1;
-
 /// Batch norm over all axes but the second: `weight`, `bias`, `running_mean`, `running_var` of `[C]`, and the counter
 /// `num_batches_tracked`.
 #[derive(Clone, Debug)]
@@ -21,10 +18,12 @@ pub struct BatchNorm {
     running_mean: Parameter,
     running_var: Parameter,
     batches: Parameter,
+    /// Share of a batch in the running statistics.
+    momentum: f64,
 }
 
 impl BatchNorm {
-    /// Of `channels` channels.
+    /// Of `channels` channels; how fast its running statistics follow is the network's, [`Scope::norm_momentum`].
     ///
     /// # Errors
     /// If the device fails.
@@ -35,6 +34,7 @@ impl BatchNorm {
             running_mean: scope.statistic("running_mean", channels, 0.0)?,
             running_var: scope.statistic("running_var", channels, 1.0)?,
             batches: scope.counter("num_batches_tracked")?,
+            momentum: scope.norm_momentum(),
         })
     }
 
@@ -69,7 +69,7 @@ impl BatchNorm {
     fn follow(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
         let follow = |running: &Parameter, value: &Tensor| {
             let running = running.var();
-            running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (value * MOMENTUM)?)?)
+            running.set(&((running.as_detached_tensor() * (1.0 - self.momentum))? + (value * self.momentum)?)?)
         };
         follow(&self.running_mean, mean)?;
         // The running variance is the unbiased one, as in torch.
