@@ -5,9 +5,11 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Metrics, Protocol,
+    ConfusionMatrix, Metrics, Protocol,
     evaluate::PatchConfusion,
+    matrices::{Share, shares},
     places::{Group, PlaceError, Places, Unit},
+    report::ClassReport,
 };
 
 /// The scores of one group: the same figures as of the whole, from its own matrix by the same protocol.
@@ -27,12 +29,17 @@ pub struct GroupReport {
     pub overall_accuracy: Option<f64>,
     /// See [`Metrics::mean_accuracy`].
     pub mean_accuracy: Option<f64>,
+    /// See [`Metrics::mean_f1`].
+    pub mean_f1: Option<f64>,
     /// See [`Metrics::frequency_weighted_iou`].
     pub frequency_weighted_iou: Option<f64>,
     /// See [`Metrics::kappa`].
     pub kappa: Option<f64>,
     /// Every class's `IoU`, in order.
     pub iou: Vec<Option<f64>>,
+    /// Every class's scores, in order; domains and zones have them, single patches only their `IoU`s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassReport>,
     /// Number of pixels, `[truth, prediction]`; domains and zones have it, single patches do not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
@@ -43,6 +50,12 @@ impl GroupReport {
     pub fn new(group: &Group<'_>, unit: Unit, protocol: &Protocol) -> Self {
         let matrix = group.matrix(protocol.class_count());
         let metrics = Metrics::of(&matrix, protocol);
+        let (classes, confusion) = match unit {
+            Unit::Patch => (Vec::new(), Vec::new()),
+            Unit::Domain | Unit::Zone => {
+                (ClassReport::all(protocol, &metrics), matrix.rows().map(<[u64]>::to_vec).collect())
+            }
+        };
         Self {
             name: group.name.clone(),
             patches: group.patches.len() as u64,
@@ -51,13 +64,12 @@ impl GroupReport {
             classes_averaged: metrics.classes_averaged,
             overall_accuracy: metrics.overall_accuracy,
             mean_accuracy: metrics.mean_accuracy,
+            mean_f1: metrics.mean_f1,
             frequency_weighted_iou: metrics.frequency_weighted_iou,
             kappa: metrics.kappa,
             iou: metrics.classes.iter().map(|class| class.iou).collect(),
-            confusion: match unit {
-                Unit::Patch => Vec::new(),
-                Unit::Domain | Unit::Zone => matrix.rows().map(<[u64]>::to_vec).collect(),
-            },
+            classes,
+            confusion,
         }
     }
 }
@@ -94,16 +106,56 @@ impl GroupTable {
     pub fn write_csv(&self, protocol: &Protocol, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let unit = self.by.to_string();
-        let figures = ["miou", "overall_accuracy", "mean_accuracy", "frequency_weighted_iou", "kappa"];
+        let figures = ["miou", "overall_accuracy", "mean_accuracy", "mean_f1", "frequency_weighted_iou", "kappa"];
         let header = [unit.as_str(), "patches", "pixels", "classes_averaged"].into_iter().chain(figures);
         csv.write_record(header.chain(protocol.classes().iter().map(|class| class.name.as_str())))?;
         for group in &self.groups {
-            let means = [group.mean_accuracy, group.frequency_weighted_iou, group.kappa];
+            let means = [group.mean_accuracy, group.mean_f1, group.frequency_weighted_iou, group.kappa];
             csv.serialize((
                 (&group.name, group.patches, group.pixels, group.classes_averaged),
                 (group.miou, group.overall_accuracy, means),
                 &group.iou,
             ))?;
+        }
+        csv.flush()
+    }
+
+    /// Every class's scores in every domain or zone as CSV, a row a class of a group. What does not exist is empty.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn write_classes_csv(&self, out: impl io::Write) -> io::Result<()> {
+        let mut csv = csv::Writer::from_writer(out);
+        let unit = self.by.to_string();
+        csv.write_record([&unit, "class", "iou", "precision", "recall", "f1", "support", "predicted", "in_mean"])?;
+        for group in &self.groups {
+            for class in &group.classes {
+                let figures = (class.iou, class.precision, class.recall, class.f1);
+                csv.serialize((&group.name, &class.name, figures, (class.support, class.predicted, class.in_mean)))?;
+            }
+        }
+        csv.flush()
+    }
+
+    /// The confusion matrix of every domain or zone as CSV, a row a pair of classes that occurs: its pixels, and their
+    /// shares of the truth's class and of the predicted class.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn write_confusion_csv(&self, out: impl io::Write) -> io::Result<()> {
+        let mut csv = csv::Writer::from_writer(out);
+        let unit = self.by.to_string();
+        csv.write_record([&unit, "truth", "predicted", "pixels", "share_of_truth", "share_of_predicted"])?;
+        for group in &self.groups {
+            let counts = group.confusion.concat();
+            let Some(matrix) = ConfusionMatrix::new(group.confusion.len(), counts, 0, 0) else { continue };
+            let [of_truth, of_predicted] = [Share::OfTruth, Share::OfPredicted].map(|share| shares(&matrix, share));
+            for (t, truth) in group.classes.iter().enumerate() {
+                for (p, predicted) in group.classes.iter().enumerate().filter(|(p, _)| matrix.count(t, *p) > 0) {
+                    let cell = (matrix.count(t, p), of_truth[t][p], of_predicted[t][p]);
+                    csv.serialize((&group.name, &truth.name, &predicted.name, cell))?;
+                }
+            }
         }
         csv.flush()
     }
@@ -159,11 +211,11 @@ mod tests {
         let table = GroupTable::new(&four(), Unit::Zone, &places(), &Protocol::flair2()).unwrap();
         let mut text = Vec::new();
         table.write_csv(&Protocol::flair2(), &mut text).unwrap();
-        insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r#"
-        zone,patches,pixels,classes_averaged,miou,overall_accuracy,mean_accuracy,frequency_weighted_iou,kappa,building,pervious surface,impervious surface,bare soil,water,coniferous,deciduous,brushwood,vineyard,herbaceous vegetation,agricultural land,plowed land,other
-        D001_2020/Z1_UA,2,7,2,0.21428571428571427,0.42857142857142855,0.5,0.18367346938775508,0.0,0.42857142857142855,0.0,,,,,,,,,,,
-        D001_2020/Z2_AA,1,5,2,0.3,0.6,0.5,0.36,0.0,0.6,0.0,,,,,,,,,,,
-        D002_2021/Z1_UA,1,6,2,0.3333333333333333,0.6666666666666666,0.5,0.4444444444444444,0.0,0.6666666666666666,0.0,,,,,,,,,,,
-        "#);
+        insta::assert_snapshot!(String::from_utf8(text).unwrap(), @"
+        zone,patches,pixels,classes_averaged,miou,overall_accuracy,mean_accuracy,mean_f1,frequency_weighted_iou,kappa,building,pervious surface,impervious surface,bare soil,water,coniferous,deciduous,brushwood,vineyard,herbaceous vegetation,agricultural land,plowed land,other
+        D001_2020/Z1_UA,2,7,2,0.21428571428571427,0.42857142857142855,0.5,0.3,0.18367346938775508,0.0,0.42857142857142855,0.0,,,,,,,,,,,
+        D001_2020/Z2_AA,1,5,2,0.3,0.6,0.5,0.375,0.36,0.0,0.6,0.0,,,,,,,,,,,
+        D002_2021/Z1_UA,1,6,2,0.3333333333333333,0.6666666666666666,0.5,0.4,0.4444444444444444,0.0,0.6666666666666666,0.0,,,,,,,,,,,
+        ");
     }
 }

@@ -160,7 +160,6 @@ impl ScoreReport {
 
     fn of_matrix(matrix: &ConfusionMatrix, protocol: &Protocol, patches: u64, out_of_range: OutOfRange) -> Self {
         let metrics = Metrics::of(matrix, protocol);
-        let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
         Self {
             schema: SCHEMA.to_owned(),
             protocol: protocol.id().to_owned(),
@@ -177,7 +176,7 @@ impl ScoreReport {
             ignored_pixels: matrix.ignored(),
             out_of_range,
             definition: protocol.definition().clone(),
-            classes: listed.map(|(id, (class, metrics))| ClassReport::new(id, &class.name, metrics)).collect(),
+            classes: ClassReport::all(protocol, &metrics),
             confusion: matrix.rows().map(<[u64]>::to_vec).collect(),
             costliest: confusions::costliest(matrix, protocol, COSTLIEST),
             uncertainty: None,
@@ -303,6 +302,12 @@ impl ScoreReport {
 }
 
 impl ClassReport {
+    /// All classes of a protocol, with their scores.
+    pub(crate) fn all(protocol: &Protocol, metrics: &Metrics) -> Vec<Self> {
+        let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
+        listed.map(|(id, (class, metrics))| Self::new(id, &class.name, metrics)).collect()
+    }
+
     fn new(id: usize, name: &str, metrics: &ClassMetrics) -> Self {
         let ClassMetrics { iou, precision, recall, f1, support, predicted, in_mean } = *metrics;
         Self { id, name: name.to_owned(), iou, precision, recall, f1, support, predicted, in_mean }

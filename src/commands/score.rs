@@ -17,6 +17,7 @@ use flair_scoring::{
     hosting::evalai,
     matrices::{self, Share},
     pairing::Masks,
+    places::Unit,
     submission::Source,
 };
 
@@ -144,6 +145,13 @@ pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
         let mut csv = Vec::new();
         groups.write_csv(&report.protocol().or_input()?, &mut csv).or_environment()?;
         write_file(&folder.join(format!("score-by-{}.csv", groups.by)), &csv)?;
+        if groups.by != Unit::Patch {
+            let (mut classes, mut confusion) = (Vec::new(), Vec::new());
+            groups.write_classes_csv(&mut classes).or_environment()?;
+            groups.write_confusion_csv(&mut confusion).or_environment()?;
+            write_file(&folder.join(format!("classes-by-{}.csv", groups.by)), &classes)?;
+            write_file(&folder.join(format!("confusion-by-{}.csv", groups.by)), &confusion)?;
+        }
     }
     if let Some(comparison) = &report.comparison {
         let mut csv = Vec::new();
