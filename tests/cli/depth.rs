@@ -105,7 +105,7 @@ fn unlike_is_not_compared() {
     told("none").stderr(contains("none"));
     // Other predictions that cannot be scored are told as one's own are.
     fs::remove_file(dir.path().join("better/PRED_000003.tif")).unwrap();
-    told("better").stdout(contains("[missing-prediction] 000003"));
+    told("better").stdout(contains("of `better`:\nerror   [missing-prediction] 000003")).stderr(contains("`better`"));
 }
 
 #[test]

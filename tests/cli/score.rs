@@ -168,3 +168,63 @@ fn a_reader_that_hangs_up_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
     assert_eq!((child.wait().unwrap().code(), talk.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_mistake_of_all_files_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 60);
+    for number in 1..=60 {
+        let name = PatchId::new(77_412 + number).unwrap().file_name("PRED");
+        raster::write(&dir.path().join("pred").join(name), &square(16, |i| if i == 0 { 255 } else { 0 })).unwrap();
+    }
+    let line =
+        "error   [value-out-of-range] 077413-077472: 60 pixels out of range: 255 (60); classes are 0..=12 (60 files)\n";
+    flair_bench(dir.path()).args(SCORE).assert().code(3).stdout(line);
+
+    for (number, ending) in [(1, "TIF"), (2, "tiff"), (3, "TIFF")] {
+        let id = PatchId::new(77_412 + number).unwrap();
+        let path = |end: &str| dir.path().join("pred").join(format!("PRED_{id}.{end}"));
+        fs::rename(path("tif"), path(ending)).unwrap();
+    }
+    let limited = flair_bench(dir.path()).args(SCORE).args(["--max-findings", "2"]).assert().code(3);
+    limited.stdout(contains("[wrong-name]").count(2).and(contains("… and 2 more (--max-findings 0 shows all)")));
+    // A program gets an object too where there is no score.
+    let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().code(3);
+    let refusal: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!((&refusal["schema"], &refusal["pred"]), (&"flair-bench/refusal/1".into(), &"pred".into()));
+    let codes: Vec<_> = refusal["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["wrong-name", "wrong-name", "missing-prediction", "value-out-of-range"]);
+    let limited = flair_bench(dir.path()).args(SCORE).args(["--json", "-", "--max-findings", "3"]).assert().code(3);
+    let refusal: Value = serde_json::from_slice(&limited.get_output().stdout).unwrap();
+    assert_eq!((refusal["findings"].as_array().unwrap().len(), &refusal["truncated"]), (3, &1.into()));
+}
+
+#[test]
+fn masks_under_other_names_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 3);
+    let zone = dir.path().join("truth/flair_2_labels_test/D015_2020/Z1_AA/msk");
+    fs::rename(zone.join("MSK_077413.tif"), zone.join("msk_077413.tif")).unwrap();
+    fs::rename(zone.join("MSK_077414.tif"), zone.join("MSK_077414.tiff")).unwrap();
+    let told = flair_bench(dir.path()).args(SCORE).assert().code(3);
+    told.stdout(
+        contains("[wrong-mask-name]").count(2).and(contains("[extra-prediction] 077413-077414: 2 predictions")),
+    );
+}
+
+#[test]
+fn csv_goes_to_a_pipe_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    flair_bench(dir.path()).args(SCORE).args(["--csv", "score.csv"]).assert().success();
+    let written = fs::read_to_string(dir.path().join("score.csv")).unwrap();
+    flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).assert().success().stdout(written);
+    assert!(!dir.path().join("-").exists());
+    for other in [["--json", "-"], ["--format", "evalai"]] {
+        let refused = flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).args(other).assert().code(2);
+        refused.stderr(contains("standard output cannot hold both").and(contains(other.join(" "))));
+    }
+    fs::remove_file(dir.path().join("pred/PRED_077413.tif")).unwrap();
+    let refused = flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).assert().code(3);
+    refused.stdout("").stderr(contains("[missing-prediction] 077413"));
+}
