@@ -146,6 +146,7 @@ fn wrong_paths_and_names_have_their_codes() {
         .code(3)
         .stderr(contains("none"));
     flair_bench(dir.path()).args(SCORE).args(["--figure", "x.jpg"]).assert().code(2).stderr(contains(".svg or .png"));
+    flair_bench(dir.path()).args(SCORE).assert().success().stdout(contains(", 1 patch, protocol flair2"));
     fs::write(dir.path().join("file"), b"").unwrap();
     flair_bench(dir.path()).args(SCORE).args(["--out", "file/below"]).assert().code(4).stderr(contains("file/below"));
     fs::create_dir(dir.path().join("empty")).unwrap();
