@@ -33,7 +33,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) pred: PathBuf,
 
     /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
-    /// that ends in .yml (`flair-bench protocol` shows how one looks)
+    /// that ends in .yml (`flair-bench protocol --example` shows how one looks)
     #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
     pub(crate) protocol: String,
 

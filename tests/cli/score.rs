@@ -81,6 +81,33 @@ fn a_protocol_is_named_or_a_file() {
 }
 
 #[test]
+fn a_protocols_file_is_begun_and_looked_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = flair_bench(dir.path()).args(["protocol", "--example"]).assert().success();
+    let example = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    // The documentation shows the same file.
+    assert!(include_str!("../../docs/scoring.md").contains(&format!("```yaml\n{example}```\n")));
+    let look = |text: &str| {
+        fs::write(dir.path().join("mine.yml"), text).unwrap();
+        flair_bench(dir.path()).args(["protocol", "mine.yml"]).assert()
+    };
+    let output = look(&example).success();
+    insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap());
+    pairs(dir.path(), 2);
+    flair_bench(dir.path())
+        .args(SCORE)
+        .args(["--protocol", "mine.yml", "--out-of-range", "drop"])
+        .assert()
+        .success()
+        .stdout(contains("protocol woods-and-fields@"));
+
+    look(&example.replace("labels: [4]", "labels: [400]")).code(2).stdout("").stderr(contains("from 0 to 255"));
+    look(&example.replace("excluded: [", "excluded: [x, ")).code(2).stderr(contains("`mine.yml` is no protocol"));
+    let unknown = flair_bench(dir.path()).args(["protocol", "flair3"]).assert().code(2);
+    unknown.stderr(contains("flair-hub-19, or a file that ends in .yml"));
+}
+
+#[test]
 fn an_archive_scores_like_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     for number in 1..=2 {

@@ -41,6 +41,9 @@ pub const PROTOCOLS: [(&str, &str); 2] = [
     ("flair-hub", include_str!("../../protocols/flair-hub.yml")),
 ];
 
+/// A protocol's file with all that one can say, and what it means: to begin one's own with. It is valid as it is.
+pub const EXAMPLE: &str = include_str!("../../protocols/example.yml");
+
 /// Largest file of a protocol or a nomenclature, in bytes.
 const MAX_FILE: u64 = 1 << 18;
 

@@ -77,6 +77,20 @@ ignored_labels: [0, 255]
 }
 
 #[test]
+fn the_example_is_valid_and_holds_every_label_once() {
+    let protocol = Protocol::from_yaml(EXAMPLE, "the example").unwrap();
+    let outside: Vec<_> =
+        protocol.classes().iter().filter(|class| !class.averaged).map(|class| class.name.as_str()).collect();
+    assert_eq!((protocol.class_count(), outside), (5, vec!["bare soil"]));
+    let known = (0..=255).filter(|label| protocol.labels().get(*label) != LabelTable::NO_LABEL);
+    assert!(known.eq(1..=19));
+    // Every field is there.
+    for field in ["nomenclature", "classes", "excluded", "excluded_pixels", "absent", "ignored_labels", "averaged"] {
+        assert!(EXAMPLE.contains(&format!("{field}:")), "{field}");
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let class = |name: &str, label: &str| format!("{{name: {name}, colour: '#000000', labels: [{label}]}}");
     let classes = |list: &[String]| format!("{{name: mine, classes: [{}]}}", list.join(", "));
