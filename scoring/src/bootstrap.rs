@@ -15,13 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfusionMatrix, Protocol, places::Group};
 
+/// Fewest replicates that are drawn: the ends of fewer say nothing.
+pub const LEAST_REPLICATES: u32 = 10;
+
 /// Most replicates that are drawn.
 pub const MOST_REPLICATES: u32 = 100_000;
 
 /// How to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// Number of draws, `1..=`[`MOST_REPLICATES`].
+    /// Number of draws, [`LEAST_REPLICATES`]`..=`[`MOST_REPLICATES`].
     pub replicates: u32,
     /// Share of the replicates that an interval holds, between 0 and 1.
     pub level: f64,
@@ -46,7 +49,7 @@ pub enum BootstrapError {
         units: usize,
     },
     /// No interval is made of that many draws.
-    #[error("{0} replicates: expected 1 to {MOST_REPLICATES}")]
+    #[error("{0} replicates: expected {LEAST_REPLICATES} to {MOST_REPLICATES}")]
     Replicates(u32),
     /// No interval holds that share.
     #[error("the level {0} is not between 0 and 1: for example 0.95")]
@@ -101,7 +104,7 @@ impl Bootstrap {
     /// # Errors
     /// [`BootstrapError::Replicates`], [`BootstrapError::Level`].
     pub fn check(&self) -> Result<(), BootstrapError> {
-        if !(1..=MOST_REPLICATES).contains(&self.replicates) {
+        if !(LEAST_REPLICATES..=MOST_REPLICATES).contains(&self.replicates) {
             return Err(BootstrapError::Replicates(self.replicates));
         }
         if !(self.level > 0.0 && self.level < 1.0) {
@@ -346,15 +349,15 @@ mod tests {
         insta::assert_snapshot!([
             told(0, default),
             told(1, default),
-            told(2, Bootstrap { replicates: 0, ..default }),
+            told(2, Bootstrap { replicates: 9, ..default }),
             told(2, Bootstrap { replicates: 100_001, ..default }),
             told(2, Bootstrap { level: 1.0, ..default }),
             told(2, Bootstrap { level: f64::NAN, ..default }),
         ].join("\n"), @r#"
         an interval needs at least 2 units to draw from, there are none
         an interval needs at least 2 units to draw from, there is 1
-        0 replicates: expected 1 to 100000
-        100001 replicates: expected 1 to 100000
+        9 replicates: expected 10 to 100000
+        100001 replicates: expected 10 to 100000
         the level 1 is not between 0 and 1: for example 0.95
         the level NaN is not between 0 and 1: for example 0.95
         "#);

@@ -12,7 +12,7 @@ use crate::{
     evaluate::{Evaluation, PatchConfusion},
     places::{PlaceError, Places, Unit},
     report::ReportError,
-    uncertainty::{Drawn, figures},
+    uncertainty::{Drawn, figures, sometimes_absent},
 };
 
 /// One figure of both sets.
@@ -265,6 +265,9 @@ impl Comparison {
         let all = [&mut self.miou, &mut self.overall_accuracy].into_iter().chain(ious);
         all.zip(replicates).for_each(|(figure, replicates)| figure.draw(replicates, drawn.bootstrap.level));
         self.notes.extend(drawn.notes());
+        let names = self.classes.iter().map(|class| class.name.as_str());
+        let ious = replicates.get(2..).unwrap_or_default();
+        self.notes.extend(sometimes_absent(ious, drawn.bootstrap, names, "classes whose difference"));
         self.drawn = Some(drawn);
     }
 }

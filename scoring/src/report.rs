@@ -145,10 +145,13 @@ impl ScoreReport {
         }
         let absent = report.classes.iter().filter(|class| class.in_mean && class.iou.is_none()).count();
         if absent > 0 {
-            let classes = if absent == 1 { "1 class counts".to_owned() } else { format!("{absent} classes count") };
+            let (classes, them) = match absent {
+                1 => ("1 class counts".to_owned(), "it"),
+                many => (format!("{many} classes count"), "them"),
+            };
             report
                 .notes
-                .push(format!("{classes} as 0: neither masks nor predictions have it, and the protocol says so"));
+                .push(format!("{classes} as 0: neither masks nor predictions have {them}, and the protocol says so"));
         }
         if report.ignored_pixels > 0 {
             report
@@ -477,6 +480,19 @@ mod tests {
     }
 
     #[test]
+    fn classes_that_count_as_0_are_told_in_their_number() {
+        let note = |cells: &[(usize, usize, u64)]| {
+            let protocol = Protocol::named("flair-hub").unwrap();
+            ScoreReport::new(&Evaluation { protocol, ..Evaluation::of_cells(cells) }).notes.concat()
+        };
+        let cells: Vec<_> = (0..11).map(|class| (class, class, 1)).collect();
+        let told = "1 class counts as 0: neither masks nor predictions have it, and the protocol says so";
+        assert_eq!(note(&cells), told);
+        let told = "2 classes count as 0: neither masks nor predictions have them, and the protocol says so";
+        assert_eq!(note(&cells[..10]), told);
+    }
+
+    #[test]
     fn the_csv_has_a_row_a_class_and_the_mean() {
         let mut text = Vec::new();
         report().write_csv(&mut text).unwrap();
@@ -521,7 +537,7 @@ mod tests {
             refused(&|r| r.schema = "flair-bench/score/1".to_owned()),
             ScoreReport::from_json("{}").unwrap_err().to_string(),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its figures do not follow from its confusion matrix
@@ -531,7 +547,7 @@ mod tests {
         the score record contradicts itself: its confusion matrix is no square of its classes
         the score record contradicts itself: its figures do not follow from its confusion matrix
         the score record contradicts itself: its protocol is not the one that it describes
-        the score record's protocol cannot be used: it has 1 classes, expected 2 to 200
+        the score record's protocol cannot be used: it has 1 class, expected 2 to 200
         the score record has the schema `flair-bench/score/1`, this version reads `flair-bench/score/2`
         not a score record: missing field `schema` at line 1 column 2
         ");

@@ -11,6 +11,9 @@ use crate::{
 /// With fewer units than this an interval is rough, and says so.
 pub const FEW_UNITS: usize = 10;
 
+/// With fewer replicates than this beyond each of its ends, an interval is rough, and says so.
+pub const FEW_BEYOND: f64 = 10.0;
+
 /// What was drawn, and how: without it an interval cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
@@ -25,11 +28,20 @@ pub struct Drawn {
 impl Drawn {
     /// What a reader must know of the intervals, in sentences.
     pub(crate) fn notes(self) -> Vec<String> {
-        let is_few = self.units < FEW_UNITS;
-        is_few
-            .then(|| format!("the intervals are rough: there are only {} to draw from", self.unit.count(self.units)))
-            .into_iter()
-            .collect()
+        let Bootstrap { replicates, level, .. } = self.bootstrap;
+        let mut notes = Vec::new();
+        if self.units < FEW_UNITS {
+            notes.push(format!("the intervals are rough: there are only {} to draw from", self.unit.count(self.units)));
+        }
+        let beyond = f64::from(replicates) * (1.0 - level) / 2.0;
+        // What is due exactly is enough, whatever the level's rounding.
+        if beyond + 1e-6 < FEW_BEYOND {
+            let due = (2.0 * FEW_BEYOND / (1.0 - level) - 1e-6).ceil();
+            notes.push(format!(
+                "the intervals' ends are rough: few of {replicates} replicates lie beyond them, {due} would be enough"
+            ));
+        }
+        notes
     }
 }
 
@@ -67,7 +79,8 @@ impl Uncertainty {
         let [miou, overall_accuracy] = [(); 2].map(|()| intervals.next().flatten());
         let iou = intervals.collect();
         let mut notes = drawn.notes();
-        notes.extend(sometimes_absent(&replicates[2..], bootstrap, protocol));
+        let names = protocol.classes().iter().map(|class| class.name.as_str());
+        notes.extend(sometimes_absent(&replicates[2..], bootstrap, names, "classes that"));
         Ok(Self { drawn, miou, overall_accuracy, iou, notes })
     }
 }
@@ -77,15 +90,20 @@ pub(crate) fn figures(metrics: &Metrics) -> Vec<Option<f64>> {
     [metrics.miou, metrics.overall_accuracy].into_iter().chain(metrics.classes.iter().map(|class| class.iou)).collect()
 }
 
-/// Names the classes that some replicates, but not all, are without.
-fn sometimes_absent(ious: &[Replicates], bootstrap: Bootstrap, protocol: &Protocol) -> Option<String> {
-    let rare = ious.iter().zip(protocol.classes()).filter_map(|(replicates, class)| {
+/// Names the classes that some replicates, but not all, are without. `what` begins the sentence.
+pub(crate) fn sometimes_absent<'a>(
+    ious: &[Replicates],
+    bootstrap: Bootstrap,
+    names: impl Iterator<Item = &'a str>,
+    what: &str,
+) -> Option<String> {
+    let rare = ious.iter().zip(names).filter_map(|(replicates, name)| {
         let without = bootstrap.replicates as usize - replicates.values().len();
-        (without > 0 && !replicates.values().is_empty()).then(|| format!("{} ({without})", class.name))
+        (without > 0 && !replicates.values().is_empty()).then(|| format!("{name} ({without})"))
     });
     let rare: Vec<_> = rare.collect();
     let all = bootstrap.replicates;
-    (!rare.is_empty()).then(|| format!("classes that some of the {all} replicates are without: {}", rare.join(", ")))
+    (!rare.is_empty()).then(|| format!("{what} some of the {all} replicates are without: {}", rare.join(", ")))
 }
 
 #[cfg(test)]
@@ -107,10 +125,11 @@ mod tests {
         let found = Uncertainty::new(&groups, Unit::Patch, &Protocol::flair2(), bootstrap).unwrap();
         assert_eq!(found.drawn, Drawn { unit: Unit::Patch, units: 4, bootstrap });
         assert_eq!((found.iou.len(), found.iou[2], found.iou[4]), (13, None, Some(Interval { low: 1.0, high: 1.0 })));
-        insta::assert_snapshot!(found.notes.join("\n"), @r#"
+        insta::assert_snapshot!(found.notes.join("\n"), @r"
         the intervals are rough: there are only 4 patches to draw from
+        the intervals' ends are rough: few of 100 replicates lie beyond them, 400 would be enough
         classes that some of the 100 replicates are without: building (1), pervious surface (1), water (31)
-        "#);
+        ");
         insta::assert_json_snapshot!(found.drawn, @r#"
         {
           "unit": "patch",
@@ -122,6 +141,19 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn too_few_replicates_for_the_level_are_told() {
+        let notes = |replicates, level| {
+            let bootstrap = Bootstrap { replicates, level, seed: 0 };
+            Drawn { unit: Unit::Zone, units: 50, bootstrap }.notes().join("\n")
+        };
+        for (enough, level) in [(400, 0.95), (200, 0.9), (2000, 0.99), (40, 0.5)] {
+            assert_eq!(notes(enough, level), "");
+            let told = notes(enough - 1, level);
+            assert!(told.ends_with(&format!("lie beyond them, {enough} would be enough")), "{told}");
+        }
     }
 
     proptest! {

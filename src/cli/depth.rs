@@ -10,6 +10,11 @@ pub(crate) enum UnitArg {
     Patch,
 }
 
+/// The width of an outline.
+fn pixels(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse().map_err(|_| "expected a whole number of pixels, 1 or more; without a number it is 2 % of the diagonal")
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "More than one number")]
 pub(crate) struct DepthArgs {
@@ -34,11 +39,11 @@ pub(crate) struct DepthArgs {
 
     /// Boundary IoU, too: of what lies within D pixels of an outline; where D is left out, within 2 % of the image's
     /// diagonal (14 pixels for 512 × 512)
-    #[arg(long, value_name = "D", num_args = 0..=1)]
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = pixels)]
     #[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
     pub(crate) boundary: Option<Option<NonZeroU32>>,
 
-    /// How often is drawn for an interval
+    /// How often is drawn for an interval, 10 to 100000; 20 / (1 - level) or more for ends that are not rough
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub(crate) replicates: u32,
 

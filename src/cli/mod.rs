@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Pack predictions into a submission archive, if they pass the check
     Package(PackageArgs),
-    /// Show the protocols and class lists that there are, or the file of one, to begin your own with
+    /// Show the protocols and class lists that there are, or an example to begin your own with, or check a file
     Protocol(ProtocolArgs),
     /// Show the leaderboards, write them into a Markdown file, or add a run to them
     Leaderboard(LeaderboardArgs),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::DepthArgs;
+use super::{DepthArgs, FindingsArgs};
 
 /// What to do with values above 12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,7 +33,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) pred: PathBuf,
 
     /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
-    /// that ends in .yml (`flair-bench protocol` shows how one looks)
+    /// that ends in .yml (`flair-bench protocol --example` shows how one looks)
     #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
     pub(crate) protocol: String,
 
@@ -58,17 +58,21 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Write the score as JSON; `-` for standard output, instead of the table
+    /// Write the score as JSON; `-` for standard output, instead of the table, and for the findings where there is no
+    /// score
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the score as CSV, a row a class
+    /// Write the score as CSV, a row a class; `-` for standard output, instead of the table
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
     /// Draw the row-normalised confusion matrix: a file that ends in .svg or .png
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub(crate) figure: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) findings: FindingsArgs,
 
     #[command(flatten)]
     pub(crate) depth: DepthArgs,

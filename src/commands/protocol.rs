@@ -3,16 +3,24 @@
 use std::io::{Write, stdout};
 
 use anyhow::anyhow;
-use flair_scoring::protocol::{NOMENCLATURES, PROTOCOLS};
+use flair_scoring::{
+    Protocol,
+    protocol::{EXAMPLE, NOMENCLATURES, PROTOCOLS, ProtocolError},
+};
 
 use crate::{
     cli::ProtocolArgs,
     exit::{Exit, OrExit, Outcome},
+    ui::protocol_text,
 };
 
 pub(crate) fn run(arguments: &ProtocolArgs) -> Outcome {
     let all = || PROTOCOLS.iter().chain(&NOMENCLATURES);
     let mut out = stdout().lock();
+    if arguments.example {
+        out.write_all(EXAMPLE.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let Some(name) = &arguments.name else {
         for (title, files) in [("protocols", PROTOCOLS.as_slice()), ("class lists", &NOMENCLATURES)] {
             writeln!(out, "{title}")?;
@@ -22,14 +30,22 @@ pub(crate) fn run(arguments: &ProtocolArgs) -> Outcome {
         }
         return Ok(Exit::Done);
     };
-    let (_, text) = all()
-        .find(|(known, _)| known == name)
-        .ok_or_else(|| {
+    if let Some((_, text)) = all().find(|(known, _)| known == name) {
+        out.write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    match Protocol::find(name) {
+        Ok(protocol) => write!(out, "{}", protocol_text(&protocol))?,
+        Err(ProtocolError::Unknown { what: "protocol", .. }) => {
             let names: Vec<_> = all().map(|(name, _)| *name).collect();
-            anyhow!("there is neither a protocol nor a class list `{name}`: expected one of {}", names.join(", "))
-        })
-        .or_usage()?;
-    out.write_all(text.as_bytes())?;
+            let known = names.join(", ");
+            let error = anyhow!(
+                "there is neither a protocol nor a class list `{name}`: expected one of {known}, or a file that ends in .yml"
+            );
+            return Err(error).or_usage();
+        }
+        Err(error) => return Err(error).or_usage(),
+    }
     Ok(Exit::Done)
 }
 

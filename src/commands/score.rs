@@ -3,9 +3,10 @@
 mod depth;
 
 use std::{
+    cmp::Reverse,
     fs,
     io::{self, BufWriter, Write, stderr, stdout},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
@@ -14,25 +15,53 @@ use flair_scoring::{
     evaluate::{EvaluateError, Evaluation, Options},
     figure,
     files::write_atomically,
+    finding::truncate,
     hosting::evalai,
     matrices::{self, Share},
     pairing::Masks,
     places::Unit,
-    submission::Source,
+    submission::{Source, shown as escaped},
 };
+use serde::Serialize;
 
 use self::depth::Depth;
 use crate::{
-    cli::{FormatArg, OutOfRangeArg, ScoreArgs},
+    cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
-    ui::{Bars, score_table, write_findings},
+    ui::{Bars, score_table, write_first},
 };
+
+/// What standard output gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Table,
+    Json,
+    Csv,
+    Evalai,
+}
+
+impl Shown {
+    fn of(arguments: &ScoreArgs) -> Outcome<Self> {
+        let is_piped = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        let asked = [
+            (is_piped(&arguments.json), Self::Json, "--json -"),
+            (is_piped(&arguments.csv), Self::Csv, "--csv -"),
+            (arguments.format == FormatArg::Evalai, Self::Evalai, "--format evalai"),
+        ];
+        let mut asked = asked.into_iter().filter(|(is_asked, ..)| *is_asked);
+        match (asked.next(), asked.next()) {
+            (None, _) => Ok(Self::Table),
+            (Some((_, shown, _)), None) => Ok(shown),
+            (Some((.., one)), Some((.., other))) => {
+                Err(anyhow!("standard output cannot hold both `{one}` and `{other}`")).or_usage()
+            }
+        }
+    }
+}
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
-    if arguments.format == FormatArg::Evalai && arguments.json.as_deref() == Some(Path::new("-")) {
-        return Err(anyhow!("standard output cannot hold both `--json -` and `--format evalai`")).or_usage();
-    }
+    let shown = Shown::of(arguments)?;
     if let Some(figure) = &arguments.figure {
         Picture::of(figure)?;
     }
@@ -49,15 +78,12 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
         ..Options::default()
     };
     let source = Source::open(&arguments.pred).or_input()?;
-    let is_piped = arguments.json.as_deref() == Some(Path::new("-"));
     let scored = |source: &Source, options: &Options| -> Outcome<Evaluation> {
         evaluated(&masks, source, options, &Bars::new())?.or_else(|(error, findings)| {
-            if is_piped || arguments.format == FormatArg::Evalai {
-                write_findings(&mut stderr().lock(), &findings)?;
-            } else {
-                write_findings(&mut stdout().lock(), &findings)?;
-            }
-            Err(error).or_input()
+            let set = source.path().display().to_string();
+            let is_one_of_two = depth.other_set().is_some();
+            refuse(&set, is_one_of_two, findings, shown, &arguments.findings)?;
+            Err(if is_one_of_two { error.context(format!("`{}`", escaped(&set))) } else { error }).or_input()
         })
     };
     let evaluation = scored(&source, &options)?;
@@ -67,25 +93,62 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
     }
-    if let Some(path) = arguments.json.as_deref().filter(|_| !is_piped) {
+    if let Some(path) = arguments.json.as_deref().filter(|_| shown != Shown::Json) {
         write_file(path, report.to_json().as_bytes())?;
     }
-    if let Some(path) = &arguments.csv {
+    if let Some(path) = arguments.csv.as_deref().filter(|_| shown != Shown::Csv) {
         write_csv(path, &report)?;
     }
     if let Some(path) = &arguments.figure {
         draw(path, &report)?;
     }
     let mut out = stdout().lock();
-    if is_piped {
-        out.write_all(report.to_json().as_bytes())?;
-    } else if arguments.format == FormatArg::Evalai {
-        serde_json::to_writer_pretty(&mut out, &evalai::result(&report, &arguments.split)).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", score_table(&report))?;
+    match shown {
+        Shown::Table => write!(out, "{}", score_table(&report))?,
+        Shown::Json => out.write_all(report.to_json().as_bytes())?,
+        Shown::Csv => report.write_csv(&mut out)?,
+        Shown::Evalai => {
+            let result = evalai::result(&report, &arguments.split);
+            serde_json::to_writer_pretty(&mut out, &result).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Why a set is not scored, for programs.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    schema: &'static str,
+    /// The predictions, as they were named.
+    pred: &'a str,
+    findings: &'a [Finding],
+    /// Number of findings that were left out behind the last one.
+    truncated: usize,
+}
+
+/// Tells what stands against scoring a set: where the table would be, or beside what a program reads.
+fn refuse(
+    set: &str,
+    is_one_of_two: bool,
+    mut findings: Vec<Finding>,
+    shown: Shown,
+    limits: &FindingsArgs,
+) -> Outcome<()> {
+    if shown == Shown::Json {
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        let truncated = truncate(&mut findings, limits.for_programs());
+        let refusal = Refusal { schema: "flair-bench/refusal/1", pred: set, findings: &findings, truncated };
+        let mut out = stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &refusal).map_err(io::Error::from)?;
+        return Ok(writeln!(out)?);
+    }
+    let mut out: Box<dyn Write> =
+        if shown == Shown::Table { Box::new(stdout().lock()) } else { Box::new(stderr().lock()) };
+    if is_one_of_two {
+        writeln!(out, "of `{}`:", escaped(set))?;
+    }
+    Ok(write_first(&mut out, &findings, limits.for_people())?)
 }
 
 /// The protocol of a name or file, with the classes of another, if any.

@@ -6,6 +6,7 @@ mod comparison;
 mod findings;
 mod groups;
 mod progress;
+mod protocol;
 mod score;
 mod time;
 
@@ -13,6 +14,7 @@ mod time;
 pub(crate) use audit::{Rows, audit_table};
 pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
+pub(crate) use protocol::protocol_text;
 #[cfg(feature = "baselines")]
 pub(crate) use score::figure;
 pub(crate) use score::score_table;

@@ -1,6 +1,9 @@
 //! A score as a table.
 
-use std::fmt::{self, Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use flair_scoring::{
@@ -32,11 +35,11 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     writeln!(out, "{}", classes(report))?;
     writeln!(
         out,
-        "mIoU {}{} over {} classes (not those in brackets), {} patches, protocol {}",
+        "mIoU {}{} over {} (not those in brackets), {}, protocol {}",
         figure(report.miou, 5),
         interval(|uncertainty| uncertainty.miou),
-        report.classes_averaged,
-        report.patches,
+        counted(report.classes_averaged as u64, "class", "classes"),
+        counted(report.patches, "patch", "patches"),
         shown(&report.protocol),
     )?;
     writeln!(
@@ -70,10 +73,10 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
         write_comparison(out, comparison)?;
     }
     let asked = [report.uncertainty.as_ref().map(|found| &found.notes), report.comparison.as_ref().map(|f| &f.notes)];
-    let mut notes: Vec<&String> = report.notes.iter().chain(asked.into_iter().flatten().flatten()).collect();
+    let notes = report.notes.iter().chain(asked.into_iter().flatten().flatten());
     // Both may be drawn from the same few units.
-    notes.dedup();
-    for note in notes {
+    let mut told = BTreeSet::new();
+    for note in notes.filter(|note| told.insert(*note)) {
         writeln!(out, "note: {note}")?;
     }
     Ok(())
@@ -126,6 +129,11 @@ pub(super) fn drawn(drawn: &Drawn) -> String {
         unit.count(*units),
         bootstrap.seed
     )
+}
+
+/// `1 patch`, `2 patches`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// `95 %`.

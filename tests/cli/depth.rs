@@ -79,6 +79,18 @@ fn two_sets_are_compared() {
 }
 
 #[test]
+fn a_note_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    patches(dir.path());
+    let arguments = ["--bootstrap", "patch", "--against", "better", "--replicates", "100"];
+    let text = output(dir.path(), &arguments);
+    let notes: Vec<_> = text.lines().filter(|line| line.starts_with("note: ")).collect();
+    let few = "note: the intervals are rough: there are only 8 patches to draw from";
+    let ends = "note: the intervals' ends are rough: few of 100 replicates lie beyond them, 400 would be enough";
+    assert_eq!(notes, [few, ends]);
+}
+
+#[test]
 fn draws_follow_from_the_seed_alone() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
@@ -105,7 +117,7 @@ fn unlike_is_not_compared() {
     told("none").stderr(contains("none"));
     // Other predictions that cannot be scored are told as one's own are.
     fs::remove_file(dir.path().join("better/PRED_000003.tif")).unwrap();
-    told("better").stdout(contains("[missing-prediction] 000003"));
+    told("better").stdout(contains("of `better`:\nerror   [missing-prediction] 000003")).stderr(contains("`better`"));
 }
 
 #[test]
@@ -148,7 +160,8 @@ fn settings_without_sense_are_usage_errors() {
     patches(dir.path());
     let refused = |arguments: &[&str]| flair_bench(dir.path()).args(SCORE).args(arguments).assert().code(2);
     refused(&["--bootstrap", "--level", "95"]).stderr(contains("the level 95 is not between 0 and 1"));
-    refused(&["--bootstrap", "--replicates", "0"]).stderr(contains("0 replicates"));
+    refused(&["--bootstrap", "--replicates", "9"]).stderr(contains("9 replicates: expected 10 to 100000"));
     refused(&["--bootstrap", "region"]).stderr(contains("domain, zone, patch"));
-    refused(&["--boundary", "0"]);
+    refused(&["--boundary", "0"]).stderr(contains("a whole number of pixels, 1 or more"));
+    refused(&["--boundary", "3.5"]).stderr(contains("a whole number of pixels, 1 or more"));
 }

@@ -81,6 +81,33 @@ fn a_protocol_is_named_or_a_file() {
 }
 
 #[test]
+fn a_protocols_file_is_begun_and_looked_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = flair_bench(dir.path()).args(["protocol", "--example"]).assert().success();
+    let example = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    // The documentation shows the same file.
+    assert!(include_str!("../../docs/scoring.md").contains(&format!("```yaml\n{example}```\n")));
+    let look = |text: &str| {
+        fs::write(dir.path().join("mine.yml"), text).unwrap();
+        flair_bench(dir.path()).args(["protocol", "mine.yml"]).assert()
+    };
+    let output = look(&example).success();
+    insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap());
+    pairs(dir.path(), 2);
+    flair_bench(dir.path())
+        .args(SCORE)
+        .args(["--protocol", "mine.yml", "--out-of-range", "drop"])
+        .assert()
+        .success()
+        .stdout(contains("protocol woods-and-fields@"));
+
+    look(&example.replace("labels: [4]", "labels: [400]")).code(2).stdout("").stderr(contains("from 0 to 255"));
+    look(&example.replace("excluded: [", "excluded: [x, ")).code(2).stderr(contains("`mine.yml` is no protocol"));
+    let unknown = flair_bench(dir.path()).args(["protocol", "flair3"]).assert().code(2);
+    unknown.stderr(contains("flair-hub-19, or a file that ends in .yml"));
+}
+
+#[test]
 fn an_archive_scores_like_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     for number in 1..=2 {
@@ -146,6 +173,7 @@ fn wrong_paths_and_names_have_their_codes() {
         .code(3)
         .stderr(contains("none"));
     flair_bench(dir.path()).args(SCORE).args(["--figure", "x.jpg"]).assert().code(2).stderr(contains(".svg or .png"));
+    flair_bench(dir.path()).args(SCORE).assert().success().stdout(contains(", 1 patch, protocol flair2"));
     fs::write(dir.path().join("file"), b"").unwrap();
     flair_bench(dir.path()).args(SCORE).args(["--out", "file/below"]).assert().code(4).stderr(contains("file/below"));
     fs::create_dir(dir.path().join("empty")).unwrap();
@@ -167,4 +195,64 @@ fn a_reader_that_hangs_up_is_no_error() {
     let mut talk = String::new();
     child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
     assert_eq!((child.wait().unwrap().code(), talk.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_mistake_of_all_files_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 60);
+    for number in 1..=60 {
+        let name = PatchId::new(77_412 + number).unwrap().file_name("PRED");
+        raster::write(&dir.path().join("pred").join(name), &square(16, |i| if i == 0 { 255 } else { 0 })).unwrap();
+    }
+    let line =
+        "error   [value-out-of-range] 077413-077472: 60 pixels out of range: 255 (60); classes are 0..=12 (60 files)\n";
+    flair_bench(dir.path()).args(SCORE).assert().code(3).stdout(line);
+
+    for (number, ending) in [(1, "TIF"), (2, "tiff"), (3, "TIFF")] {
+        let id = PatchId::new(77_412 + number).unwrap();
+        let path = |end: &str| dir.path().join("pred").join(format!("PRED_{id}.{end}"));
+        fs::rename(path("tif"), path(ending)).unwrap();
+    }
+    let limited = flair_bench(dir.path()).args(SCORE).args(["--max-findings", "2"]).assert().code(3);
+    limited.stdout(contains("[wrong-name]").count(2).and(contains("… and 2 more (--max-findings 0 shows all)")));
+    // A program gets an object too where there is no score.
+    let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().code(3);
+    let refusal: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!((&refusal["schema"], &refusal["pred"]), (&"flair-bench/refusal/1".into(), &"pred".into()));
+    let codes: Vec<_> = refusal["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["wrong-name", "wrong-name", "missing-prediction", "value-out-of-range"]);
+    let limited = flair_bench(dir.path()).args(SCORE).args(["--json", "-", "--max-findings", "3"]).assert().code(3);
+    let refusal: Value = serde_json::from_slice(&limited.get_output().stdout).unwrap();
+    assert_eq!((refusal["findings"].as_array().unwrap().len(), &refusal["truncated"]), (3, &1.into()));
+}
+
+#[test]
+fn masks_under_other_names_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 3);
+    let zone = dir.path().join("truth/flair_2_labels_test/D015_2020/Z1_AA/msk");
+    fs::rename(zone.join("MSK_077413.tif"), zone.join("msk_077413.tif")).unwrap();
+    fs::rename(zone.join("MSK_077414.tif"), zone.join("MSK_077414.tiff")).unwrap();
+    let told = flair_bench(dir.path()).args(SCORE).assert().code(3);
+    told.stdout(
+        contains("[wrong-mask-name]").count(2).and(contains("[extra-prediction] 077413-077414: 2 predictions")),
+    );
+}
+
+#[test]
+fn csv_goes_to_a_pipe_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    flair_bench(dir.path()).args(SCORE).args(["--csv", "score.csv"]).assert().success();
+    let written = fs::read_to_string(dir.path().join("score.csv")).unwrap();
+    flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).assert().success().stdout(written);
+    assert!(!dir.path().join("-").exists());
+    for other in [["--json", "-"], ["--format", "evalai"]] {
+        let refused = flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).args(other).assert().code(2);
+        refused.stderr(contains("standard output cannot hold both").and(contains(other.join(" "))));
+    }
+    fs::remove_file(dir.path().join("pred/PRED_077413.tif")).unwrap();
+    let refused = flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).assert().code(3);
+    refused.stdout("").stderr(contains("[missing-prediction] 077413"));
 }

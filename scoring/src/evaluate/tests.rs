@@ -124,16 +124,42 @@ fn every_problem_is_told_at_once() {
     fs::create_dir(case.path("pred/again")).unwrap();
     fs::copy(pred(5), case.path("pred/again/PRED_000005.tif")).unwrap();
     insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
-    missing-prediction: 000008-000009: no prediction: every mask needs one
+    missing-prediction: 000008-000009: 2 of 10 masks have no prediction: every mask needs one
     extra-prediction: 000011: a prediction, but no mask to score it against
     duplicate-prediction: 000005: 2 predictions for one patch: `PRED_000005.tif`, `again/PRED_000005.tif`
-    value-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
     unreadable-image: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
-    wrong-bands: PRED_000004.tif: 3 bands, expected 1
-    wrong-size: PRED_000004.tif: 3 × 2 pixels, its mask has 2 × 2
     unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
-    value-out-of-range: PRED_000007.tif: 1 pixel out of range: 13 (1); classes are 0..=12 (13 and nothing above: counted from 1? subtract 1)
+    wrong-size: PRED_000004.tif: 3 × 2 pixels, its mask has 2 × 2
+    wrong-bands: PRED_000004.tif: 3 bands, expected 1
+    value-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
+    value-out-of-range: PRED_000007.tif: 1 pixel out of range: 13 (1); classes are 0..=12 (13, nothing above and no 0: counted from 1? subtract 1)
     label-out-of-range: …/MSK_000010.tif: 3 pixels out of range: 0 (2), 20 (1); labels are 1..=19
+    ");
+}
+
+#[test]
+fn what_is_wrong_with_many_is_told_once() {
+    let case = Case::new();
+    for number in 1..=200 {
+        case.mask(number, &[1, 2, 3, if number > 190 { 77 } else { 4 }]);
+        let classes = match number {
+            1..=100 => [0, 1, 255, 254 - (number % 4) as u8],
+            101..=150 => [1, 2, 3, 13],
+            // 13 and nothing above, but 0 too: whatever it is, it was not counted from 1.
+            151 => [0, 1, 2, 13],
+            _ => [0, 1, 2, 3],
+        };
+        case.prediction(number, &classes);
+    }
+    for number in 152..=160 {
+        let name = PatchId::new(number).unwrap().file_name("PRED");
+        write(&case.path("pred").join(name), 1, 3, &[0; 9]);
+    }
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
+    wrong-size: 000152-000160: 3 × 3 pixels, its mask has 2 × 2 (9 files)
+    value-out-of-range: 000001-000100, 000151: 201 pixels out of range: 13 (1), 251 (25), 252 (25), 253 (25), 254 (25), 255 (100); classes are 0..=12 (101 files)
+    value-out-of-range: 000101-000150: 50 pixels out of range: 13 (50); classes are 0..=12 (13, nothing above and no 0: counted from 1? subtract 1) (50 files)
+    label-out-of-range: 000191-000200: 10 pixels out of range: 77 (10); labels are 1..=19 (10 files)
     ");
 }
 
@@ -156,6 +182,12 @@ fn nothing_to_score_is_an_error_of_its_own() {
     let case = Case::new();
     case.prediction(1, &[0, 1, 2, 3]);
     assert!(matches!(case.score(OutOfRange::Reject), Err(EvaluateError::NoMasks)));
+    // Masks under other names are no lack of masks.
+    write(&case.path("truth/D001_2020/Z1_AA/msk/msk_000001.tif"), 1, 2, &[1; 4]);
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
+    wrong-mask-name: …/msk_000001.tif: not the case of letters that is expected: `MSK_` and `.tif`
+    extra-prediction: 000001: a prediction, but no mask to score it against
+    ");
 }
 
 #[test]

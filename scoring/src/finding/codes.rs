@@ -96,7 +96,7 @@ finding_codes! {
             cause: "Classes are counted from 1, the masks' 19 labels were written, or -1 became 255. Another finding often tells which.",
             fix: "Write the classes 0 to 12. Upstream's scorer drops other values in silence, which raises the score; here they are refused.";
         // The masks, where predictions are scored.
-        WrongMaskName = "wrong-mask-name", Error, "a mask's name has no number of six digits",
+        WrongMaskName = "wrong-mask-name", Error, "a mask is not named `MSK_`, six digits and `.tif`",
             cause: "The mask was renamed, or is not of the dataset.",
             fix: "Name it `MSK_`, six digits, `.tif`, or take it out of the folder.";
         DuplicateMask = "duplicate-mask", Error, "two masks are of one patch",

@@ -19,13 +19,17 @@ mod nomenclature;
 mod tests;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, Unexpected, Visitor},
+};
 
 pub use nomenclature::{Colour, MAX_CLASSES, NOMENCLATURES, Nomenclature, NomenclatureClass};
 
@@ -36,6 +40,9 @@ pub const PROTOCOLS: [(&str, &str); 2] = [
     ("flair2", include_str!("../../protocols/flair2.yml")),
     ("flair-hub", include_str!("../../protocols/flair-hub.yml")),
 ];
+
+/// A protocol's file with all that one can say, and what it means: to begin one's own with. It is valid as it is.
+pub const EXAMPLE: &str = include_str!("../../protocols/example.yml");
 
 /// Largest file of a protocol or a nomenclature, in bytes.
 const MAX_FILE: u64 = 1 << 18;
@@ -86,7 +93,7 @@ pub struct Definition {
     /// What an absent class counts as.
     pub absent: Absent,
     /// Values of a mask whose pixels are not scored at all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "labels")]
     pub ignored_labels: Vec<u8>,
 }
 
@@ -105,7 +112,7 @@ struct ProtocolFile {
     excluded_pixels: ExcludedPixels,
     #[serde(default)]
     absent: Absent,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "labels")]
     ignored_labels: Vec<u8>,
 }
 
@@ -370,6 +377,34 @@ fn id(definition: &Definition) -> String {
     // Bytes in memory can always be read.
     let digest = sha256(json.as_bytes()).unwrap_or_default();
     format!("{}@{}", definition.name, digest.get(..8).unwrap_or_default())
+}
+
+/// Values of a mask; what is none is told as such.
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Label(u8);
+    impl<'de> Deserialize<'de> for Label {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(LabelVisitor).map(Self)
+        }
+    }
+    struct LabelVisitor;
+    impl Visitor<'_> for LabelVisitor {
+        type Value = u8;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a label, a whole number from 0 to 255")
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<u8, E> {
+            u8::try_from(value).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<u8, E> {
+            u8::try_from(value).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
+        }
+    }
+    let labels = Vec::<Label>::deserialize(deserializer)?;
+    Ok(labels.into_iter().map(|Label(label)| label).collect())
 }
 
 fn yaml_file(name: &str) -> Option<&Path> {

@@ -29,6 +29,7 @@ pub struct NomenclatureClass {
     /// Its colour in figures, as `#rrggbb`.
     pub colour: Colour,
     /// The values of a mask that stand for it, each `0..=255`.
+    #[serde(deserialize_with = "super::labels")]
     pub labels: Vec<u8>,
     /// Whether the mean is meant to hold it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
@@ -103,7 +104,8 @@ impl Nomenclature {
     pub(super) fn check(&self) -> Result<(), String> {
         let count = self.classes.len();
         if !(2..=MAX_CLASSES).contains(&count) {
-            return Err(format!("it has {count} classes, expected 2 to {MAX_CLASSES}"));
+            let classes = if count == 1 { "class" } else { "classes" };
+            return Err(format!("it has {count} {classes}, expected 2 to {MAX_CLASSES}"));
         }
         check_name(&self.name, MAX_NAME)?;
         let mut owner: [Option<&str>; 256] = [None; 256];

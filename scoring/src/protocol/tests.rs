@@ -77,6 +77,20 @@ ignored_labels: [0, 255]
 }
 
 #[test]
+fn the_example_is_valid_and_holds_every_label_once() {
+    let protocol = Protocol::from_yaml(EXAMPLE, "the example").unwrap();
+    let outside: Vec<_> =
+        protocol.classes().iter().filter(|class| !class.averaged).map(|class| class.name.as_str()).collect();
+    assert_eq!((protocol.class_count(), outside), (5, vec!["bare soil"]));
+    let known = (0..=255).filter(|label| protocol.labels().get(*label) != LabelTable::NO_LABEL);
+    assert!(known.eq(1..=19));
+    // Every field is there.
+    for field in ["nomenclature", "classes", "excluded", "excluded_pixels", "absent", "ignored_labels", "averaged"] {
+        assert!(EXAMPLE.contains(&format!("{field}:")), "{field}");
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let class = |name: &str, label: &str| format!("{{name: {name}, colour: '#000000', labels: [{label}]}}");
     let classes = |list: &[String]| format!("{{name: mine, classes: [{}]}}", list.join(", "));
@@ -95,11 +109,14 @@ fn mistakes_are_told() {
         error(&classes(&[class("a", "1"), class("b", "1")])),
         error(&classes(&[class("a", ""), class("b", "")])),
         error(&classes(&[class("a", "256"), class("b", "1")])),
+        error(&classes(&[class("a", "-1"), class("b", "1")])),
+        error(&classes(&[class("a", "x"), class("b", "1")])),
+        error("{name: mine, nomenclature: flair2-13, ignored_labels: [1.5]}"),
         error(&classes(&[class("a", "1"), class("b", "2")]).replace("#000000", "black")),
         Protocol::find("flair3").unwrap_err().to_string(),
         Protocol::flair2().with_nomenclature("flair3").unwrap_err().to_string(),
     ];
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @r#"
     `the test` is no protocol: expected either `nomenclature`, a name, or `classes`, a list
     `the test` is no protocol: expected either `nomenclature`, a name, or `classes`, a list
     there is no nomenclature `flair3`: expected one of flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
@@ -109,15 +126,18 @@ fn mistakes_are_told() {
     `the test` is no protocol: unknown variant `maybe`, expected one of skipped, zero at line 1, column 47
     `the test` is no protocol: unknown field `colour`, expected one of name, nomenclature, classes, excluded, excluded_pixels, absent, ignored_labels at line 1, column 39
     `the test` is no protocol: `\u{1b}[2J` is no name: expected 1 to 40 characters
-    `the test` is no protocol: it has 1 classes, expected 2 to 200
+    `the test` is no protocol: it has 1 class, expected 2 to 200
     `the test` is no protocol: two classes are called `a`
     `the test` is no protocol: label 1 is given to `a` and to `b`
     `the test` is no protocol: no class has a label
-    `the test` is no protocol: invalid u8 at line 1, column 62
+    `the test` is no protocol: invalid value: integer `256`, expected a label, a whole number from 0 to 255 at line 1, column 62
+    `the test` is no protocol: invalid value: integer `-1`, expected a label, a whole number from 0 to 255 at line 1, column 62
+    `the test` is no protocol: invalid type: string "x", expected a label, a whole number from 0 to 255 at line 1, column 62
+    `the test` is no protocol: invalid type: floating point `1.5`, expected a label, a whole number from 0 to 255 at line 1, column 56
     `the test` is no protocol: a colour is written as `#rrggbb` at line 1, column 42
     there is no protocol `flair3`: expected one of flair2, flair-hub, or a file that ends in .yml
     there is no nomenclature `flair3`: expected one of flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
-    ");
+    "#);
 }
 
 #[test]

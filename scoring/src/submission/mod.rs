@@ -17,7 +17,7 @@ mod magic;
 pub mod name;
 pub mod pack;
 mod patches;
-mod remarks;
+pub(crate) mod remarks;
 mod shown;
 pub mod source;
 #[cfg(test)]

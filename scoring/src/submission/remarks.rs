@@ -1,6 +1,6 @@
 //! Remarks on single files, folded into findings: 16,050 files with one mistake are one finding.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{expected::fold_ranges, shown, source::Entry};
 use crate::{Code, Finding, PatchId};
@@ -14,7 +14,7 @@ pub(super) const MAX_TOLD: usize = 1000;
 /// Remarks on single files; those that say the same of several files are one finding. What is kept does not depend on
 /// the order in which they come.
 #[derive(Default)]
-pub(super) struct Remarks<'a> {
+pub(crate) struct Remarks<'a> {
     codes: BTreeMap<Code, Groups<'a>>,
 }
 
@@ -29,18 +29,29 @@ struct Groups<'a> {
 struct Group<'a> {
     files: usize,
     /// The first one by name.
-    first: &'a str,
+    first: Cow<'a, str>,
     /// The patches that they are the predictions of.
     ids: Vec<PatchId>,
 }
 
 impl<'a> Remarks<'a> {
     pub(super) fn add(&mut self, entry: &'a Entry, id: Option<PatchId>, code: Code, message: impl Into<String>) {
-        let group = Group { files: 1, first: &entry.name, ids: id.into_iter().collect() };
+        self.add_named(&entry.name, id, code, message);
+    }
+
+    /// Adds a remark on a file of that name.
+    pub(crate) fn add_named(
+        &mut self,
+        name: impl Into<Cow<'a, str>>,
+        id: Option<PatchId>,
+        code: Code,
+        message: impl Into<String>,
+    ) {
+        let group = Group { files: 1, first: name.into(), ids: id.into_iter().collect() };
         self.codes.entry(code).or_default().add(message.into(), group);
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for (code, groups) in other.codes {
             let ours = self.codes.entry(code).or_default();
             let kept: usize = groups.kept.values().map(|group| group.files).sum();
@@ -49,7 +60,7 @@ impl<'a> Remarks<'a> {
         }
     }
 
-    pub(super) fn into_findings(self) -> Vec<Finding> {
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
         self.codes.into_iter().flat_map(|(code, groups)| groups.into_findings(code)).collect()
     }
 }
@@ -59,7 +70,9 @@ impl<'a> Groups<'a> {
         self.files += group.files;
         if let Some(ours) = self.kept.get_mut(&message) {
             ours.files += group.files;
-            ours.first = ours.first.min(group.first);
+            if group.first < ours.first {
+                ours.first = group.first;
+            }
             ours.ids.append(&mut group.ids);
             return;
         }
@@ -85,18 +98,18 @@ impl<'a> Groups<'a> {
 impl Group<'_> {
     fn into_finding(self, code: Code, message: String) -> Finding {
         let are_patches = self.ids.len() == self.files;
-        let subject = if are_patches && self.files > 1 { ranges(self.ids) } else { shown(self.first) };
+        let subject = if are_patches && self.files > 1 { ranges(self.ids) } else { shown(&self.first) };
         code.finding(subject, with_files(message, self.files))
     }
 }
 
 /// Adds to a message of how many files it is, if it is of several.
-pub(super) fn with_files(message: String, files: usize) -> String {
+pub(crate) fn with_files(message: String, files: usize) -> String {
     if files > 1 { format!("{message} ({files} files)") } else { message }
 }
 
 /// Ranges of patches, for a subject: the first few, and how many there are.
-pub(super) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
+pub(crate) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
     let ranges = fold_ranges(ids);
     let more = if ranges.len() > MAX_RANGES { format!(", … ({} ranges)", ranges.len()) } else { String::new() };
     ranges[..ranges.len().min(MAX_RANGES)].join(", ") + &more
