@@ -143,6 +143,11 @@ pub fn tally(findings: &[Finding]) -> [usize; 3] {
         .map(|severity| findings.iter().filter(|finding| finding.severity == severity).count())
 }
 
+/// A number of things in words: `1 error`, `2 errors`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Keeps the first `most` findings; the number of those that went.
 pub fn truncate(findings: &mut Vec<Finding>, most: usize) -> usize {
     let gone = findings.len().saturating_sub(most);
