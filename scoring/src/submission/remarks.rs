@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{expected::fold_ranges, shown, source::Entry};
-use crate::{Code, Finding, PatchId};
+use crate::{Code, Finding, PatchId, finding::without_numbers};
 
 /// Most ranges that a finding's subject lists.
 const MAX_RANGES: usize = 8;
@@ -140,19 +140,6 @@ impl Group<'_> {
         };
         code.finding(subject, message)
     }
-}
-
-/// A message with `0` in the place of every number.
-fn without_numbers(message: &str) -> String {
-    let mut kind = String::with_capacity(message.len());
-    for c in message.chars() {
-        match c {
-            '0'..='9' if kind.ends_with('0') => {}
-            '0'..='9' => kind.push('0'),
-            _ => kind.push(c),
-        }
-    }
-    kind
 }
 
 /// Adds to a message of how many files it is, if it is of several.
