@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValuesParser};
 
-use super::{ExpectedArgs, FindingsArgs};
+use super::{ExpectedArgs, FindingsArgs, RulesArgs};
 use crate::codes;
 
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) expected: ExpectedArgs,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
 
     #[command(flatten)]
     pub(crate) findings: FindingsArgs,

@@ -29,7 +29,7 @@ pub(crate) struct CodalabArgs {
     pub(crate) factor: f64,
 }
 
-fn above_0(text: &str) -> Result<f64, String> {
+pub(super) fn above_0(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
     number.ok_or_else(|| "expected a number above 0".to_owned())
 }

@@ -111,6 +111,22 @@ pub(crate) struct ExpectedArgs {
     pub(crate) ids: Option<PathBuf>,
 }
 
+/// By which rules a submission is checked.
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// Classes that a prediction may hold, as for `score`
+    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
+    pub(crate) protocol: String,
+
+    /// Other classes for the same rules, as for `score`
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) nomenclature: Option<String>,
+
+    /// How many times the baseline's time a submission may declare
+    #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = codalab::above_0)]
+    pub(crate) factor: f64,
+}
+
 /// How many findings are told.
 #[derive(Debug, Args)]
 pub(crate) struct FindingsArgs {

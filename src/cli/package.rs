@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use flair_scoring::submission::MinutesSeconds;
 
-use super::{ExpectedArgs, FindingsArgs};
+use super::{ExpectedArgs, FindingsArgs, RulesArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PackageArgs {
@@ -17,6 +17,9 @@ pub(crate) struct PackageArgs {
 
     #[command(flatten)]
     pub(crate) expected: ExpectedArgs,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
 
     #[command(flatten)]
     pub(crate) findings: FindingsArgs,

@@ -2,11 +2,11 @@
 
 use std::io::{Write, stdout};
 
-use flair_scoring::submission::{CheckOptions, CheckReport, check_path};
+use flair_scoring::submission::{CheckOptions, check_path};
 
-use super::expected::expected;
+use super::{expected::expected, score::protocol};
 use crate::{
-    cli::CheckArgs,
+    cli::{CheckArgs, RulesArgs},
     codes,
     exit::{Exit, OrExit, Outcome},
     ui::{Bars, explanation, write_first},
@@ -19,28 +19,23 @@ pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
     }
     let Some(submission) = &arguments.submission else { return Ok(Exit::Done) };
     let expected = expected(&arguments.expected)?;
-    let mut report = check_path(submission, expected.as_ref(), &CheckOptions::default(), &Bars::new()).or_input()?;
+    let options = options(&arguments.rules)?;
+    let mut report = check_path(submission, expected.as_ref(), &options, &Bars::new()).or_input()?;
     if arguments.json {
         report.truncate(arguments.findings.for_programs());
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         write_first(&mut out, &report.findings, arguments.findings.for_people())?;
-        writeln!(out, "{}", verdict(&report))?;
+        writeln!(out, "{}", report.verdict())?;
     }
     Ok(if report.valid { Exit::Done } else { Exit::Negative })
 }
 
-/// The report in one line.
-pub(super) fn verdict(report: &CheckReport) -> String {
-    let counts = &report.counts;
-    let of = counts.expected.map(|expected| format!(" of {expected} expected")).unwrap_or_default();
-    format!(
-        "{}: {}{of} predictions; {} errors, {} warnings, {} notes",
-        if report.valid { "valid" } else { "not valid" },
-        counts.predictions,
-        counts.errors,
-        counts.warnings,
-        counts.notes
-    )
+/// The options of a check by these rules.
+pub(super) fn options(rules: &RulesArgs) -> Outcome<CheckOptions> {
+    let mut options = CheckOptions::default();
+    options.protocol = protocol(&rules.protocol, rules.nomenclature.as_deref())?;
+    options.factor = rules.factor;
+    Ok(options)
 }

@@ -12,6 +12,7 @@ use flair_baselines::data::{
     audit::{Depth, audit as audit_dataset},
     toy::{self, ToyError, ToyOptions, ToyOrigin},
 };
+use flair_scoring::finding::counted;
 
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;
@@ -25,7 +26,10 @@ pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
         let rows = if arguments.zones { Rows::Zones } else { Rows::Domains };
         write!(out, "{}", audit_table(&report, rows))?;
         write_first(&mut out, &report.findings, arguments.findings.for_people())?;
-        writeln!(out, "{} errors, {} warnings, {} notes", report.errors, report.warnings, report.notes)?;
+        let [errors, warnings, notes] =
+            [(report.errors, "error"), (report.warnings, "warning"), (report.notes, "note")]
+                .map(|(n, what)| counted(n, what));
+        writeln!(out, "{errors}, {warnings}, {notes}")?;
     }
     Ok(if report.errors == 0 { Exit::Done } else { Exit::Negative })
 }

@@ -5,11 +5,11 @@ use std::io::{Write, stdout};
 use anyhow::{Context, anyhow};
 use flair_scoring::{
     files::{MAX_RECORD, read_text},
-    submission::{ArchiveName, CheckOptions, PackError, Source, Times, pack},
+    submission::{ArchiveName, PackError, Source, Times, pack},
     timing::{Limits, Timing, judge},
 };
 
-use super::{check::verdict, expected::expected};
+use super::{check::options, expected::expected};
 use crate::{
     cli::PackageArgs,
     exit::{Exit, OrExit, Outcome},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
-    let mut exit = Exit::Done;
+    let options = options(&arguments.rules)?;
     let times = match (&arguments.timing, arguments.baseline_time) {
         (Some(file), Some(baseline)) => {
             let timing: Timing = read_text(file, MAX_RECORD)
@@ -25,11 +25,12 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
                 .and_then(|text| Ok(serde_json::from_str(&text)?))
                 .with_context(|| format!("`{}` is no timing record", file.display()))
                 .or_input()?;
-            let limits = Limits { baseline_seconds: Some(baseline.duration().as_secs_f64()), ..Limits::default() };
+            let baseline_seconds = Some(baseline.duration().as_secs_f64());
+            let limits = Limits { baseline_seconds, factor: options.factor, ..Limits::default() };
             let verdict = judge(&timing, &limits);
             if verdict.is_over() {
-                say(&format!("warning: this run took longer than the rules allow: {}", rules(&verdict)));
-                exit = Exit::Negative;
+                say(&format!("this run took longer than the rules allow: {}; nothing was packed", rules(&verdict)));
+                return Ok(Exit::Negative);
             }
             if !timing.is_whole() {
                 return Err(anyhow!(
@@ -47,18 +48,18 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let name = ArchiveName::new(&arguments.name, times).or_usage()?;
     let expected = expected(&arguments.expected)?;
     let source = Source::open(&arguments.predictions).or_input()?;
-    let packed = pack(&source, expected.as_ref(), &CheckOptions::default(), &arguments.out, &name, &Bars::new());
+    let packed = pack(&source, expected.as_ref(), &options, &arguments.out, &name, &Bars::new());
     let mut out = stdout().lock();
     let most = arguments.findings.for_people();
     match packed {
         Ok(packed) => {
             write_first(&mut out, &packed.report.findings, most)?;
             writeln!(out, "{}: {} predictions, {} bytes", packed.path.display(), packed.entries, packed.bytes)?;
-            Ok(exit)
+            Ok(Exit::Done)
         }
         Err(PackError::Refused(report)) => {
             write_first(&mut out, &report.findings, most)?;
-            writeln!(out, "{}; nothing was packed", verdict(&report))?;
+            writeln!(out, "{}; nothing was packed", report.verdict())?;
             Ok(Exit::Negative)
         }
         Err(error @ PackError::Read(_)) => Err(error).or_input(),

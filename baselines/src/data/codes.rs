@@ -14,6 +14,9 @@ finding_codes! {
         SuperAreaFiles = "super-area-files", Error, "a zone does not have one file each of data, masks and products",
             cause: "A download or its unpacking broke, or files of two zones lie in one folder.",
             fix: "Unpack the Sentinel-2 archive again.";
+        TestInTrain = "test-in-train", Error, "patches lie in the training and in the test part",
+            cause: "Files of the test were copied or unpacked into the folders of the training, or the other way round.",
+            fix: "Unpack each archive into a folder of its own: whoever trains on these patches has seen the test.";
         MisplacedMask = "misplaced-mask", Error, "a mask lies in another zone than its image",
             cause: "Folders were renamed or moved.",
             fix: "Put the mask where its image is; the masks' archive has the same folders.";
@@ -74,6 +77,12 @@ finding_codes! {
         BlankImage = "blank-image", Warning, "an aerial image has the same value everywhere",
             cause: "The file was made by a program that failed, or holds no data.",
             fix: "Unpack the archive again.";
+        BlankBand = "blank-band", Warning, "a band is 0 in all aerial images",
+            cause: "The images were made without it: often the fifth band, the elevation, is filled with 0.",
+            fix: "Take IGN's images, or leave the band out of `channels`.";
+        SingleLabel = "single-label", Warning, "all masks have one and the same label",
+            cause: "The masks were made by a program that failed, or thrown together from a part of the dataset.",
+            fix: "Unpack the archive of the labels again.";
         ReflectanceOutOfRange = "reflectance-out-of-range", Warning, "Sentinel-2 values are not reflectances times 10,000 as the dataset has them",
             cause: "The array was scaled, cast or converted; the largest value known of the dataset is 19,779.",
             fix: "Take the arrays as published: uint16, not scaled.";

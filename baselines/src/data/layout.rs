@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Finding, PatchId};
+use flair_scoring::{Finding, PatchId, submission::fold_ranges};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
@@ -219,6 +219,8 @@ struct Found {
     series: BTreeMap<Zone, [Vec<PathBuf>; 3]>,
     /// For each folder the rasters in it that are neither images nor masks by their names.
     unknown: BTreeMap<PathBuf, Vec<String>>,
+    /// For each domain the patches that have files in both parts.
+    in_both: BTreeMap<String, BTreeSet<PatchId>>,
     findings: Vec<Finding>,
 }
 
@@ -253,6 +255,9 @@ impl Found {
             match files.entry(id) {
                 Entry::Vacant(place) => {
                     place.insert((zone.clone(), path.to_owned()));
+                }
+                Entry::Occupied(first) if first.get().0.0 != zone.0 => {
+                    self.in_both.entry(zone.1.clone()).or_default().insert(id);
                 }
                 Entry::Occupied(first) => {
                     let message = format!("patch {id} is also at `{}`, which is used", first.get().1.display());
@@ -290,6 +295,10 @@ impl Found {
                 if of_mask == zone {
                     return Some(path);
                 }
+                if of_mask.0 != zone.0 {
+                    self.in_both.entry(zone.1.clone()).or_default().insert(id);
+                    return None;
+                }
                 let message = format!("its image is in {}/{}: not used", zone.1, zone.2);
                 self.findings.push(DataCode::MisplacedMask.finding(path.display().to_string(), message));
                 None
@@ -298,6 +307,16 @@ impl Found {
         }
         for (id, (zone, mask)) in self.masks {
             patches.insert(id, record(id, zone, &areas, None, Some(mask)));
+        }
+        for (domain, ids) in self.in_both {
+            let (count, ranges) = (ids.len(), fold_ranges(ids));
+            let more = if ranges.len() > 5 { ", …" } else { "" };
+            let ranges = ranges[..ranges.len().min(5)].join(", ");
+            let message = format!(
+                "{} in the train and in the test part, a leak of the test into the training: {ranges}{more}",
+                if count == 1 { "1 patch has files".to_owned() } else { format!("{count} patches have files") }
+            );
+            self.findings.push(DataCode::TestInTrain.finding(domain, message));
         }
         for (zone, _) in areas.iter().filter(|(_, paths)| Arc::strong_count(paths) == 1) {
             let message = "it has a super-area, and no patches";
@@ -486,6 +505,22 @@ mod tests {
         super-area-files D004_2021/Z1_UA: its super-area has 2 files *data.npy, expected 1
         misplaced-mask ROOT/flair_labels_train/D004_2021/Z3_UA/msk/MSK_000005.tif: its image is in D004_2021/Z2_UA: not used
         ");
+    }
+
+    #[test]
+    fn a_patch_of_both_parts_is_a_leak() {
+        let fixture = Fixture::new();
+        let folders = |part: &str| ["aerial", "sen", "labels"].map(|kind| format!("{part}/{kind}"));
+        let zones = [("train", "D004_2021/Z1_UA", [1, 2]), ("test", "D015_2020/Z1_UA", [77_413, 77_414])];
+        for (part, place, numbers) in zones {
+            let folders = folders(part);
+            zone(&fixture, folders.each_ref().map(String::as_str), place, &numbers);
+        }
+        fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077413.tif", b"");
+        std::fs::remove_file(fixture.root().join("test/aerial/D015_2020/Z1_UA/img/IMG_077414.tif")).unwrap();
+        fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077414.tif", b"");
+        let told = findings(&Dataset::discover(fixture.root()).unwrap(), &fixture);
+        insta::assert_snapshot!(told.lines().filter(|line| !line.starts_with("unused")).collect::<Vec<_>>().join("\n"), @"test-in-train D015_2020: 2 patches have files in the train and in the test part, a leak of the test into the training: 077413-077414");
     }
 
     #[test]

@@ -48,6 +48,9 @@ finding_codes! {
         DamagedEntry = "damaged-entry", Error, "an entry's data contradict the archive's directory",
             cause: "The archive was changed or cut after it was made, or its parts tell different names or sizes.",
             fix: "Pack again, and upload again.";
+        OverTime = "over-time", Error, "the archive's name declares a time beyond the rule",
+            cause: "Prediction took more than 2.5 times what the challenge's baseline took on the same machine (`--factor` for other challenges).",
+            fix: "Make the prediction faster, or measure both again on one machine. A challenge's scoring program scores such a submission all the same, and marks it `over_time`.";
         // Which files there are.
         NoPredictions = "no-predictions", Error, "no file has a prediction's name",
             cause: "The wrong folder or archive was named, the predictions lie in an archive within it, or all have wrong names.",
@@ -92,7 +95,7 @@ finding_codes! {
         InvertedGrey = "inverted-grey", Error, "white is zero, which some readers invert",
             cause: "The writer was asked for the photometric interpretation MinIsWhite (`miniswhite`).",
             fix: "Write MinIsBlack, as every library does by itself: Pillow, which upstream's scorer uses, inverts the other.";
-        ValueOutOfRange = "value-out-of-range", Error, "pixels are above 12, the last class",
+        ValueOutOfRange = "value-out-of-range", Error, "pixels are above the last class, 12 in the challenge",
             cause: "Classes are counted from 1, the masks' 19 labels were written, or -1 became 255. Another finding often tells which.",
             fix: "Write the classes 0 to 12. Upstream's scorer drops other values in silence, which raises the score; here they are refused.";
         // The masks, where predictions are scored.
@@ -110,8 +113,8 @@ finding_codes! {
             fix: "Take IGN's masks as they are: labels from 1 to 19.";
         // Likely mistakes.
         OneBased = "one-based", Warning, "values look like classes counted from 1",
-            cause: "Labels were trained or written as the masks count them, 1 to 13.",
-            fix: "Subtract 1 from every pixel: classes are counted from 0, and 12 is \"other\".";
+            cause: "Labels were trained or written as the masks count them, 1 to 13. Told where 13 occurs and 0 does (nearly) not; and where many patches (20 with 10 different values, or all that are expected with 6) have no pixel of 0, since \"other\", the last class, may be one that a network never chooses.",
+            fix: "Subtract 1 from every pixel: classes are counted from 0, and 12 is \"other\". Where there truly is no building, nothing need be done.";
         RawLabels = "raw-labels", Warning, "values look like the 19 labels of the masks",
             cause: "A network with an output for each of the 19 labels, or a copy of the masks.",
             fix: "Subtract 1, then write 12 for all above 12: labels 13 to 19 are \"other\".";
@@ -154,9 +157,6 @@ finding_codes! {
         SeveralImages = "several-images", Warning, "a TIFF has more than one image",
             cause: "Overviews or a mask were added, or patches were appended to one file.",
             fix: "Write one image a file: only the first is looked at.";
-        OverTime = "over-time", Warning, "the archive's name declares a time beyond the rule",
-            cause: "Prediction took more than 2.5 times what the challenge's baseline took on the same machine.",
-            fix: "Make the prediction faster, or measure both again on one machine.";
         UnexpectedFile = "unexpected-file", Warning, "a file that no scorer looks at",
             cause: "The whole folder was packed, logs and records with it.",
             fix: "Leave it out; `flair-bench package` packs predictions alone.";

@@ -143,6 +143,24 @@ pub fn tally(findings: &[Finding]) -> [usize; 3] {
         .map(|severity| findings.iter().filter(|finding| finding.severity == severity).count())
 }
 
+/// A number of things in words: `1 error`, `2 errors`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A message with `0` in the place of every number: what is the same of faults that differ in numbers alone.
+pub fn without_numbers(message: &str) -> String {
+    let mut kind = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c {
+            '0'..='9' if kind.ends_with('0') => {}
+            '0'..='9' => kind.push('0'),
+            _ => kind.push(c),
+        }
+    }
+    kind
+}
+
 /// Keeps the first `most` findings; the number of those that went.
 pub fn truncate(findings: &mut Vec<Finding>, most: usize) -> usize {
     let gone = findings.len().saturating_sub(most);

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{HostingCode, input::Input};
 use crate::{
-    Code, Finding,
+    Code, Finding, Severity,
     submission::{ArchiveName, Entry, MinutesSeconds, Source, Times, shown},
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
@@ -144,7 +144,10 @@ impl Declared {
                 format!("{used:.1} s, and the rules allow {limit:.1} s: {} times the baseline", limits.factor)
             }),
         ];
-        self.findings.extend(over.into_iter().flatten().map(|m| Code::OverTime.finding("submission", m)));
+        // A check refuses such a submission; here it has a score, and what comes of the time is for the jury.
+        let warning =
+            |message| Finding { severity: Severity::Warning, ..Code::OverTime.finding("submission", message) };
+        self.findings.extend(over.into_iter().flatten().map(warning));
     }
 
     /// What the prediction took, in seconds: by the name, which is what the participant declares to the jury, or else

@@ -2,8 +2,8 @@
 
 use super::{Compression, Header, Limits, RasterError, SampleFormat, check_file_size, codec, tags, tags::Tags};
 
-/// Most bytes of one strip or tile that [`peek`] decodes.
-const MAX_PEEK: usize = 8 << 20;
+/// Most bytes of one strip or tile that [`peek`] decodes: of a larger one, its beginning.
+const MAX_PEEK: usize = 1 << 20;
 
 /// What a TIFF carries beside the samples of its first image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn extras(bytes: &[u8], limits: &Limits) -> Result<Extras, RasterError> {
     })
 }
 
-/// The numbers in the first strip or tile of a TIFF, whatever type its samples have; `None` where they are in a form
+/// The numbers at the beginning of the first strip or tile of a TIFF, 1 MiB of them at most, whatever type its samples have; `None` where they are in a form
 /// that is not read here, or broken. For hints about files that are no predictions.
 pub fn peek(bytes: &[u8], limits: &Limits) -> Option<Vec<f64>> {
     check_file_size(bytes, limits).ok()?;
@@ -46,7 +46,7 @@ pub fn peek(bytes: &[u8], limits: &Limits) -> Option<Vec<f64>> {
     let (offsets, counts) = strips.or_else(|| pair(tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS))?;
     let data = tags.slice(offsets.iter().next()?, counts.iter().next()?).ok()?;
     let (columns, rows) = header.chunk_size();
-    let most = columns.checked_mul(rows)?.checked_mul(header.bands)?.checked_mul(size).filter(|&n| n <= MAX_PEEK)?;
+    let most = columns.checked_mul(rows)?.checked_mul(header.bands)?.checked_mul(size)?.min(MAX_PEEK);
     let mut chunk = vec![0; most];
     let found = codec::decompress(header.compression, data, &mut chunk).ok()?.min(most);
     let numbers = chunk[..found].chunks_exact(size).map(|sample| {
@@ -94,6 +94,12 @@ mod tests {
         assert_eq!(peeked::<Gray64>(&[12]), [12.0]);
         assert_eq!(peeked::<Gray32Float>(&[0.25, -1.5]), [0.25, -1.5]);
         assert_eq!(peeked::<Gray64Float>(&[1e300]), [1e300]);
+    }
+
+    #[test]
+    fn a_large_strip_is_decoded_in_part() {
+        let samples: Vec<f64> = (0..200_000).map(f64::from).collect();
+        assert_eq!(peeked::<Gray64Float>(&samples), samples[..MAX_PEEK / 8]);
     }
 
     #[test]

@@ -14,30 +14,40 @@ use super::{
     content::{Content, look},
     declared,
     expected::fold_ranges,
-    hints::{Named, Values, by_name, by_values},
+    hints::{Extent, Named, Values, by_name, by_values},
     magic, patches,
     remarks::{Remarks, ranges, with_files},
     shown,
     source::{Entry, Kind, Source, SourceError},
 };
 use crate::{
-    Code, Event, Finding, PatchId, Progress,
-    finding::{tally, truncate},
+    Code, Event, Finding, PatchId, Progress, Protocol,
+    finding::{counted, tally, truncate},
     raster::Limits,
+    timing,
 };
 
 /// How a check is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CheckOptions {
     /// What a prediction's file may ask for.
     pub limits: Limits,
+    /// The classes that a prediction may hold.
+    pub protocol: Protocol,
+    /// How many times the baseline's time an archive's name may declare.
+    pub factor: f64,
 }
 
 impl Default for CheckOptions {
     /// 16 MiB a file, and as many samples: 60 times a prediction, so that the scores of 13 classes are told from damage.
+    /// Classes and times are the challenge's.
     fn default() -> Self {
-        Self { limits: Limits { file_bytes: 16 << 20, samples: 16 << 20 } }
+        Self {
+            limits: Limits { file_bytes: 16 << 20, samples: 16 << 20 },
+            protocol: Protocol::flair2(),
+            factor: timing::Limits::default().factor,
+        }
     }
 }
 
@@ -78,7 +88,7 @@ pub struct CheckReport {
 pub struct Counts {
     /// Files of any kind.
     pub files: usize,
-    /// Patches that have a prediction.
+    /// Patches that have a prediction, without those in `extra`.
     pub predictions: usize,
     /// Patches that should have one; `None` where that isn't known.
     pub expected: Option<usize>,
@@ -146,7 +156,7 @@ pub fn check(
                 continue;
             }
             Named::WrongName(why) => (Code::WrongName, why),
-            Named::Junk => (Code::JunkFile, "left behind by an operating system; remove it"),
+            Named::Junk(what) => (Code::JunkFile, what),
             Named::Unfinished => (Code::UnfinishedFile, "half written: what made it was stopped; remove it"),
             Named::Archive => (Code::NestedArchive, "an archive within: no scorer looks into it"),
             Named::Other => (Code::UnexpectedFile, "not a prediction; no scorer looks at it"),
@@ -155,6 +165,7 @@ pub fn check(
     }
 
     let files: Vec<_> = predictions.iter().flat_map(|(&id, entries)| entries.iter().map(move |&e| (id, e))).collect();
+    let classes = options.protocol.class_count();
     progress.event(Event::Started { stage: "checking", steps: files.len() as u64 });
     let seen = files
         .par_iter()
@@ -163,19 +174,23 @@ pub fn check(
             progress.event(Event::Step { patch: Some(id) });
             (id, entry, content)
         })
-        .fold(Seen::default, Seen::add)
+        .fold(Seen::default, |seen, looked| seen.add(looked, classes))
         .reduce(Seen::default, Seen::merge);
     progress.event(Event::Finished);
 
     remarks.merge(seen.remarks);
     let mut findings = remarks.into_findings();
+    let (missing, extra) = patches::compare(source, &predictions, expected, &mut findings);
     if !seen.above.is_empty() {
-        let (pixels, values) = (seen.values.above(), seen.values.out_of_range());
-        let message = format!("{pixels} pixels are above 12, the last class: {values}");
+        let (pixels, values) = (seen.values.above(classes), seen.values.out_of_range(classes));
+        let are = if pixels == 1 { "pixel is" } else { "pixels are" };
+        let message = format!("{pixels} {are} above {}, the last class: {values}", classes - 1);
         let message = with_files(message, seen.above.len());
         findings.push(Code::ValueOutOfRange.finding(ranges(seen.above), message));
     }
-    findings.extend(by_values(&seen.values).into_iter().map(|(code, hint)| code.finding(ALL, hint)));
+    let extent = Extent { predictions: seen.decoded, has_all: expected.is_some() && missing.is_empty() };
+    let hints = by_values(&seen.values, &options.protocol, extent);
+    findings.extend(hints.into_iter().map(|(code, hint)| code.finding(ALL, hint)));
     if let Some(value) = seen.values.constant().filter(|_| seen.decoded > 1) {
         let message = format!("all {} predictions are {value} everywhere", seen.decoded);
         findings.push(Code::ConstantSubmission.finding(ALL, message));
@@ -187,11 +202,16 @@ pub fn check(
     let written = files.iter().filter_map(|(id, entry)| Some((entry.modified?, *id)));
     findings.extend(age::stale(written.collect()));
     if source.kind() == Kind::Archive {
-        findings.extend(declared::name(source.path()));
+        findings.extend(declared::name(source.path(), options.factor));
     }
-    let mut counts = Counts { files: source.entries().len(), predictions: predictions.len(), ..Counts::default() };
-    let (missing, extra) = patches::compare(source, &predictions, expected, &mut findings);
-    (counts.expected, counts.missing, counts.extra) = (expected.map(BTreeSet::len), missing.len(), extra.len());
+    let counts = Counts {
+        files: source.entries().len(),
+        predictions: predictions.len() - extra.len(),
+        expected: expected.map(BTreeSet::len),
+        missing: missing.len(),
+        extra: extra.len(),
+        ..Counts::default()
+    };
     let report = CheckReport::new(counts, findings);
     CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }
 }
@@ -211,7 +231,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content)) -> Self {
+    fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content), classes: usize) -> Self {
         for (code, message) in content.remarks {
             self.remarks.add(entry, Some(id), code, message);
         }
@@ -219,7 +239,7 @@ impl<'a> Seen<'a> {
             if values.constant().is_some() {
                 self.remarks.add(entry, Some(id), Code::ConstantPrediction, "all pixels are of one value");
             }
-            self.above.extend((values.above() > 0).then_some(id));
+            self.above.extend((values.above(classes) > 0).then_some(id));
             self.decoded += 1;
             self.values.merge(&values);
         }
@@ -249,6 +269,23 @@ impl CheckReport {
             truncated: 0,
             findings,
         }
+    }
+
+    /// The report in one line, without a line break: `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
+    pub fn verdict(&self) -> String {
+        let counts = &self.counts;
+        let predictions = match counts.expected {
+            Some(expected) => format!("{} of {}", counts.predictions, counted(expected, "expected prediction")),
+            None => counted(counts.predictions, "prediction"),
+        };
+        let extra = if counts.extra > 0 { format!(", {} extra", counts.extra) } else { String::new() };
+        format!(
+            "{}: {predictions}{extra}; {}, {}, {}",
+            if self.valid { "valid" } else { "not valid" },
+            counted(counts.errors, "error"),
+            counted(counts.warnings, "warning"),
+            counted(counts.notes, "note")
+        )
     }
 
     /// Keeps the `most` weightiest findings; the rest is counted in [`CheckReport::truncated`].

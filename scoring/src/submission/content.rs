@@ -7,7 +7,7 @@ use super::{
     source::{Entry, ReadError, Source},
 };
 use crate::{
-    CLASS_COUNT, Code, PATCH_SIZE, RawLabel,
+    Code, PATCH_SIZE,
     raster::{self, Compression, Header, Photometric, RasterError, SampleFormat},
 };
 
@@ -39,7 +39,11 @@ pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions) -> Co
         // The defect itself is told already.
         Err(ReadError::Refused { .. }) => {}
         Err(ReadError::TooLarge { limit, .. }) => {
-            content.remark(Code::FileTooLarge, format!("more than {limit} bytes; a prediction has some thousands"));
+            let message = format!(
+                "more than {limit} bytes; a prediction has some thousands, the scores of all classes as \
+                 floating-point numbers have millions: write the class with the highest one, as uint8"
+            );
+            content.remark(Code::FileTooLarge, message);
         }
         Err(ReadError::Damaged { reason, .. }) => {
             content.remark(Code::DamagedEntry, format!("damaged in the archive: {}", shown(&reason)));
@@ -80,9 +84,10 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     }
     match raster::decode(bytes, &options.limits) {
         Ok(raster) if header.bands == 1 => content.values = Some(Values::of(raster.samples())),
-        Ok(raster) if has_class_colours(raster.samples(), header.bands) => {
-            content
-                .remark(Code::ClassColours, "its pixels have the colours of the classes: write the classes, 0 to 12");
+        Ok(raster) if has_class_colours(raster.samples(), header.bands, &options.protocol) => {
+            let last = options.protocol.class_count() - 1;
+            let message = format!("its pixels have the colours of the classes: write the classes, 0 to {last}");
+            content.remark(Code::ClassColours, message);
         }
         Ok(_) => {}
         Err(error) => content.unreadable(&error),
@@ -120,10 +125,16 @@ fn form(header: &Header, bytes: &[u8], options: &CheckOptions, content: &mut Con
     }
 }
 
+/// As many bands are those of a network's output.
+const MANY_BANDS: usize = 12;
+
 /// Why an image seems to hold the scores of classes instead of classes.
 fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<String> {
-    if header.bands == CLASS_COUNT || header.bands == usize::from(RawLabel::MAX) {
-        return Some(format!("{} bands, as many as classes", header.bands));
+    let classes = options.protocol.class_count();
+    // 12 are the challenge's classes without "other"; images in colours have up to four bands.
+    if header.bands >= MANY_BANDS || (header.bands > 4 && header.bands == classes) {
+        let as_many = if header.bands == classes { "as many as classes" } else { "far more than a picture has" };
+        return Some(format!("{} bands, {as_many}", header.bands));
     }
     if header.sample_format != SampleFormat::Float {
         return None;

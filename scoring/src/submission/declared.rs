@@ -1,26 +1,47 @@
 //! What an archive's name declares, held against the rule about time.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use super::{ArchiveName, Times, shown};
-use crate::{Code, Finding, timing::Limits};
+use super::{ArchiveName, Times, name::split_times, shown};
+use crate::{Code, Finding};
 
-/// What is to be said of an archive's name.
-pub(super) fn name(path: &Path) -> Option<Finding> {
+/// What is to be said of an archive's name, where a submission may take `factor` times as long as the baseline.
+pub(super) fn name(path: &Path, factor: f64) -> Option<Finding> {
     let text = path.file_name()?.to_string_lossy();
     let name = text.parse::<ArchiveName>();
     if let Some(times) = name.as_ref().ok().and_then(ArchiveName::times) {
-        return over(times).map(|message| Code::OverTime.finding(shown(&text), message));
+        return over(times, factor).map(|message| Code::OverTime.finding(shown(&text), message));
     }
-    let message = "no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as \
-                   unet_5-57_14-40.zip";
+    let form = "the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip";
+    let stem = text.strip_suffix(".zip").unwrap_or(&text);
+    let message = match (seeming_times(stem), name) {
+        (None, _) => format!("no times are declared: {form}"),
+        (Some(_), Err(error)) if split_times(stem).is_some() => {
+            format!("its times cannot be read: {}", shown(&error.to_string()))
+        }
+        (Some([baseline, submission]), _) => format!(
+            "its times, {} and {}, are not in the form that is read, minutes and seconds below 60 without zeros in \
+             front: {form}",
+            shown(baseline),
+            shown(submission)
+        ),
+    };
     Some(Code::ArchiveNameForm.finding(shown(&text), message))
 }
 
+/// The two parts at the end of a name that were meant as times: two numbers each.
+fn seeming_times(stem: &str) -> Option<[&str; 2]> {
+    let (rest, submission) = stem.rsplit_once('_')?;
+    let (_, baseline) = rest.rsplit_once('_')?;
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_time = |part: &str| part.split_once(['-', ':', '.']).is_some_and(|(m, s)| is_number(m) && is_number(s));
+    (is_time(baseline) && is_time(submission)).then_some([baseline, submission])
+}
+
 /// What is wrong with the declared times, if anything is: times are floored, so the limit may be passed by a second.
-fn over(Times { baseline, submission }: Times) -> Option<String> {
-    let factor = Limits::default().factor;
-    let limit = baseline.duration().mul_f64(factor);
+fn over(Times { baseline, submission }: Times, factor: f64) -> Option<String> {
+    // A product that is no duration limits nothing.
+    let limit = Duration::try_from_secs_f64(baseline.duration().as_secs_f64() * factor).ok()?;
     if limit.is_zero() {
         return Some("the baseline is said to have taken no time, so no rule can be held against it".to_owned());
     }
@@ -41,9 +62,12 @@ mod tests {
             "run_5-57_14-53.zip",
             "run_0-0_0-1.zip",
             "run_05-57_14-40.zip",
+            "run_5-57_14-60.zip",
+            "run_5:57_14:40.zip",
+            "my run_5-57_14-40.zip",
             "my run.zip",
         ];
-        let told = |text: &&str| match name(Path::new(text)) {
+        let told = |text: &&str| match name(Path::new(text), 2.5) {
             Some(finding) => format!("{text}: {}: {}", finding.code, finding.message),
             None => format!("{text}: well"),
         };
@@ -52,7 +76,10 @@ mod tests {
         run_5-57_14-52.zip: well
         run_5-57_14-53.zip: over-time: it declares 14-53, more than 2.5 times the baseline's 5-57, 14-52
         run_0-0_0-1.zip: over-time: the baseline is said to have taken no time, so no rule can be held against it
-        run_05-57_14-40.zip: archive-name: no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        run_05-57_14-40.zip: archive-name: its times, 05-57 and 14-40, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        run_5-57_14-60.zip: archive-name: its times, 5-57 and 14-60, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        run_5:57_14:40.zip: archive-name: its times, 5:57 and 14:40, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        my run_5-57_14-40.zip: archive-name: its times cannot be read: `my run` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
         my run.zip: archive-name: no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
         ");
     }

@@ -1,6 +1,7 @@
 //! What a wrong name, or a set of values, tells of the mistake behind it.
 
-use crate::{CLASS_COUNT, CLASSES, Code, PatchId};
+use super::shown;
+use crate::{CLASSES, Code, PatchId, Protocol, protocol::LabelTable};
 
 /// What a file is, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,8 +10,8 @@ pub(crate) enum Named {
     Prediction(PatchId),
     /// An image under a wrong name; what is wrong with it.
     WrongName(&'static str),
-    /// Something that operating systems leave behind.
-    Junk,
+    /// Something that operating systems leave behind; what it is.
+    Junk(&'static str),
     /// Half of a file, which its writer has not finished.
     Unfinished,
     /// An archive.
@@ -24,18 +25,17 @@ pub(crate) fn by_name(path: &str) -> Named {
     let file_name = path.rsplit('/').next().unwrap_or_default();
     if let Some(id) = PatchId::from_file_name(file_name, "PRED") {
         // AppleDouble copies keep the name of their file.
-        return if path.split('/').any(|part| part == "__MACOSX") { Named::Junk } else { Named::Prediction(id) };
+        return if is_of_macos(path) { Named::Junk(MACOSX) } else { Named::Prediction(id) };
     }
     let lower = file_name.to_ascii_lowercase();
-    let is_junk = path.split('/').any(|part| part == "__MACOSX")
-        || file_name.starts_with("._")
-        || [".ds_store", "thumbs.db", "desktop.ini"].contains(&lower.as_str());
+    let is_junk = file_name.starts_with("._") || [".ds_store", "thumbs.db", "desktop.ini"].contains(&lower.as_str());
     let is_image = [".tif", ".tiff"].iter().any(|extension| lower.ends_with(extension));
     let stem = lower.split('.').next().unwrap_or_default();
     let is_patch = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|id| id.parse::<PatchId>().is_ok());
     let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
     match () {
-        () if is_junk => Named::Junk,
+        () if is_of_macos(path) => Named::Junk(MACOSX),
+        () if is_junk => Named::Junk("left behind by an operating system; remove it"),
         () if ends(&[".part", ".partial", ".tmp", ".crdownload"]) => Named::Unfinished,
         () if ends(&[".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"]) => Named::Archive,
         () if !is_image && !stem.starts_with("pred_") => Named::Other,
@@ -51,6 +51,12 @@ pub(crate) fn by_name(path: &str) -> Named {
         () if stem.starts_with("pred_") => Named::WrongName("not six digits after `PRED_`, such as PRED_077413.tif"),
         () => Named::WrongName("not a prediction's name, such as PRED_077413.tif"),
     }
+}
+
+const MACOSX: &str = "in `__MACOSX`, a folder that macOS adds to archives; remove it";
+
+fn is_of_macos(path: &str) -> bool {
+    path.split('/').any(|part| part == "__MACOSX")
 }
 
 /// How often each of the 256 values occurs.
@@ -94,14 +100,14 @@ impl Values {
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Number of samples above the last class.
-    pub(super) fn above(&self) -> u64 {
-        self.0[CLASS_COUNT..].iter().sum()
+    /// Number of samples above the last of so many classes.
+    pub(super) fn above(&self, classes: usize) -> u64 {
+        self.0[classes..].iter().sum()
     }
 
     /// The values above the last class, as text: `13, 255`; empty if there is none.
-    pub(super) fn out_of_range(&self) -> String {
-        let values: Vec<_> = self.iter().filter(|&v| usize::from(v) >= CLASS_COUNT).map(|v| v.to_string()).collect();
+    pub(super) fn out_of_range(&self, classes: usize) -> String {
+        let values: Vec<_> = self.iter().filter(|&v| usize::from(v) >= classes).map(|v| v.to_string()).collect();
         match values.len() {
             0..=8 => values.join(", "),
             n => format!("{}, … ({n} different ones)", values[..8].join(", ")),
@@ -109,23 +115,33 @@ impl Values {
     }
 }
 
+/// How much of a submission was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Number of predictions whose values are known.
+    pub(super) predictions: usize,
+    /// Whether all expected patches are there.
+    pub(super) has_all: bool,
+}
+
+/// Predictions of this many patches with this many different values, or of all patches with this many, have some pixel
+/// of the first class.
+const MANY: (usize, usize) = (20, 10);
+const MANY_OF_ALL: usize = 6;
+
+/// A share of the pixels that a stray file may have, a class hardly: one in 10,000.
+const RARE: u64 = 10_000;
+
 /// What the values of all predictions together tell.
-pub(super) fn by_values(values: &Values) -> Vec<(Code, String)> {
-    if let Some(how) = scaled(values) {
-        let hint = format!("values are {how}: a picture for looking at; write the classes as they are, 0 to 12");
+pub(super) fn by_values(values: &Values, protocol: &Protocol, extent: Extent) -> Vec<(Code, String)> {
+    let classes = protocol.class_count();
+    if let Some(how) = scaled(values, classes) {
+        let last = classes - 1;
+        let hint = format!("values are {how}: a picture for looking at; write the classes as they are, 0 to {last}");
         return vec![(Code::ScaledForViewing, hint)];
     }
-    let largest = values.iter().filter(|&v| v != 255).max().unwrap_or(0);
-    let mut hints = Vec::new();
-    if !values.has(0) && largest == 13 {
-        let hint = "values are 1 to 13 and never 0: did you forget to subtract 1? Classes are counted from 0 here";
-        hints.push((Code::OneBased, hint.to_owned()));
-    }
-    if !values.has(0) && (14..=19).contains(&largest) {
-        let hint = "values are 1 to 19 and never 0, as in the masks: subtract 1, then write 12 for all above 12";
-        hints.push((Code::RawLabels, hint.to_owned()));
-    }
-    if values.has(255) {
+    let mut hints: Vec<_> = shifted(values, protocol, extent).into_iter().collect();
+    if values.has(u8::MAX) {
         let hint = "255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; \
                     upstream's scorer drops such pixels, here they are not accepted";
         hints.push((Code::Wraparound, hint.to_owned()));
@@ -133,19 +149,58 @@ pub(super) fn by_values(values: &Values) -> Vec<(Code, String)> {
     hints
 }
 
+/// Whether classes seem to be counted from 1, or to be the labels of masks. 255 is a mistake of its own.
+fn shifted(values: &Values, protocol: &Protocol, extent: Extent) -> Option<(Code, String)> {
+    let classes = protocol.class_count();
+    let is_label = |v: u8| protocol.labels().get(v) < LabelTable::IGNORED;
+    let counted: Vec<u8> = values.iter().filter(|&v| v < u8::MAX).collect();
+    let largest = usize::from(*counted.last()?);
+    let zeros = values.0[0];
+    let is_rare = zeros == 0 || zeros.saturating_mul(RARE) < values.0.iter().sum();
+    let first = shown(&protocol.classes().first()?.name);
+    let zero = match zeros {
+        0 => format!("no pixel is 0 ({first})"),
+        1 => format!("one pixel alone is 0 ({first})"),
+        n => format!("but {n} pixels are 0 ({first})"),
+    };
+    if largest > classes || (largest == classes && is_label(0)) {
+        // A label of the masks may be 0 in other nomenclatures; where it is none, there should be none.
+        let are_labels = counted.iter().all(|&v| v == 0 || is_label(v)) && (is_rare || is_label(0));
+        let labels: Vec<u8> = (0..u8::MAX).filter(|&v| is_label(v)).collect();
+        let (least, most) = (labels.first()?, labels.last()?);
+        let fix = if classes == crate::CLASS_COUNT && (*least, *most) == (1, 19) {
+            format!("subtract 1, then write {0} for all above {0}", classes - 1)
+        } else {
+            "write the places of their classes, counted from 0".to_owned()
+        };
+        let told = if is_label(0) { String::new() } else { format!(" and {zero}") };
+        let hint =
+            format!("values go up to {largest}{told}, as in the masks, whose labels are {least} to {most}: {fix}");
+        return are_labels.then_some((Code::RawLabels, hint));
+    }
+    let ask = "counted from 1? Classes are counted from 0 here";
+    if largest == classes {
+        return is_rare.then(|| (Code::OneBased, format!("{largest} occurs and {zero}: {ask}")));
+    }
+    let is_telling =
+        (extent.predictions >= MANY.0 && counted.len() >= MANY.1) || (extent.has_all && counted.len() >= MANY_OF_ALL);
+    let others = counted.len();
+    (zeros == 0 && is_telling).then(|| (Code::OneBased, format!("{zero}, while {others} other values occur: {ask}")))
+}
+
 /// How classes were scaled to fill 0..255, if the values look like it: at least three of them, beside 0.
-fn scaled(values: &Values) -> Option<String> {
+fn scaled(values: &Values, classes: usize) -> Option<String> {
     let above_0: Vec<u8> = values.iter().filter(|&v| v > 0).collect();
-    let largest = *above_0.last().filter(|&&v| usize::from(v) >= CLASS_COUNT)?;
+    let largest = *above_0.last().filter(|&&v| usize::from(v) >= classes)?;
     if above_0.len() < 3 {
         return None;
     }
     let step = above_0.iter().fold(0, |a, &b| gcd(a, b));
-    if step > 1 && usize::from(largest / step) < CLASS_COUNT {
+    if step > 1 && usize::from(largest / step) < classes {
         return Some(format!("all multiples of {step}"));
     }
-    // As 0 to 12 (or to 13) are stretched to 0..255, rounded or cut.
-    let last = u32::try_from(CLASS_COUNT).ok()? - 1;
+    // As 0 to 12 (or to 13) are stretched to 0..255, rounded or cut. Many classes are stretched to nearly every value.
+    let last = u32::try_from(classes).ok().filter(|classes| (2..=64).contains(classes))? - 1;
     let is_stretched = |last: u32| {
         let is_step =
             |v: u32| (0..=last).any(|class| v == class * 255 / last || v == (class * 510 + last) / (2 * last));
@@ -171,13 +226,16 @@ const OTHER_COLOURS: [[u8; 3]; 6] = [
 /// Whether an image of three or four bands has the classes' colours, at least two of them, and no other ones.
 ///
 /// * `samples`: `[C, H, W]`, u8; a fourth band is not looked at.
-pub(super) fn has_class_colours(samples: &[u8], bands: usize) -> bool {
+pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protocol) -> bool {
     if !matches!(bands, 3 | 4) {
         return false;
     }
     let mut planes = samples.chunks_exact(samples.len() / bands);
     let (Some(red), Some(green), Some(blue)) = (planes.next(), planes.next(), planes.next()) else { return false };
-    let known: Vec<_> = CLASSES.iter().map(|class| class.colour).chain(OTHER_COLOURS).collect();
+    let of_protocol = protocol.classes().iter().map(|class| class.colour.0);
+    let mut known: Vec<_> = CLASSES.iter().map(|class| class.colour).chain(OTHER_COLOURS).chain(of_protocol).collect();
+    known.sort_unstable();
+    known.dedup();
     let mut seen = vec![false; known.len()];
     let mut last = None;
     for ((&r, &g), &b) in red.iter().zip(green).zip(blue) {
@@ -222,16 +280,16 @@ mod tests {
             "metrics.json",
         ];
         let lines = names.iter().map(|name| match by_name(name) {
-            Named::WrongName(why) => format!("{name}: {why}"),
+            Named::WrongName(why) | Named::Junk(why) => format!("{name}: {why}"),
             other => format!("{name}: {other:?}"),
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
         PRED_077413.tif: Prediction(PatchId(77413))
         preds/PRED_077413.tif: Prediction(PatchId(77413))
-        __MACOSX/preds/PRED_077413.tif: Junk
-        __MACOSX/preds/._PRED_077413.tif: Junk
-        .DS_Store: Junk
-        a/Thumbs.db: Junk
+        __MACOSX/preds/PRED_077413.tif: in `__MACOSX`, a folder that macOS adds to archives; remove it
+        __MACOSX/preds/._PRED_077413.tif: in `__MACOSX`, a folder that macOS adds to archives; remove it
+        .DS_Store: left behind by an operating system; remove it
+        a/Thumbs.db: left behind by an operating system; remove it
         IMG_077413.tif: the name of an aerial image: a prediction's begins with `PRED_`
         MSK_077413.tif: the name of a mask: a prediction's begins with `PRED_`
         PRED_IMG_077413.tif: the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`
@@ -250,7 +308,11 @@ mod tests {
 
     #[test]
     fn values_tell_what_went_wrong() {
-        let codes = |values: &[u8]| by_values(&Values::of(values)).into_iter().map(|(c, _)| c).collect::<Vec<_>>();
+        let extent = Extent { predictions: 1, has_all: false };
+        let codes = |values: &[u8]| {
+            let hints = by_values(&Values::of(values), &Protocol::flair2(), extent);
+            hints.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+        };
         assert_eq!(codes(&[0, 1, 12]), []);
         assert_eq!(codes(&[1, 12]), []);
         assert_eq!(codes(&[1, 5, 13]), [Code::OneBased]);
@@ -259,12 +321,49 @@ mod tests {
         assert_eq!(codes(&[0, 11, 255]), [Code::Wraparound]);
         assert_eq!(codes(&[13, 255]), [Code::OneBased, Code::Wraparound]);
         assert_eq!(codes(&[]), []);
+        let mut values: Vec<u8> = (0..=13).collect();
+        assert_eq!(codes(&values), []);
+        // One stray pixel is no class.
+        values.resize(20_000, 1);
+        assert_eq!(codes(&values), [Code::OneBased]);
+        values.push(19);
+        assert_eq!(codes(&values), [Code::RawLabels]);
+        values.push(20);
+        assert_eq!(codes(&values), [], "no labels");
+    }
+
+    #[test]
+    fn a_submission_without_the_first_class_is_doubted_where_it_is_large() {
+        let told = |values: &[u8], predictions, has_all| {
+            let hints = by_values(&Values::of(values), &Protocol::flair2(), Extent { predictions, has_all });
+            hints.first().map(|(code, hint)| format!("{}: {hint}", code.code())).unwrap_or_default()
+        };
+        let twelve: Vec<u8> = (1..=12).collect();
+        insta::assert_snapshot!(told(&twelve, 20, false), @"one-based: no pixel is 0 (building), while 12 other values occur: counted from 1? Classes are counted from 0 here");
+        assert_eq!(told(&twelve, 19, false), "");
+        assert_eq!(told(&twelve[..9], 20, false), "");
+        assert!(told(&twelve[..6], 1, true).starts_with("one-based: "));
+        assert_eq!(told(&twelve[..5], 20, true), "");
+        let with_zero = [&[0], &twelve[..]].concat();
+        assert_eq!(told(&with_zero, 20, true), "");
+    }
+
+    #[test]
+    fn classes_and_labels_are_those_of_the_protocol() {
+        let told = |values: &[u8], nomenclature| {
+            let protocol = Protocol::flair2().with_nomenclature(nomenclature).unwrap();
+            let hints = by_values(&Values::of(values), &protocol, Extent { predictions: 1, has_all: false });
+            hints.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[0, 13, 18], "flair-19"), []);
+        assert_eq!(told(&[1, 13, 19], "flair-19"), [Code::OneBased]);
+        assert_eq!(told(&[1, 13, 18], "flair-hub-19"), []);
     }
 
     #[test]
     fn pictures_for_looking_at_are_known_by_their_steps() {
         let how = |classes: &[u8], scale: fn(u8) -> u8| {
-            scaled(&Values::of(&classes.iter().map(|&c| scale(c)).collect::<Vec<_>>()))
+            scaled(&Values::of(&classes.iter().map(|&c| scale(c)).collect::<Vec<_>>()), 13)
         };
         let all: Vec<u8> = (0..13).collect();
         assert_eq!(how(&all, |c| c * 20).as_deref(), Some("all multiples of 20"));
@@ -287,21 +386,21 @@ mod tests {
         let colours = [[0xdb, 0x0e, 0x9a], [0x55, 0xff, 0x00], [0x99, 0x99, 0xff]];
         let plane = |band: usize| colours.iter().map(move |colour: &[u8; 3]| colour[band]);
         let mut samples: Vec<u8> = (0..3).flat_map(plane).collect();
-        assert!(has_class_colours(&samples, 3));
+        assert!(has_class_colours(&samples, 3, &Protocol::flair2()));
         let alpha = [samples.clone(), vec![255; 3]].concat();
-        assert!(has_class_colours(&alpha, 4));
+        assert!(has_class_colours(&alpha, 4, &Protocol::flair2()));
         samples[0] += 1;
-        assert!(!has_class_colours(&samples, 3));
-        assert!(!has_class_colours(&[0; 9], 3), "one colour is no picture");
-        assert!(!has_class_colours(&[0; 9], 9));
+        assert!(!has_class_colours(&samples, 3, &Protocol::flair2()));
+        assert!(!has_class_colours(&[0; 9], 3, &Protocol::flair2()), "one colour is no picture");
+        assert!(!has_class_colours(&[0; 9], 9, &Protocol::flair2()));
     }
 
     #[test]
     fn many_values_are_cut_short() {
-        assert_eq!(Values::of(&[3, 13, 255, 255]).out_of_range(), "13, 255");
+        assert_eq!(Values::of(&[3, 13, 255, 255]).out_of_range(13), "13, 255");
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(Values::of(&all).out_of_range(), "13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)");
-        assert_eq!(Values::of(&[7, 7, 13, 14, 14]).above(), 3);
+        assert_eq!(Values::of(&all).out_of_range(13), "13, 14, 15, 16, 17, 18, 19, 20, … (243 different ones)");
+        assert_eq!(Values::of(&[7, 7, 13, 14, 14]).above(13), 3);
         let constant = [&[7, 7][..], &[7, 8], &[]].map(|samples| Values::of(samples).constant());
         assert_eq!(constant, [Some(7), None, None]);
     }

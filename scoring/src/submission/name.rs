@@ -156,7 +156,7 @@ impl ArchiveName {
 }
 
 /// The times at the end of a name, and what stands before them.
-fn split_times(stem: &str) -> Option<(&str, Times)> {
+pub(super) fn split_times(stem: &str) -> Option<(&str, Times)> {
     let (rest, submission) = stem.rsplit_once('_')?;
     let (name, baseline) = rest.rsplit_once('_')?;
     Some((name, Times { baseline: baseline.parse().ok()?, submission: submission.parse().ok()? }))

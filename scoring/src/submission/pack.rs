@@ -13,14 +13,14 @@ use super::{
     name::ArchiveName,
     source::{Entry, ReadError, Source},
 };
-use crate::{Event, PatchId, Progress, files::write_atomically, raster};
+use crate::{Event, PatchId, Progress, files::write_atomically, finding::counted, raster};
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
     /// The check found errors; all findings are in the report.
-    #[error("the submission is not valid: {} errors were found", .0.counts.errors)]
+    #[error("the submission is not valid: {} found", counted(.0.counts.errors, "error"))]
     Refused(Box<CheckReport>),
     /// A prediction could not be read a second time.
     #[error("a prediction changed while it was packed: {0}")]

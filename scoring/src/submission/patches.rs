@@ -50,7 +50,9 @@ pub(super) fn compare(
         }
     }
     if !extra.is_empty() {
-        let message = format!("{} predictions are of patches that are not expected", extra.len());
+        let are =
+            if extra.len() == 1 { "prediction is of a patch that is" } else { "predictions are of patches that are" };
+        let message = format!("{} {are} not expected", extra.len());
         findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
         findings.extend(other_parts(&extra));
     }

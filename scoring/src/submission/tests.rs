@@ -11,7 +11,7 @@ use tiff::encoder::{TiffEncoder, colortype};
 
 use super::{crafted::Part, *};
 use crate::{
-    Event, PATCH_SIZE, Progress, Severity,
+    Event, PATCH_SIZE, Progress, Protocol, Severity,
     progress::Silent,
     raster::{Raster, encode},
 };
@@ -136,7 +136,8 @@ fn names_and_patches_are_told_all_at_once() {
     Warning other-part [000002-000003] of the training set: the challenge's test set is 077413-093462 (2 files)
     Warning unfinished-file [.PRED_000020.tif.17-0.part] half written: what made it was stopped; remove it
     Warning unexpected-file [notes.txt] not a prediction; no scorer looks at it
-    Warning junk-file [.DS_Store] left behind by an operating system; remove it (3 files)
+    Warning junk-file [.DS_Store] left behind by an operating system; remove it (2 files)
+    Warning junk-file [__MACOSX/._PRED_000001.tif] in `__MACOSX`, a folder that macOS adds to archives; remove it
     Note last-batch-missing [000004-000012, 000020] only the last ones are missing: does a data loader drop an incomplete last batch?
     ");
 }
@@ -160,7 +161,7 @@ fn contents_are_told_all_at_once() {
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
     Error empty-file [PRED_000010.tif] the file is empty
-    Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands
+    Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands, the scores of all classes as floating-point numbers have millions: write the class with the highest one, as uint8
     Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not begin as a TIFF does
     Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
     Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
@@ -183,7 +184,7 @@ fn values_out_of_range_are_counted_and_explained() {
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000003"))), @r"
     Error value-out-of-range [000001-000002] 196608 pixels are above 12, the last class: 13, 255 (2 files)
-    Warning one-based [all predictions] values are 1 to 13 and never 0: did you forget to subtract 1? Classes are counted from 0 here
+    Warning one-based [all predictions] 13 occurs and no pixel is 0 (building): counted from 1? Classes are counted from 0 here
     Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
     ");
 }
@@ -238,7 +239,7 @@ fn hostile_archives_are_described() {
     Error damaged-entry [PRED_000011.tif] damaged in the archive: its header calls it `PRED_000012.tif`
     Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name, such as PRED_077413.tif (2 files)
     Error missing-prediction [000004, 000010, 000012] 3 of 12 expected predictions are missing
-    Error file-too-large [PRED_000009.tif] more than 16777216 bytes; a prediction has some thousands
+    Error file-too-large [PRED_000009.tif] more than 16777216 bytes; a prediction has some thousands, the scores of all classes as floating-point numbers have millions: write the class with the highest one, as uint8
     Note archive-name [a.zip] no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
     ");
     let unreadable = report(&dir.path().join("b.zip"), Some("000001"));
@@ -316,7 +317,7 @@ fn what_the_check_rejects_is_not_packed() {
         .map(|f| f.code.as_str())
         .collect();
     assert_eq!(codes, ["missing-prediction", "value-out-of-range"]);
-    insta::assert_snapshot!(error, @"the submission is not valid: 2 errors were found");
+    insta::assert_snapshot!(error, @"the submission is not valid: 2 errors found");
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
@@ -353,4 +354,65 @@ fn golden_predictions_are_checked_as_the_scorer_would() {
         let packed = pack(&source, Some(&ids), &CheckOptions::default(), out.path(), &name("golden.zip"), &Silent);
         assert_eq!(packed.is_ok(), is_in_range);
     }
+}
+
+#[test]
+fn predictions_that_are_expected_are_counted_apart_from_others() {
+    let good = prediction(&[0, 5]);
+    let dir = folder(&[("PRED_000001.tif", &good), ("PRED_000007.tif", &good), ("PRED_000008.tif", &good)]);
+    let counts = |expected| {
+        let report = report(dir.path(), expected);
+        (report.counts.predictions, report.counts.missing, report.counts.extra, report.verdict())
+    };
+    let verdict = "not valid: 1 of 4 expected predictions, 2 extra; 2 errors, 1 warning, 1 note";
+    assert_eq!(counts(Some("000001-000004")), (1, 3, 2, verdict.to_owned()));
+    assert_eq!(counts(None), (3, 0, 0, "valid: 3 predictions; 0 errors, 1 warning, 1 note".to_owned()));
+}
+
+#[test]
+fn truncated_images_are_one_finding_however_long_they_are() {
+    let whole = other::<colortype::Gray8>(&vec![3; PIXELS]);
+    let files: Vec<_> = (1..=40).map(|i| (format!("PRED_{i:06}.tif"), &whole[..1000 + i])).collect();
+    let dir = folder(&files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect::<Vec<_>>());
+    let report = report(dir.path(), Some("000001-000040"));
+    insta::assert_snapshot!(lines(&report));
+}
+
+#[test]
+fn classes_and_the_factor_of_another_challenge_are_taken() {
+    let files = [("PRED_000001.tif", prediction(&[0, 13, 18]))];
+    let parts = files.each_ref().map(|(name, bytes)| Part::new(name.as_bytes(), bytes));
+    let dir = folder(&[("run_5-57_15-0.zip", &crafted::zip(&parts))]);
+    let codes = |nomenclature, factor| {
+        let protocol = Protocol::flair2().with_nomenclature(nomenclature).unwrap();
+        let options = CheckOptions { protocol, factor, ..CheckOptions::default() };
+        let path = dir.path().join("run_5-57_15-0.zip");
+        let report = check_path(&path, Some(&ids("000001")), &options, &Silent).unwrap();
+        report.findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("flair-19", 3.0), [""; 0]);
+    assert_eq!(codes("flair-19", 2.5), ["over-time"]);
+    assert_eq!(codes("flair2-13", 3.0), ["value-out-of-range"]);
+}
+
+#[test]
+fn scores_of_classes_are_known_whatever_their_type_and_layout() {
+    let told = |bands: usize, size: usize| {
+        let bytes = [0u8, 200].into_iter().cycle().take(bands * size).collect();
+        let file = encode(&Raster::new(bands, PATCH_SIZE, PATCH_SIZE, bytes).unwrap());
+        let report = report(folder(&[("PRED_000001.tif", &file)]).path(), None);
+        report.findings.into_iter().find(|f| f.code == "class-scores").map(|finding| finding.message)
+    };
+    assert!(told(12, PIXELS).is_some_and(|message| message.starts_with("12 bands, far more than a picture has")));
+    assert!(told(13, PIXELS).is_some_and(|message| message.starts_with("13 bands, as many as classes")));
+    assert_eq!(told(4, PIXELS), None);
+    // Twelve scores a pixel in one strip of 12 MiB, laid side by side.
+    let wide: Vec<f32> = (0..PIXELS * 12).map(|i| (i % 7) as f32 / 7.0).collect();
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).unwrap();
+    let mut image = encoder.new_image::<colortype::Gray32Float>(512 * 12, 512).unwrap();
+    image.rows_per_strip(512).unwrap();
+    image.write_data(&wide).unwrap();
+    let report = report(folder(&[("PRED_000001.tif", &file.into_inner())]).path(), None);
+    assert!(report.findings.iter().any(|f| f.code == "class-scores" && f.message.contains("between 0 and 1")));
 }

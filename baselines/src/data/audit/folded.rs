@@ -2,27 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use flair_scoring::{Finding, PatchId, finding::Kind, submission::fold_ranges};
+use flair_scoring::{
+    Finding, PatchId,
+    finding::{Kind, without_numbers},
+    submission::fold_ranges,
+};
 
 use crate::data::{Part, PatchRecord};
 
 /// Most ranges that a message lists.
 const MAX_RANGES: usize = 5;
 
-/// Remarks on patches; those that say the same of several patches of a domain are one finding.
-#[derive(Default)]
+/// Remarks on patches; those that say the same of several patches of a domain, but for numbers, are one finding.
 pub(super) struct Folded<'a> {
+    /// What they are about: `patches`, `masks`.
+    what: &'static str,
+    /// By code, part, domain, and the message without its numbers.
     groups: BTreeMap<(&'static str, Part, &'a str, String), Group>,
+}
+
+impl Default for Folded<'_> {
+    fn default() -> Self {
+        Self::of("patches")
+    }
 }
 
 struct Group {
     kind: &'static Kind,
     /// The first file or patch.
     first: String,
+    /// What is said of it.
+    message: String,
+    /// Whether other numbers are said of others.
+    differs: bool,
     ids: Vec<PatchId>,
 }
 
 impl<'a> Folded<'a> {
+    /// Of files of that kind, one a patch.
+    pub(super) const fn of(what: &'static str) -> Self {
+        Self { what, groups: BTreeMap::new() }
+    }
+
     pub(super) fn add(
         &mut self,
         record: &'a PatchRecord,
@@ -30,18 +51,26 @@ impl<'a> Folded<'a> {
         subject: impl Into<String>,
         message: impl Into<String>,
     ) {
-        let key = (kind.code, record.part, record.domain.as_str(), message.into());
-        let group = self.groups.entry(key).or_insert_with(|| Group { kind, first: subject.into(), ids: Vec::new() });
+        let message = message.into();
+        let key = (kind.code, record.part, record.domain.as_str(), without_numbers(&message));
+        let first = |message: &String| {
+            let (first, message) = (subject.into(), message.clone());
+            Group { kind, first, message, differs: false, ids: Vec::new() }
+        };
+        let group = self.groups.entry(key).or_insert_with(|| first(&message));
+        group.differs |= group.message != message;
         group.ids.push(record.id);
     }
 
     pub(super) fn into_findings(self) -> impl Iterator<Item = Finding> {
-        self.groups.into_iter().map(|((_, part, domain, message), group)| {
-            let Group { kind, first, ids } = group;
+        let what = self.what;
+        self.groups.into_iter().map(move |((_, part, domain, _), group)| {
+            let Group { kind, first, message, differs, ids } = group;
             if ids.len() == 1 {
                 return kind.finding(first, message);
             }
-            let message = format!("{message} ({} patches: {})", ids.len(), ranges(ids));
+            let own = if differs { ", each with numbers of its own" } else { "" };
+            let message = format!("{message} ({} {what}{own}: {})", ids.len(), ranges(ids));
             kind.finding(format!("{}/{domain}", name(part)), message)
         })
     }

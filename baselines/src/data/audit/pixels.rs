@@ -1,17 +1,20 @@
 //! Looking at values: of every image, mask and series.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use flair_scoring::{
-    Code, Event, Finding, PATCH_SIZE, Progress, RawLabel,
+    Code, Event, Finding, PATCH_SIZE, PatchId, Progress, RawLabel,
     finding::Kind,
     raster::{self, Limits},
 };
 use rayon::prelude::*;
 
-use super::folded::Folded;
+use super::folded::{Folded, name, ranges};
 use crate::data::{
-    DataCode, DataError, Dataset, PatchRecord, SuperAreaPaths,
+    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
     npy::{Dtype, Npy},
     sentinel::{BANDS, SuperArea},
 };
@@ -23,57 +26,133 @@ const MAX_REFLECTANCE: f64 = 20_000.0;
 /// Bands of an aerial image: red, green, blue, near infrared, elevation.
 const AERIAL_BANDS: usize = 5;
 
+/// What they are called.
+const BAND_NAMES: [&str; AERIAL_BANDS] = ["red", "green", "blue", "near infrared", "elevation"];
+
+/// What a raster tells.
+#[derive(Default)]
+struct Look {
+    /// What is wrong with it by itself.
+    remark: Option<(&'static Kind, String)>,
+    /// Which bands of an image have a value other than 0; `None` where that isn't known.
+    bands: Option<[bool; AERIAL_BANDS]>,
+    /// How many pixels of a mask have each label, those that there are; `None` where that isn't known.
+    labels: Option<Vec<(u8, u64)>>,
+}
+
 /// Reads every image and every mask.
 pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding> {
     let records: Vec<_> = dataset.patches.values().collect();
     let files = |record: &&PatchRecord| u64::from(record.image.is_some()) + u64::from(record.mask.is_some());
     progress.event(Event::Started { stage: "reading rasters", steps: records.iter().map(files).sum() });
-    let found: Vec<_> = records
+    let looks: Vec<_> = records
         .par_iter()
         .flat_map_iter(|record| {
-            let step = |path, look: fn(&Path) -> Option<(&'static Kind, String)>| {
-                let found = look(path);
+            let step = |path, look: fn(&Path) -> Look| {
+                let look = look(path);
                 progress.event(Event::Step { patch: Some(record.id) });
-                found.map(|(kind, message)| (*record, path, kind, message))
+                (*record, path, look)
             };
-            let image = record.image.as_deref().and_then(|path| step(path, image));
-            let mask = record.mask.as_deref().and_then(|path| step(path, mask));
+            let image = record.image.as_deref().map(|path| step(path, image));
+            let mask = record.mask.as_deref().map(|path| step(path, mask));
             [image, mask].into_iter().flatten()
         })
         .collect();
     progress.event(Event::Finished);
-    let mut folded = Folded::default();
-    for (record, path, kind, message) in found {
-        folded.add(record, kind, path.display().to_string(), message);
+    let mut findings: Vec<_> = strays(&looks).into_iter().chain(blank_bands(&looks)).collect();
+    findings.extend(single_label(&looks));
+    let (mut images, mut masks) = (Folded::of("images"), Folded::of("masks"));
+    for (record, path, look) in looks {
+        let folded = if record.mask.as_deref() == Some(path) { &mut masks } else { &mut images };
+        if let Some((kind, message)) = look.remark {
+            folded.add(record, kind, path.display().to_string(), message);
+        }
     }
-    folded.into_findings().collect()
+    findings.extend(images.into_findings().chain(masks.into_findings()));
+    findings
 }
 
-fn image(path: &Path) -> Option<(&'static Kind, String)> {
+/// A patch, the path of its image or mask, and what that tells.
+type Looked<'a> = (&'a PatchRecord, &'a Path, Look);
+
+/// Values of masks that are no labels: a finding a domain.
+fn strays(looks: &[Looked<'_>]) -> Vec<Finding> {
+    type Domain<'a> = (&'a Path, Vec<PatchId>, BTreeMap<u8, u64>);
+    let mut domains: BTreeMap<(Part, &str), Domain<'_>> = BTreeMap::new();
+    for (record, path, look) in looks {
+        let strays = look.labels.iter().flatten().filter(|(label, _)| RawLabel::new(*label).is_none());
+        for &(label, pixels) in strays {
+            let key = (record.part, record.domain.as_str());
+            let (_, ids, counts) = domains.entry(key).or_insert_with(|| (path, Vec::new(), BTreeMap::new()));
+            ids.push(record.id);
+            *counts.entry(label).or_default() += pixels;
+        }
+    }
+    let told = domains.into_iter().map(|((part, domain), (path, mut ids, counts))| {
+        ids.dedup();
+        let labels: Vec<_> = counts.keys().map(u8::to_string).collect();
+        let more = if labels.len() > 8 { ", …" } else { "" };
+        let (labels, pixels) = (labels[..labels.len().min(8)].join(", "), counts.values().sum::<u64>());
+        let have = if pixels == 1 { "pixel has" } else { "pixels have" };
+        let message = format!("{pixels} {have} labels {labels}{more}, expected 1 to {}", RawLabel::MAX);
+        if ids.len() == 1 {
+            return Code::LabelOutOfRange.finding(path.display().to_string(), message);
+        }
+        let message = format!("{message} ({} masks: {})", ids.len(), ranges(ids));
+        Code::LabelOutOfRange.finding(format!("{}/{domain}", name(part)), message)
+    });
+    told.collect()
+}
+
+/// Bands that are 0 in all images.
+fn blank_bands(looks: &[Looked<'_>]) -> Vec<Finding> {
+    let images: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.bands).collect();
+    // A blank image tells nothing of its bands, and is told itself.
+    let blank =
+        (0..AERIAL_BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
+    let told = blank.map(|band| {
+        let message =
+            format!("band {} ({}) is 0 everywhere in all {} images", band + 1, BAND_NAMES[band], images.len());
+        DataCode::BlankBand.finding("the dataset", message)
+    });
+    told.collect()
+}
+
+/// Whether all masks, two or more, have but one label.
+fn single_label(looks: &[Looked<'_>]) -> Option<Finding> {
+    let masks: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.labels.as_ref()).collect();
+    let labels: BTreeSet<u8> = masks.iter().flat_map(|labels| labels.iter().map(|(label, _)| *label)).collect();
+    let label = labels.first().filter(|_| labels.len() == 1 && masks.len() > 1)?;
+    let message = format!("all {} masks are {label} everywhere", masks.len());
+    Some(DataCode::SingleLabel.finding("the dataset", message))
+}
+
+fn image(path: &Path) -> Look {
     let samples = match read(path, AERIAL_BANDS) {
         Ok(samples) => samples,
-        Err(found) => return Some(found),
+        Err(remark) => return Look { remark: Some(remark), ..Look::default() },
     };
-    let first = samples.first()?;
-    let is_blank = samples.iter().all(|sample| sample == first);
-    is_blank.then(|| (DataCode::BlankImage.kind(), format!("it is {first} everywhere")))
+    let is_blank = samples.iter().all(|sample| samples.first() == Some(sample));
+    let remark = samples.first().filter(|_| is_blank);
+    let remark = remark.map(|first| (DataCode::BlankImage.kind(), format!("it is {first} everywhere")));
+    let mut bands = [false; AERIAL_BANDS];
+    for (band, samples) in bands.iter_mut().zip(samples.chunks_exact(PATCH_SIZE * PATCH_SIZE)) {
+        *band = samples.iter().any(|&sample| sample > 0);
+    }
+    Look { remark, bands: Some(bands), labels: None }
 }
 
-fn mask(path: &Path) -> Option<(&'static Kind, String)> {
+fn mask(path: &Path) -> Look {
     let samples = match read(path, 1) {
         Ok(samples) => samples,
-        Err(found) => return Some(found),
+        Err(remark) => return Look { remark: Some(remark), ..Look::default() },
     };
-    let mut occurs = [false; 256];
+    let mut counts = [0u64; 256];
     for sample in samples {
-        occurs[usize::from(sample)] = true;
+        counts[usize::from(sample)] += 1;
     }
-    let strays = (0..=u8::MAX).filter(|&v| occurs[usize::from(v)] && RawLabel::new(v).is_none());
-    let strays: Vec<_> = strays.map(|v| v.to_string()).collect();
-    let shown = &strays[..strays.len().min(8)].join(", ");
-    let more = if strays.len() > 8 { ", …" } else { "" };
-    let message = || format!("it has labels {shown}{more}, expected 1 to {}", RawLabel::MAX);
-    (!strays.is_empty()).then(|| (Code::LabelOutOfRange.kind(), message()))
+    let labels = (0..=u8::MAX).zip(counts).filter(|(_, pixels)| *pixels > 0).collect();
+    Look { labels: Some(labels), ..Look::default() }
 }
 
 /// The samples of a raster, `[C, 512, 512]`.

@@ -4,7 +4,7 @@ use std::{
 };
 
 use flair_scoring::{
-    Event, Severity,
+    Event, PATCH_SIZE, Severity,
     progress::Silent,
     raster::{self, Raster},
 };
@@ -22,6 +22,9 @@ fn fixture() -> Fixture {
         fixture.patch(Part::Train, zone, number);
     }
     fixture.patch(Part::Test, "D015_2020/Z1_UA", 77_413);
+    // The fixture's images have no red; one of a dataset has.
+    let pixels = PATCH_SIZE * PATCH_SIZE;
+    write(&fixture, "flair_aerial_train/D004_2021/Z1_UA/img/IMG_000001.tif", 5, (0..5 * pixels).map(|i| (i % 7) as u8));
     for (part, zone) in [(Part::Train, ZONES[0]), (Part::Train, ZONES[1]), (Part::Test, "D015_2020/Z1_UA")] {
         fixture.series(part, zone, &Series { side: 48, acquisitions: vec![("0105", 0, 0), ("0301", 0, 0)] });
     }
@@ -37,6 +40,61 @@ fn fixture() -> Fixture {
     fixture.centroids(&[(1, [20, 28]), (2, [28, 20]), (3, [24, 24]), (77_413, [24, 24])]);
     fixture.metadata(&[1, 2, 3, 77_413]);
     fixture
+}
+
+fn write(fixture: &Fixture, path: &str, bands: usize, samples: impl Iterator<Item = u8>) {
+    let raster = Raster::new(bands, PATCH_SIZE, PATCH_SIZE, samples.collect()).unwrap();
+    raster::write(&fixture.root().join(path), &raster).unwrap();
+}
+
+/// Findings of these codes, a line each.
+fn of_codes(report: &AuditReport, fixture: &Fixture, codes: &[&str]) -> String {
+    let told = lines(report, fixture);
+    told.lines()
+        .filter(|line| codes.iter().any(|code| line.contains(&format!("[{code}]"))))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn what_all_images_and_all_masks_share_is_told() {
+    let fixture = fixture();
+    let pixels = PATCH_SIZE * PATCH_SIZE;
+    let codes = ["blank-band", "single-label"];
+    assert_eq!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), "");
+    for (tree, zone, number) in
+        [("", ZONES[0], 1), ("", ZONES[0], 2), ("", ZONES[1], 3), ("2", "D015_2020/Z1_UA", 77_413)]
+    {
+        let [aerial, labels] = match tree {
+            "" => ["flair_aerial_train", "flair_labels_train"],
+            _ => ["flair_2_aerial_test", "flair_2_labels_test"],
+        };
+        let samples = (0..5 * pixels).map(|i| if i < 4 * pixels { 9 } else { 0 });
+        write(&fixture, &format!("{aerial}/{zone}/img/IMG_{number:06}.tif"), 5, samples);
+        write(&fixture, &format!("{labels}/{zone}/msk/MSK_{number:06}.tif"), 1, (0..pixels).map(|_| 7));
+    }
+    insta::assert_snapshot!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), @r"
+    warning [blank-band] the dataset: band 5 (elevation) is 0 everywhere in all 4 images
+    warning [single-label] the dataset: all 4 masks are 7 everywhere
+    ");
+}
+
+#[test]
+fn faults_that_differ_in_numbers_are_one_finding_a_domain() {
+    let fixture = fixture();
+    let pixels = PATCH_SIZE * PATCH_SIZE;
+    for (zone, number) in [(ZONES[0], 1), (ZONES[0], 2), (ZONES[1], 3)] {
+        let label = |i: usize| if i < number { 19 + number as u8 } else { 1 };
+        let mask = format!("flair_labels_train/{zone}/msk/MSK_{number:06}.tif");
+        write(&fixture, &mask, 1, (0..pixels).map(label));
+        let image = fixture.root().join(format!("flair_aerial_train/{zone}/img/IMG_{number:06}.tif"));
+        fs::write(&image, &fs::read(&image).unwrap()[..300 + number]).unwrap();
+    }
+    let codes = ["label-out-of-range", "unusable-raster"];
+    insta::assert_snapshot!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), @r"
+    error   [label-out-of-range] train/D004_2021: 6 pixels have labels 20, 21, 22, expected 1 to 19 (3 masks: 000001-000003)
+    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is cut short: 2 bytes are due at 56798, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
+    ");
 }
 
 fn report(fixture: &Fixture, depth: Depth) -> (AuditReport, String) {
@@ -269,11 +327,11 @@ fn values_wrong() -> (Fixture, AuditReport) {
 fn values_are_looked_at() {
     let (fixture, found) = values_wrong();
     insta::assert_snapshot!(lines(&found, &fixture), @r"
-    error   [label-out-of-range] ROOT/flair_labels_train/D004_2021/Z1_UA/msk/MSK_000001.tif: it has labels 0, expected 1 to 19
-    error   [label-out-of-range] ROOT/flair_labels_train/D004_2021/Z1_UA/msk/MSK_000002.tif: it has labels 20, expected 1 to 19
+    error   [label-out-of-range] train/D004_2021: 524288 pixels have labels 0, 20, expected 1 to 19 (2 masks: 000001-000002)
     error   [wrong-shape] ROOT/flair_aerial_train/D004_2021/Z2_UA/img/IMG_000003.tif: its bands, rows and columns are [3, 512, 512], expected [5, 512, 512]
     error   [wrong-shape] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its bands, rows and columns are [1, 256, 256], expected [1, 512, 512]
-    warning [blank-image] train/D004_2021: it is 0 everywhere (2 patches: 000001-000002)
+    warning [blank-image] train/D004_2021: it is 0 everywhere (2 images: 000001-000002)
+    warning [blank-band] the dataset: band 1 (red) is 0 everywhere in all 3 images
     warning [reflectance-out-of-range] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its values are 0 to 0.5, expected 0 to 19779 or so, reflectance × 10,000
     warning [reflectance-out-of-range] ROOT/flair_sen_train/D004_2021/Z2_UA/sen/SEN2_sp_D004_2021-Z2_UA_data.npy: its values are 70000 to 70000 and NaN, expected 0 to 19779 or so, reflectance × 10,000
     warning [probability-out-of-range] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_masks.npy: its values are 255 to 255, expected 0 to 100
@@ -328,7 +386,19 @@ fn every_finding_is_met() {
         fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_6.tif", b"");
         fixture.file("flair_sen_train/D004_2021/Z2_UA/sen/again_data.npy", b"");
         fixture.patch(Part::Train, "D004_2021/Z1_UA", 80_000);
+        fixture.patch(Part::Train, "D015_2020/Z1_UA", 77_413);
         fs::remove_file(fixture.root().join("flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif")).unwrap();
+    });
+    look("masks of one label", &|fixture| {
+        for (folder, number) in [
+            ("flair_labels_train/D004_2021/Z1_UA", 1),
+            ("flair_labels_train/D004_2021/Z1_UA", 2),
+            ("flair_labels_train/D004_2021/Z2_UA", 3),
+            ("flair_2_labels_test/D015_2020/Z1_UA", 77_413),
+        ] {
+            let mask = format!("{folder}/msk/MSK_{number:06}.tif");
+            write(fixture, &mask, 1, (0..PATCH_SIZE * PATCH_SIZE).map(|_| 7));
+        }
     });
     met.extend(everything_wrong().1.findings.into_iter().map(|finding| finding.code));
     met.extend(values_wrong().1.findings.into_iter().map(|finding| finding.code));

@@ -129,7 +129,7 @@ class CheckCounts:
 
     #: Files of any kind.
     files: int
-    #: Patches that have a prediction.
+    #: Patches that have a prediction, without those in `extra`.
     predictions: int
     #: Patches that should have one; None where that isn't known.
     expected: int | None

@@ -7,7 +7,7 @@ use crate::{
     PatchId, Protocol,
     hosting::{page::Escaped, rules},
     submission::fold_ranges,
-    timing::Hms,
+    timing::{Hms, Limits},
 };
 
 pub(in crate::hosting) const LOGO: &str = "logo.png";
@@ -53,7 +53,7 @@ pub(super) fn pages(plan: &Plan<'_>, ids: &[PatchId]) -> io::Result<Vec<(&'stati
         let own = plan.pages.map(|folder| folder.join(page.file)).filter(|path| path.exists());
         own.map_or_else(|| Ok(page.text.to_owned()), |path| read_page(&path))
     };
-    PAGES.iter().map(|page| Ok((page.file, ascii(&fill(&read(page)?, plan, ids))))).collect()
+    PAGES.iter().map(|page| Ok((page.file, ascii(&fill(&read(page)?, plan, ids, Markup::Html))))).collect()
 }
 
 /// HTML in ASCII alone: the platforms read pages in whatever encoding their server runs in.
@@ -78,9 +78,21 @@ fn read_page(path: &Path) -> io::Result<String> {
     if text.trim().is_empty() { Err(told("is empty")) } else { Ok(text) }
 }
 
+/// In what language a text is that is filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Markup {
+    Html,
+    Markdown,
+}
+
 /// The words that a page may hold.
-fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
+fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId], markup: Markup) -> String {
     let challenge = plan.challenge;
+    let own = |text: &str| match markup {
+        Markup::Html => Escaped(text).to_string(),
+        Markup::Markdown => text.to_owned(),
+    };
+    let score_options = protocol(plan.protocol, "");
     let list = |names: &[&str]| names.join(", ");
     let by = if challenge.organiser.is_empty() {
         String::new()
@@ -110,7 +122,7 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
     }
     let minutes = |seconds: f64| Hms(seconds).to_string().trim_start_matches("0:").to_owned();
     let words = [
-        ("title", Escaped(&challenge.title).to_string()),
+        ("title", own(&challenge.title)),
         ("description", Escaped(&challenge.description).to_string()),
         ("organiser", by),
         ("contact", contact),
@@ -122,6 +134,9 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
         ("excluded", Escaped(&list(&rules::excluded(plan.protocol))).to_string()),
         ("protocol", Escaped(plan.protocol.id()).to_string()),
         ("explained", rules::explained(plan.protocol.definition())),
+        ("check_options", format!("{score_options}{}", factor(challenge.factor))),
+        ("score_options", score_options),
+        ("last_class", plan.protocol.class_count().saturating_sub(1).to_string()),
         ("device_limit", minutes(challenge.device_seconds)),
         ("device_seconds", challenge.device_seconds.to_string()),
         ("factor", challenge.factor.to_string()),
@@ -148,17 +163,29 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId]) -> String {
 /// (`worker.py`, `run`), Codabench hands it to the container as it is: neither has a shell of its own.
 pub(super) const METADATA: &str = "command: sh $program/score.sh $input $output\ndescription: flair-bench, the scorer of the FLAIR land-cover challenge\n";
 
-/// The protocol's file in the scoring program, where the program does not know it by name.
+/// The protocol's file in the scoring program and the starting kit, where the program does not know it by name.
 pub(super) const PROTOCOL: &str = "protocol.yml";
 
-/// How the command is told of the protocol.
-fn protocol(protocol: &Protocol) -> String {
+/// Whether the program knows the protocol by its file alone.
+pub(super) fn is_of_a_file(protocol: &Protocol) -> bool {
+    protocol.id().contains('@')
+}
+
+/// How a command is told of the protocol, whose file lies in `folder` (which ends with `/`, or is empty).
+fn protocol(protocol: &Protocol, folder: &str) -> String {
     // The names of what ships are plain words; those of a file are anybody's.
     match protocol.id().split_once('/') {
-        _ if protocol.id().contains('@') => format!("--protocol \"$here/{PROTOCOL}\""),
+        _ if is_of_a_file(protocol) && folder.is_empty() => format!("--protocol {PROTOCOL}"),
+        _ if is_of_a_file(protocol) => format!("--protocol \"{folder}{PROTOCOL}\""),
         Some((name, classes)) => format!("--protocol {name} --nomenclature {classes}"),
         None => format!("--protocol {}", protocol.id()),
     }
+}
+
+/// How a check is told of the rule about time, where it is not the one that it knows.
+fn factor(factor: f64) -> String {
+    let is_known = factor.total_cmp(&Limits::default().factor).is_eq();
+    if is_known { String::new() } else { format!(" --factor {factor}") }
 }
 
 /// What the command runs. Both platforms unpack with Python's `ZipFile.extractall`, which leaves no file executable,
@@ -170,7 +197,7 @@ pub(super) fn score_sh(plan: &Plan<'_>) -> String {
          here=$(cd \"$(dirname \"$0\")\" && pwd)\nwork=$(mktemp -d)\ntrap 'rm -rf \"$work\"' EXIT\n\
          cp \"$here/flair-bench\" \"$work/flair-bench\"\nchmod 755 \"$work/flair-bench\"\n\
          \"$work/flair-bench\" codalab {} --device-seconds {} --factor {} \"$1\" \"$2\"\n",
-        protocol(plan.protocol),
+        protocol(plan.protocol, "$here/"),
         challenge.device_seconds,
         challenge.factor
     )
@@ -178,7 +205,7 @@ pub(super) fn score_sh(plan: &Plan<'_>) -> String {
 
 /// The starting kit's `README.md` and `ids.txt`.
 pub(super) fn kit_texts(plan: &Plan<'_>, ids: &[PatchId]) -> (String, String) {
-    let readme = fill(include_str!("../../../assets/hosting/kit.md"), plan, ids);
+    let readme = fill(include_str!("../../../assets/hosting/kit.md"), plan, ids, Markup::Markdown);
     let ranges = fold_ranges(ids.iter().copied()).join("\n");
     (readme, format!("# The patches to predict, for `flair-bench check --ids ids.txt`.\n{ranges}\n"))
 }
@@ -217,6 +244,20 @@ mod tests {
         }
         let (readme, list) = kit_texts(&plan(&challenge), &ids);
         assert!(!readme.replace("{{contact}}", "").contains("{{") && list.ends_with("077413-077419\n"));
+    }
+
+    #[test]
+    fn the_kit_tells_the_commands_of_this_challenge() {
+        let commands = |challenge: &Challenge, protocol| {
+            let (readme, _) = kit_texts(&Plan { protocol, ..plan(challenge) }, &[]);
+            let lines = readme.lines().filter(|line| line.starts_with("# ") || line.starts_with("./"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let ours = commands(&Challenge::default(), &FLAIR2);
+        let challenge = Challenge { title: "Trees & <water>".to_owned(), factor: 3.0, ..Challenge::default() };
+        let text = "{name: trees, nomenclature: flair-19, excluded: [other]}";
+        let theirs = commands(&challenge, &Protocol::from_yaml(text, "a test").unwrap());
+        insta::assert_snapshot!(format!("{ours}\n\n{theirs}"));
     }
 
     #[test]

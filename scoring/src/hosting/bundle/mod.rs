@@ -181,12 +181,17 @@ fn parts(plan: &Plan<'_>, ids: &[PatchId], sample: &[u8]) -> io::Result<Vec<Part
         ("flair-bench", plan.program, Keep::Program),
     ])?;
     let (readme, list) = files::kit_texts(plan, ids);
-    let kit = archive(&[
+    let protocol = plan.protocol.to_yaml();
+    let mut kit = vec![
         ("README.md", readme.as_bytes(), Keep::Deflated),
         ("ids.txt", list.as_bytes(), Keep::Deflated),
         (files::SAMPLE, sample, Keep::Deflated),
         ("flair-bench", plan.program, Keep::Program),
-    ])?;
+    ];
+    if files::is_of_a_file(plan.protocol) {
+        kit.push((files::PROTOCOL, protocol.as_bytes(), Keep::Deflated));
+    }
+    let kit = archive(&kit)?;
     parts.push((files::LOGO, logo, Keep::Stored));
     parts.push((files::PROGRAM, program, Keep::Stored));
     parts.push((files::KIT, kit, Keep::Stored));

@@ -40,6 +40,21 @@ fn names(files: &[(String, Vec<u8>)]) -> Vec<&str> {
 }
 
 #[test]
+fn the_kit_brings_the_protocol_of_a_file() {
+    let (challenge, ids) = (Challenge::default(), [PatchId::new(77_413).unwrap()]);
+    let own = Protocol::from_yaml("{name: own, nomenclature: flair-19}", "a test").unwrap();
+    for (protocol, is_there) in [(&own, true), (&*FLAIR2, false)] {
+        let parts = parts(&Plan { protocol, ..plan(&challenge) }, &ids, b"sample").unwrap();
+        let (_, kit, _) = parts.into_iter().find(|(name, ..)| *name == super::files::KIT).unwrap();
+        let kit = files(&kit);
+        let brought = kit.iter().find(|(name, _)| name == super::files::PROTOCOL);
+        assert_eq!(brought.is_some(), is_there);
+        let known = |(_, text): &(String, Vec<u8>)| Protocol::from_yaml(std::str::from_utf8(text).unwrap(), "kit");
+        assert!(brought.is_none_or(|file| known(file).unwrap() == own));
+    }
+}
+
+#[test]
 fn bundles_hold_what_their_platforms_ask_for_and_no_more_of_the_truth_than_masks() {
     let dir = tempfile::tempdir().unwrap();
     masks(&dir.path().join("truth"), 3);
