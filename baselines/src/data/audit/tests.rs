@@ -98,7 +98,7 @@ fn faults_that_differ_in_numbers_are_one_finding_a_domain() {
     let codes = ["label-out-of-range", "unusable-raster"];
     insta::assert_snapshot!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), @r"
     error   [label-out-of-range] train/D004_2021: 6 pixels have labels 20, 21, 22, expected 1 to 19 (3 masks: 000001-000003)
-    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is cut short: 2 bytes are due at 56798, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
+    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is cut short: 2 bytes are due at 49418, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
     ");
 }
 
