@@ -8,7 +8,7 @@ use flair_scoring::{
     timing::{Timing, Verdict},
 };
 
-use super::{super::check::verdict, prediction::Job};
+use super::prediction::Job;
 use crate::ui::{rule, score_table};
 
 pub(super) struct Summary<'a> {
@@ -54,7 +54,7 @@ impl fmt::Display for Summary<'_> {
                 )?;
             }
             Err(error) => match error.report() {
-                Some(report) => writeln!(f, "submission  none: {}", verdict(report))?,
+                Some(report) => writeln!(f, "submission  none: {}", report.verdict())?,
                 None => writeln!(f, "submission  none: {error}")?,
             },
         }
