@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::Path,
     time::{Duration, SystemTime},
@@ -17,6 +16,7 @@ use zip::{
 };
 
 use super::source::{Defect, Entry, ReadError, SourceError, read_limited};
+use crate::files::open_regular;
 
 /// Bytes of a local header before its name.
 const LOCAL_HEADER: usize = 30;
@@ -36,7 +36,7 @@ impl Archive {
             ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => io(error),
             error => SourceError::Archive { path: path.to_owned(), reason: error.to_string() },
         };
-        let file = BufReader::new(File::open(path).map_err(io)?);
+        let file = BufReader::new(open_regular(path).map_err(io)?);
         let mut archive = ZipIterable::try_new(file, Config::default()).map_err(bad)?;
         let left_out = archive.len().saturating_sub(most);
         let directory = archive.files().map_err(bad)?.take(most);
@@ -75,7 +75,7 @@ impl Archive {
         let damaged = |reason: String| ReadError::Damaged { name: entry.name.clone(), reason };
         let stored = self.directory.get(entry.index).ok_or_else(|| damaged("not of this archive".to_owned()))?;
         let open = || {
-            let mut file = BufReader::new(File::open(path)?);
+            let mut file = BufReader::new(open_regular(path)?);
             let local = local_name(&mut file, stored.header_start())?;
             io::Result::Ok((file, local))
         };

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Event, Finding, PatchId, Progress, Protocol,
     evaluate::{self, EvaluateError, Options, evaluate},
-    files::write_atomically,
+    files::{open_regular, write_atomically},
     pairing::Masks,
     raster::{self, Limits, Raster},
     submission::{Source, SourceError},
@@ -264,7 +264,7 @@ fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progr
             .ok()
             .map(|below| below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect());
         let name = place.filter(|parts| !parts.is_empty()).map_or_else(|| id.file_name("MSK"), |parts| parts.join("/"));
-        let file = File::open(mask)?;
+        let file = open_regular(mask)?;
         let size = file.metadata()?.len();
         archive.copy(&name, file, size, Keep::Stored)?;
         progress.event(Event::Step { patch: Some(id) });
