@@ -304,16 +304,19 @@ impl<'a> Layer<'a> {
             .and_then(|bytes| raster::header(&bytes, limits).map(|header| (bytes, header)).map_err(refuse))
             .map_err(|finding| findings.push(finding))
             .ok()?;
+        // What is wrong with a mask is not the prediction's fault, so its code tells that it is one.
+        let is_mask = unreadable == Code::UnreadableMask;
+        let of_form = |code| if is_mask { Code::WrongMaskForm } else { code };
         if header.bands != 1 {
-            findings.push(Code::WrongBands.finding(name, format!("{} bands, expected 1", header.bands)));
+            findings.push(of_form(Code::WrongBands).finding(name, format!("{} bands, expected 1", header.bands)));
         }
         if header.bits != 8 || header.sample_format != SampleFormat::Unsigned {
             let message = format!("samples are {}, expected uint8", header.sample_type());
-            findings.push(Code::WrongSampleType.finding(name, message));
+            findings.push(of_form(Code::WrongSampleType).finding(name, message));
         }
         if header.photometric == Photometric::MinIsWhite {
             let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
-            findings.push(Code::InvertedGrey.finding(name, message));
+            findings.push(of_form(Code::InvertedGrey).finding(name, message));
         }
         Some(Self { unreadable, name, bytes, header })
     }

@@ -14,10 +14,11 @@ use flair_scoring::{
     evaluate::{EvaluateError, Evaluation, Options},
     figure,
     files::write_atomically,
-    hosting::evalai,
+    hosting::{Declared, evalai},
     matrices::{self, Share},
     pairing::Masks,
     submission::Source,
+    timing::Limits,
 };
 
 use self::depth::Depth;
@@ -79,8 +80,11 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     if is_piped {
         out.write_all(report.to_json().as_bytes())?;
     } else if arguments.format == FormatArg::Evalai {
-        serde_json::to_writer_pretty(&mut out, &evalai::result(&report, &arguments.split)).map_err(io::Error::from)?;
+        let declared = Declared::of_submission(&source, report.patches, &Limits::default());
+        let result = evalai::result(&report, &declared, &arguments.split);
+        serde_json::to_writer_pretty(&mut out, &result).map_err(io::Error::from)?;
         writeln!(out)?;
+        write_findings(&mut stderr().lock(), &declared.findings)?;
     } else {
         write!(out, "{}", score_table(&report))?;
     }

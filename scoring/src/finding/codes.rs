@@ -105,6 +105,9 @@ finding_codes! {
         UnreadableMask = "unreadable-mask", Error, "a mask cannot be read",
             cause: "The labels were not unpacked whole, or the file is no 8-bit TIFF.",
             fix: "Unpack the labels again; `flair-bench data audit` looks at all of them.";
+        WrongMaskForm = "wrong-mask-form", Error, "a mask is not one band of unsigned 8-bit integers, black first",
+            cause: "The masks were converted, or written again by a program with other ideas of them.",
+            fix: "Take IGN's masks as they are.";
         LabelOutOfRange = "label-out-of-range", Error, "a mask has values other than the labels 1 to 19",
             cause: "The masks were changed (0 is what is left where 1 was subtracted), or are of another dataset.",
             fix: "Take IGN's masks as they are: labels from 1 to 19.";
@@ -180,6 +183,12 @@ finding_codes! {
             cause: "The profile of another raster was kept (`nodata` in rasterio).",
             fix: "Write without it: a reader that masks this value would lose the pixels of that class.";
     }
+}
+
+impl Code {
+    /// What is wrong with the masks, whose owner is who scores: no prediction can mend it.
+    pub const OF_MASKS: [Self; 5] =
+        [Self::WrongMaskName, Self::DuplicateMask, Self::UnreadableMask, Self::WrongMaskForm, Self::LabelOutOfRange];
 }
 
 impl From<Defect> for Code {

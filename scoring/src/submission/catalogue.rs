@@ -174,8 +174,10 @@ fn masks() -> Vec<Case> {
         ("truth/MSK_077413.tif", &labels),
         ("truth/again/MSK_077413.tif", &labels),
         ("truth/MSK_077414.tif", b"no image"),
+        ("truth/MSK_077415.tif", &bands(&[&[1], &[2], &[3]])),
         ("pred/PRED_077413.tif", &good),
         ("pred/PRED_077414.tif", &good),
+        ("pred/PRED_077415.tif", &good),
     ]);
     let masks = Masks::find(&dir.path().join("truth")).unwrap();
     let source = Source::open(&dir.path().join("pred")).unwrap();

@@ -139,7 +139,7 @@ pub fn make(
     let parts = parts(plan, &ids, &sample).map_err(at(plan.pages.unwrap_or(out)))?;
     let mut made = Vec::new();
     for &platform in plan.platforms {
-        let path = out.join(format!("{}.zip", platform.name()));
+        let path = scratch.0.join(format!("{}.zip", platform.name()));
         let yaml = match platform {
             Platform::Codabench => codabench::competition(plan),
             Platform::Codalab => codalab::competition(plan),
@@ -155,14 +155,19 @@ pub fn make(
             bundle.finish().map(|_| ())
         })
         .map_err(at(&path))?;
-        let bytes = fs::metadata(&path).map_err(at(&path))?.len();
         let findings = schema::check(platform, &open(&path)?);
         if !findings.is_empty() {
             return Err(BundleError::Schema { platform, findings });
         }
-        made.push(Made { platform, path, bytes });
+        made.push((platform, path));
     }
-    Ok(made)
+    // Whole and sound, all of them: only now they take their places.
+    let placed = made.into_iter().map(|(platform, found)| {
+        let path = out.join(format!("{}.zip", platform.name()));
+        let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
+        Ok(Made { platform, bytes: bytes.map_err(at(&path))?, path })
+    });
+    placed.collect()
 }
 
 type Part = (&'static str, Vec<u8>, Keep);
