@@ -157,6 +157,9 @@ finding_codes! {
         SeveralImages = "several-images", Warning, "a TIFF has more than one image",
             cause: "Overviews or a mask were added, or patches were appended to one file.",
             fix: "Write one image a file: only the first is looked at.";
+        AmbiguousArchive = "ambiguous-archive", Warning, "an archive that readers take differently",
+            cause: "Two archives were joined, or bytes were put before the archive or behind it.",
+            fix: "Pack the predictions again. Python's `zipfile`, which unpacks on platforms, may refuse such a file.";
         OverTime = "over-time", Warning, "the archive's name declares a time beyond the rule",
             cause: "Prediction took more than 2.5 times what the challenge's baseline took on the same machine.",
             fix: "Make the prediction faster, or measure both again on one machine.";

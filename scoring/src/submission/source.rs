@@ -208,6 +208,15 @@ impl Source {
         }
     }
 
+    /// Why other readers may find other files in this archive, or none at all: bytes before its first entry or behind its
+    /// end, as where two archives were joined.
+    pub fn ambiguity(&self) -> Option<&'static str> {
+        match &self.place {
+            Place::Folder => None,
+            Place::Archive(archive) => archive.ambiguity,
+        }
+    }
+
     /// Its files, sorted by path; folders are left out.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
