@@ -314,15 +314,22 @@ impl Layer {
             })
             .map_err(|(code, message)| faults.tell(about, code, message))
             .ok()?;
+        // What is wrong with a mask is not the prediction's fault, so its code tells that it is one.
+        let is_mask = about == About::Mask;
+        let of_form = |code| if is_mask { Code::WrongMaskForm } else { code };
         if header.bands != 1 {
-            faults.tell(about, Code::WrongBands, format!("{} bands, expected 1", header.bands));
+            faults.tell(about, of_form(Code::WrongBands), format!("{} bands, expected 1", header.bands));
         }
         if header.bits != 8 || header.sample_format != SampleFormat::Unsigned {
-            faults.tell(about, Code::WrongSampleType, format!("samples are {}, expected uint8", header.sample_type()));
+            faults.tell(
+                about,
+                of_form(Code::WrongSampleType),
+                format!("samples are {}, expected uint8", header.sample_type()),
+            );
         }
         if header.photometric == Photometric::MinIsWhite {
             let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
-            faults.tell(about, Code::InvertedGrey, message);
+            faults.tell(about, of_form(Code::InvertedGrey), message);
         }
         Some(Self { about, bytes, header })
     }

@@ -3,7 +3,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
+    fs::{self, File, FileType},
     io::{self, BufWriter, Read, Write},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
@@ -14,17 +14,63 @@ use sha2::{Digest, Sha256};
 /// Largest record that is read, in bytes: a score, a timing, a run. Those of a whole challenge are far below it.
 pub const MAX_RECORD: u64 = 64 << 20;
 
-/// A file's text, of which at most `limit` bytes are ever held, whatever the file system says of its size.
+/// Opens a file to read it, once it is known to be one: links are followed, and whatever else stands at their end is
+/// not opened. A pipe would be waited for, and a device such as `/dev/zero` has no end.
 ///
 /// # Errors
-/// What the file system says; [`io::ErrorKind::FileTooLarge`] beyond the limit, [`io::ErrorKind::InvalidData`] for what
-/// is no UTF-8.
-pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+/// What the file system says; [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for a pipe,
+/// a socket, a device.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file"));
+    }
+    if !kind.is_file() {
+        let message = format!("it is {}, not a regular file", kind_of(kind));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    File::open(path)
+}
+
+/// What a thing is that is neither a file nor a folder.
+fn kind_of(kind: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    let _ = kind;
+    "something else"
+}
+
+/// A regular file's bytes, of which at most `limit` and one are ever held, whatever the file system says of its size.
+///
+/// # Errors
+/// As [`open_regular`]; [`io::ErrorKind::FileTooLarge`] beyond the limit.
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
     }
+    Ok(bytes)
+}
+
+/// A regular file's text, read as [`read_limited`] does.
+///
+/// # Errors
+/// As [`read_limited`]; [`io::ErrorKind::InvalidData`] for what is no UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let bytes = read_limited(path, limit)?;
     String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -76,12 +122,20 @@ static WRITTEN: AtomicU64 = AtomicU64::new(0);
 /// Writes a file under a temporary name beside its place, then renames it: at `path` there is the whole file or what
 /// was there before, never a part. Missing parent folders are made.
 ///
+/// A pipe or a device (`/dev/stdout`, `/dev/full`) is written into instead: a file renamed to its place would remove it.
+///
 /// # Errors
-/// What `write` returns, or the file system; the temporary file is removed then.
+/// What `write` returns, or the file system; the temporary file is removed then. [`io::ErrorKind::IsADirectory`] where
+/// `path` is a folder.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), E> {
+    if let Some(file) = open_in_place(path)? {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        return Ok(file.flush()?);
+    }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -99,6 +153,23 @@ pub fn write_atomically<E: From<io::Error>>(
     Ok(())
 }
 
+/// What stands at `path` and must stay there, opened to be written; `None` where a file may take the place.
+fn open_in_place(path: &Path) -> io::Result<Option<File>> {
+    let kind = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?.file_type(),
+    };
+    if kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("`{}` is a folder", path.display())));
+    }
+    // `/dev/stdout` leads to whatever file it was sent to, and is a link all the same.
+    let is_of_system = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) && path.is_symlink();
+    if kind.is_file() && !is_of_system {
+        return Ok(None);
+    }
+    File::options().write(true).open(path).map(Some)
+}
+
 /// A file that goes with its writer, also where the writer unwinds.
 struct Part<'a>(&'a Path);
 
@@ -107,6 +178,12 @@ impl Drop for Part<'_> {
         // The error to report is the writer's; a left-over part is harmless.
         let _ = fs::remove_file(self.0);
     }
+}
+
+/// A named pipe that nobody writes into: what opens it to read waits for ever.
+#[cfg(all(test, unix))]
+pub(crate) fn fifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().is_ok_and(|status| status.success()));
 }
 
 #[cfg(test)]
@@ -131,9 +208,50 @@ mod tests {
         fs::write(&path, b"\xff").unwrap();
         assert_eq!(read_text(&path, 6).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(read_text(&dir.path().join("none"), 6).unwrap_err().kind(), io::ErrorKind::NotFound);
-        // A file without an end, of which the file system says that it is empty.
-        #[cfg(target_os = "linux")]
-        assert_eq!(read_text(Path::new("/dev/zero"), 6).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_folder_is_neither_read_nor_written() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(open_regular(dir.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        let error = write_atomically::<io::Error>(dir.path(), |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_not_opened_and_links_to_files_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fifo(&path("pipe"));
+        std::os::unix::fs::symlink("pipe", path("link to a pipe")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("zeros")).unwrap();
+        for (name, kind) in [("pipe", "a pipe"), ("link to a pipe", "a pipe"), ("zeros", "a device")] {
+            let error = read_limited(&path(name), 6).unwrap_err();
+            assert_eq!(error.to_string(), format!("it is {kind}, not a regular file"), "{name}");
+        }
+        fs::write(path("file"), "text").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        assert_eq!(read_text(&path("link"), 6).unwrap(), "text");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_written_into_and_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, null) = (dir.path().join("pipe"), dir.path().join("null"));
+        fifo(&pipe);
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_atomically::<io::Error>(&pipe, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(reader.join().unwrap(), b"whole");
+        assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write_atomically::<io::Error>(&null, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(fs::read_link(&null).unwrap(), Path::new("/dev/null"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

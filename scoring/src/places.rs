@@ -3,14 +3,15 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfusionMatrix, PatchId, evaluate::PatchConfusion, pairing::Masks, submission::shown};
+use crate::{
+    ConfusionMatrix, PatchId, evaluate::PatchConfusion, files::open_regular, pairing::Masks, submission::shown,
+};
 
 /// Largest file of metadata that is read, in bytes: the dataset's has 21 MB.
 const MAX_METADATA: u64 = 512 << 20;
@@ -160,7 +161,7 @@ impl Places {
     /// [`PlaceError::Io`], [`PlaceError::Format`].
     pub fn of_metadata(path: &Path) -> Result<Self, PlaceError> {
         let format = |reason| PlaceError::Format { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(|error| PlaceError::Io { path: path.to_owned(), error })?;
+        let file = open_regular(path).map_err(|error| PlaceError::Io { path: path.to_owned(), error })?;
         let entries: BTreeMap<String, Place> = serde_json::from_reader(BufReader::new(file.take(MAX_METADATA)))
             .map_err(|error| {
                 if error.is_io() {

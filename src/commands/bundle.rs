@@ -1,13 +1,13 @@
 //! `flair-bench bundle`: a challenge for Codabench and CodaLab.
 
 use std::{
-    fs,
     io::{Write, stderr, stdout},
     path::Path,
 };
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
+    files::read_limited,
     hosting::{
         BundleError, Challenge, Plan, Platform,
         bundle::program::{Linkage, linkage},
@@ -23,6 +23,11 @@ use crate::{
     ui::{Bars, say, write_findings},
 };
 
+/// Largest files that are read, in bytes: the settings, the logo, the scoring program.
+const MAX_SETTINGS: u64 = 1 << 20;
+const MAX_LOGO: u64 = 16 << 20;
+const MAX_PROGRAM: u64 = 1 << 30;
+
 /// How to make a program that runs in any image (docs/hosting.md).
 const BUILD: &str = "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --profile dist --no-default-features \
                      --target x86_64-unknown-linux-gnu";
@@ -30,7 +35,7 @@ const BUILD: &str = "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --p
 pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     let challenge = challenge(arguments)?;
     let program = program(arguments.program.as_deref())?;
-    let logo = arguments.logo.as_deref().map(read).transpose()?;
+    let logo = arguments.logo.as_deref().map(|path| read(path, MAX_LOGO)).transpose()?;
     if let Some(folder) = arguments.pages.as_deref().filter(|folder| !folder.is_dir()) {
         return Err(anyhow!("`{}` is no folder", folder.display())).or_input();
     }
@@ -77,7 +82,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
 fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
     let mut challenge = match &arguments.settings {
         Some(path) => {
-            let text = String::from_utf8_lossy(&read(path)?).into_owned();
+            let text = String::from_utf8_lossy(&read(path, MAX_SETTINGS)?).into_owned();
             Challenge::from_yaml(&text).with_context(|| format!("`{}`", path.display())).or_usage()?
         }
         None => Challenge::default(),
@@ -104,7 +109,7 @@ fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
         Some(path) => path.to_owned(),
         None => std::env::current_exe().context("cannot find this program's own file").or_environment()?,
     };
-    let program = read(&path)?;
+    let program = read(&path, MAX_PROGRAM)?;
     match (linkage(&program), named) {
         (Linkage::Static, _) => {}
         (_, None) => {
@@ -126,6 +131,6 @@ fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
     Ok(program)
 }
 
-fn read(path: &Path) -> Outcome<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read `{}`", path.display())).or_input()
+fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
+    read_limited(path, limit).with_context(|| format!("cannot read `{}`", path.display())).or_input()
 }

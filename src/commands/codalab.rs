@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    Finding, ScoreReport, Severity, evaluate,
+    Code, Finding, ScoreReport, Severity, evaluate,
     evaluate::{EvaluateError, Options},
     hosting::{Declared, Input, InputError, Scores, page},
     pairing::Masks,
@@ -28,8 +28,8 @@ const PAGE: &str = "detailed_results.html";
 
 pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     let out = &arguments.output;
-    // Whatever happens next, no score of an earlier run may stand for this one.
-    for name in SCORES {
+    // Whatever happens next, no score of an earlier run may stand for this one, nor what was told of it.
+    for name in SCORES.into_iter().chain([PAGE]) {
         let path = out.join(name);
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
 fn refuse(out: &Path, findings: &[Finding]) -> Outcome {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     // What is wrong with masks is no participant's fault.
-    let is_ours = findings.iter().any(|finding| finding.code.contains("mask") || finding.code == "label-out-of-range");
+    let is_ours = findings.iter().any(|finding| Code::OF_MASKS.iter().any(|code| code.code() == finding.code));
     let what = if is_ours { "the reference data of this challenge are broken" } else { "the submission is not valid" };
     let problems = if errors == 1 { "1 problem" } else { &format!("{errors} problems") };
     write_findings(&mut stderr().lock(), &findings[..findings.len().min(page::MAX_FINDINGS)])?;

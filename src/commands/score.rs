@@ -16,11 +16,12 @@ use flair_scoring::{
     figure,
     files::write_atomically,
     finding::truncate,
-    hosting::evalai,
+    hosting::{Declared, evalai},
     matrices::{self, Share},
     pairing::Masks,
     places::Unit,
     submission::{Source, shown as escaped},
+    timing::Limits,
 };
 use serde::Serialize;
 
@@ -28,7 +29,7 @@ use self::depth::Depth;
 use crate::{
     cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
-    ui::{Bars, score_table, write_first},
+    ui::{Bars, score_table, write_findings, write_first},
 };
 
 /// What standard output gets.
@@ -108,9 +109,11 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
         Shown::Json => out.write_all(report.to_json().as_bytes())?,
         Shown::Csv => report.write_csv(&mut out)?,
         Shown::Evalai => {
-            let result = evalai::result(&report, &arguments.split);
+            let declared = Declared::of_submission(&source, report.patches, &Limits::default());
+            let result = evalai::result(&report, &declared, &arguments.split);
             serde_json::to_writer_pretty(&mut out, &result).map_err(io::Error::from)?;
             writeln!(out)?;
+            write_findings(&mut stderr().lock(), &declared.findings)?;
         }
     }
     Ok(Exit::Done)

@@ -11,6 +11,7 @@ use flair_scoring::{
     PatchId,
     hosting::{Platform, schema},
     raster,
+    raster::Raster,
     submission::Source,
     timing::{Devices, Limits, Timing},
 };
@@ -129,11 +130,32 @@ fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault()
     let mask = dir.path().join("input/ref/flair_2_labels_test/D015_2020/Z1_AA/msk/MSK_077413.tif");
     raster::write(&mask, &square(16, |_| 0)).unwrap();
     codalab().code(3).stderr(contains("the reference data of this challenge are broken: 1 problem"));
+    // A mask of another form is a mask that is broken, not a prediction.
+    let plain = raster::encode(&square(16, |_| 1));
+    let patched = |old: &[u8], new: &[u8]| {
+        let at = plain.windows(old.len()).position(|window| window == old).unwrap();
+        [&plain[..at], new, &plain[at + old.len()..]].concat()
+    };
+    let entry = |tag: u16, value: u16| [tag, 3, 1, 0, value].map(u16::to_le_bytes).concat();
+    let forms = [
+        (patched(&entry(258, 8), &entry(258, 16)), "samples are uint16, expected uint8"),
+        (patched(&entry(262, 1), &entry(262, 0)), "white is zero"),
+        (raster::encode(&Raster::new(3, 16, 16, vec![1; 768]).unwrap()), "3 bands, expected 1"),
+    ];
+    for (bytes, told) in forms {
+        fs::write(&mask, bytes).unwrap();
+        codalab().code(3).stderr(
+            contains("the reference data of this challenge are broken: 1 problem")
+                .and(contains("[wrong-mask-form]").and(contains(told))),
+        );
+    }
+    assert!(dir.path().join("output/detailed_results.html").exists());
     fs::remove_dir_all(dir.path().join("input/ref/flair_2_labels_test")).unwrap();
     for entry in fs::read_dir(dir.path().join("input/res/preds")).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     codalab().code(3).stderr(contains("the reference data are broken: there is no mask"));
+    assert_eq!(fs::read_dir(dir.path().join("output")).unwrap().count(), 0, "nothing of the runs before is left");
     fs::write(dir.path().join("input/res/x.zip"), b"PK no archive").unwrap();
     codalab().code(1).stderr(contains("[unreadable-archive] x.zip"));
     assert!(!dir.path().join("output/scores.txt").exists());
@@ -150,6 +172,12 @@ fn evalai_gets_its_result() {
     assert_eq!(split["mIoU"].as_f64(), Some(miou(dir.path(), "truth", "pred")));
     assert_eq!(split.as_object().unwrap().len(), 2 + 12);
     assert_eq!(result["submission_result"]["schema"], "flair-bench/score/2");
+    pack(&dir.path().join("unet_5-57_14-40.zip"), &dir.path().join("pred"));
+    let zipped = evalai.map(|argument| if argument == "pred" { "unet_5-57_14-40.zip" } else { argument });
+    let output = flair_bench(dir.path()).args(zipped).assert().success();
+    let result: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let split = &result["result"][0]["flair2_test"];
+    assert_eq!((&split["time (s)"], &split["over time"]), (&880.0.into(), &0.0.into()));
     flair_bench(dir.path()).args(evalai).args(["--json", "-"]).assert().code(2);
     fs::remove_file(dir.path().join("pred/PRED_077413.tif")).unwrap();
     flair_bench(dir.path()).args(evalai).assert().code(3).stdout("").stderr(contains("missing-prediction"));

@@ -14,6 +14,8 @@ mod help;
 mod hosting;
 mod leaderboard;
 mod score;
+#[cfg(unix)]
+mod streams;
 mod submission;
 #[cfg(feature = "baselines")]
 mod weights;

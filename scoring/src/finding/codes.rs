@@ -108,6 +108,9 @@ finding_codes! {
         UnreadableMask = "unreadable-mask", Error, "a mask cannot be read",
             cause: "The labels were not unpacked whole, or the file is no 8-bit TIFF.",
             fix: "Unpack the labels again; `flair-bench data audit` looks at all of them.";
+        WrongMaskForm = "wrong-mask-form", Error, "a mask is not one band of unsigned 8-bit integers, black first",
+            cause: "The masks were converted, or written again by a program with other ideas of them.",
+            fix: "Take IGN's masks as they are.";
         LabelOutOfRange = "label-out-of-range", Error, "a mask has values other than the labels 1 to 19",
             cause: "The masks were changed (0 is what is left where 1 was subtracted), or are of another dataset.",
             fix: "Take IGN's masks as they are: labels from 1 to 19.";
@@ -157,6 +160,9 @@ finding_codes! {
         SeveralImages = "several-images", Warning, "a TIFF has more than one image",
             cause: "Overviews or a mask were added, or patches were appended to one file.",
             fix: "Write one image a file: only the first is looked at.";
+        AmbiguousArchive = "ambiguous-archive", Warning, "an archive that readers take differently",
+            cause: "Two archives were joined, or bytes were put before the archive or behind it.",
+            fix: "Pack the predictions again. Python's `zipfile`, which unpacks on platforms, may refuse such a file.";
         UnexpectedFile = "unexpected-file", Warning, "a file that no scorer looks at",
             cause: "The whole folder was packed, logs and records with it.",
             fix: "Leave it out; `flair-bench package` packs predictions alone.";
@@ -180,6 +186,12 @@ finding_codes! {
             cause: "The profile of another raster was kept (`nodata` in rasterio).",
             fix: "Write without it: a reader that masks this value would lose the pixels of that class.";
     }
+}
+
+impl Code {
+    /// What is wrong with the masks, whose owner is who scores: no prediction can mend it.
+    pub const OF_MASKS: [Self; 5] =
+        [Self::WrongMaskName, Self::DuplicateMask, Self::UnreadableMask, Self::WrongMaskForm, Self::LabelOutOfRange];
 }
 
 impl From<Defect> for Code {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Finding,
-    submission::{ArchiveName, Code, Source, SourceError, predictions, shown},
+    submission::{ArchiveName, Code, Defect, Entry, Source, SourceError, predictions, shown},
 };
 
 /// The two halves of a scoring program's input.
@@ -69,7 +69,7 @@ impl Input {
         let files = folder("res", "the submission's files")?;
         refuse_links(&files)?;
         let unpacked = open(&files)?;
-        let archives: Vec<_> = unpacked.entries().iter().filter(|entry| is_zip(&entry.name)).collect();
+        let archives: Vec<_> = unpacked.entries().iter().filter(|entry| is_zip(entry)).collect();
         let is_loose = |name: &str| !archives.iter().any(|archive| name.starts_with(&folder_of(&archive.name)));
         let has_loose_predictions = predictions(&unpacked).any(|(_, entry)| is_loose(&entry.name));
         match archives.as_slice() {
@@ -115,8 +115,10 @@ fn refuse_links(folder: &Path) -> Result<(), InputError> {
 }
 
 /// An archive that is not in a folder.
-fn is_zip(name: &str) -> bool {
-    !name.contains('/')
+fn is_zip(entry: &Entry) -> bool {
+    let name = &entry.name;
+    !entry.defects.contains(&Defect::NotAFile)
+        && !name.contains('/')
         && !name.starts_with('.')
         && Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
 }
@@ -203,6 +205,14 @@ mod tests {
         std::os::unix::fs::symlink("../../ref", dir.path().join("res/a/more")).unwrap();
         let Err(InputError::Submission(findings)) = Input::find(dir.path()) else { panic!("it was taken") };
         assert_eq!((findings[0].code.as_str(), findings[0].subject.as_str()), ("symbolic-link", "a/more"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_archive() {
+        let dir = input(&[]);
+        crate::files::fifo(&dir.path().join("res/x.zip"));
+        assert!(Input::find(dir.path()).unwrap().name.is_none());
     }
 
     #[test]

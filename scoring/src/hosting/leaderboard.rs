@@ -1,6 +1,6 @@
 //! The columns of a challenge's leaderboard, and a submission's values for them.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{rules, times::Declared};
 use crate::{Protocol, ScoreReport};
@@ -54,20 +54,43 @@ const OVER: &str = "over_time";
 pub fn columns(protocol: &Protocol) -> Vec<Column> {
     let column = |key: String, title: &str, sorting, decimals| Column { key, title: cut(title), sorting, decimals };
     let mut columns = vec![column(MIOU.to_owned(), "mIoU", Sorting::Descending, 5)];
-    for name in rules::averaged(protocol) {
-        columns.push(column(class_key(name), name, Sorting::Descending, 5));
+    let names = rules::averaged(protocol);
+    for (key, name) in class_keys(&names).into_iter().zip(names) {
+        columns.push(column(key, name, Sorting::Descending, 5));
     }
     columns.push(column(ACCURACY.to_owned(), "overall accuracy", Sorting::Descending, 5));
-    let times = [(SUBMISSION, "time (s)", 1), (BASELINE, "baseline's time (s)", 1), (RATIO, "times the baseline", 2)];
-    columns.extend(times.map(|(key, title, decimals)| column(key.to_owned(), title, Sorting::Ascending, decimals)));
-    columns.push(column(OVER.to_owned(), "over time", Sorting::Ascending, 0));
+    let times = TIMES.into_iter().zip([1, 1, 2, 0]);
+    columns.extend(times.map(|((key, title), decimals)| column(key.to_owned(), title, Sorting::Ascending, decimals)));
     columns
 }
 
-/// `iou_bare_soil` for "bare soil".
-fn class_key(name: &str) -> String {
-    let word = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
-    cut(&format!("iou_{}", word.collect::<String>()))
+/// Key and title of what is told of times, in the order of [`times`].
+const TIMES: [(&str, &str); 4] =
+    [(SUBMISSION, "time (s)"), (BASELINE, "baseline's time (s)"), (RATIO, "times the baseline"), (OVER, "over time")];
+
+/// What is known of times: key, title, value.
+pub(super) fn times(declared: &Declared) -> impl Iterator<Item = (&'static str, &'static str, f64)> {
+    let over = declared.is_over().map(|is_over| f64::from(u8::from(is_over)));
+    let values = [declared.submission_seconds(), declared.baseline_seconds(), declared.ratio(), over];
+    TIMES.into_iter().zip(values).filter_map(|((key, title), value)| Some((key, title, value?)))
+}
+
+/// `iou_bare_soil` for "bare soil", and for each class another one: of names that come to one word, all but the first
+/// have their place in the list behind it.
+fn class_keys(names: &[&str]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let mut key = |(index, name): (usize, &&str)| {
+        let word = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+        let word = cut(&format!("iou_{}", word.collect::<String>()));
+        let numbered = (index..).map(|number| {
+            let number = format!("_{number}");
+            format!("{}{number}", &word[..word.len().min(MAX_COLUMN_TEXT - number.len())])
+        });
+        let free = std::iter::once(word.clone()).chain(numbered).find(|key| !taken.contains(key)).unwrap_or_default();
+        taken.insert(free.clone());
+        free
+    };
+    names.iter().enumerate().map(&mut key).collect()
 }
 
 fn cut(text: &str) -> String {
@@ -82,18 +105,12 @@ impl Scores {
     /// The values of a score and of the declared times.
     pub fn new(report: &ScoreReport, declared: &Declared) -> Self {
         let mut values = vec![(MIOU.to_owned(), report.miou)];
-        values.extend(rules::averaged_of(report).map(|class| (class_key(&class.name), class.iou)));
-        let over = declared.is_over().map(|is_over| f64::from(u8::from(is_over)));
-        let rest = [
-            (ACCURACY, report.overall_accuracy),
-            (SUBMISSION, declared.submission_seconds()),
-            (BASELINE, declared.baseline_seconds()),
-            (RATIO, declared.ratio()),
-            (OVER, over),
-            ("classes_averaged", Some(report.classes_averaged as f64)),
-            ("patches", Some(report.patches as f64)),
-        ];
-        values.extend(rest.map(|(key, value)| (key.to_owned(), value)));
+        let names: Vec<_> = rules::averaged_of(report).map(|class| class.name.as_str()).collect();
+        values.extend(class_keys(&names).into_iter().zip(rules::averaged_of(report).map(|class| class.iou)));
+        let counts = [("classes_averaged", report.classes_averaged as f64), ("patches", report.patches as f64)];
+        let rest = times(declared).map(|(key, _, value)| (key, value)).chain(counts);
+        let rest = rest.map(|(key, value)| (key.to_owned(), Some(value)));
+        values.extend([(ACCURACY.to_owned(), report.overall_accuracy)].into_iter().chain(rest));
         Self(values.into_iter().filter_map(|(key, value)| Some((key, value.filter(|v| v.is_finite())?))).collect())
     }
 
@@ -127,8 +144,6 @@ fn decimal(value: f64) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -151,6 +166,37 @@ pub(super) mod tests {
         }
         assert_eq!((columns[0].key.as_str(), columns[0].decimals), ("miou", 5));
         assert_eq!(columns[10].key, "iou_herbaceous_vegetation");
+    }
+
+    #[test]
+    fn names_alike_have_keys_of_their_own() {
+        let long = "a class whose name begins as that of others";
+        let (one, two) = (format!("{long} one"), format!("{long} two"));
+        let names = ["e.te", "e-te", "été", "ètè", "e te 1", one.as_str(), two.as_str()];
+        assert_eq!(
+            class_keys(&names),
+            [
+                "iou_e_te",
+                "iou_e_te_1",
+                "iou__t_",
+                "iou__t__3",
+                "iou_e_te_1_4",
+                "iou_a_class_whose_name_begins_as_tha",
+                "iou_a_class_whose_name_begins_as_t_6"
+            ]
+        );
+        // Columns and scores agree, whatever the names.
+        let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
+        let classes = "{name: alike, classes: [{name: e.te, colour: '#000000', labels: [1]}, \
+                       {name: e-te, colour: '#000001', labels: [2]}]}";
+        std::fs::write(&file, classes).unwrap();
+        let protocol = Protocol::flair2().with_nomenclature(file.path().to_str().unwrap()).unwrap();
+        let keys: Vec<_> = columns(&protocol).into_iter().map(|column| column.key).collect();
+        assert_eq!(keys[1..3], ["iou_e_te", "iou_e_te_1"]);
+        let matrix = crate::ConfusionMatrix::new(2, vec![1, 0, 1, 1], 0, 0).unwrap();
+        let report = ScoreReport::new(&Evaluation { protocol, matrix, ..Evaluation::of_cells(&[]) });
+        let scores = Scores::new(&report, &Declared::default());
+        assert_eq!([scores.get("iou_e_te"), scores.get("iou_e_te_1")], [Some(0.5); 2]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{HostingCode, input::Input};
 use crate::{
     Code, Finding, Severity,
-    submission::{ArchiveName, Entry, MinutesSeconds, Source, Times, shown},
+    submission::{ArchiveName, Entry, Kind, MinutesSeconds, Source, Times, shown},
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
 
@@ -43,12 +43,23 @@ impl Declared {
     /// Reads what there is in a submission of `patches` patches, and holds it against the limits. The baseline's time
     /// is the submission's to declare: that of `limits` is not looked at.
     pub fn of(input: &Input, patches: u64, limits: &Limits) -> Self {
-        let mut declared = Self::default();
-        let subject = input.name.as_deref().map(shown);
-        declared.name = input.name.as_deref().and_then(|name| name.parse::<ArchiveName>().ok()?.times());
         let sources: Vec<_> = [Some(&input.submission), input.beside.as_ref()].into_iter().flatten().collect();
-        declared.record = declared.read(&sources, "timing.json", |bytes| serde_json::from_slice(bytes));
-        let run: Option<RunRecord> = declared.read(&sources, "run.json", |bytes| serde_json::from_slice(bytes));
+        Self::of_sources(input.name.as_deref(), &sources, patches, limits)
+    }
+
+    /// As [`Declared::of`], of a submission that no platform handed over: an archive under its own name, or a folder.
+    pub fn of_submission(submission: &Source, patches: u64, limits: &Limits) -> Self {
+        let name = submission.path().file_name().filter(|_| submission.kind() == Kind::Archive);
+        let name = name.map(|name| name.to_string_lossy());
+        Self::of_sources(name.as_deref(), &[submission], patches, limits)
+    }
+
+    fn of_sources(name: Option<&str>, sources: &[&Source], patches: u64, limits: &Limits) -> Self {
+        let mut declared = Self::default();
+        let subject = name.map(shown);
+        declared.name = name.and_then(|name| name.parse::<ArchiveName>().ok()?.times());
+        declared.record = declared.read(sources, "timing.json", |bytes| serde_json::from_slice(bytes));
+        let run: Option<RunRecord> = declared.read(sources, "run.json", |bytes| serde_json::from_slice(bytes));
         let run = run.filter(|run| run.schema.starts_with("flair-bench/run/"));
         declared.record_baseline = run.and_then(|run| run.time_rule?.limits.baseline_seconds);
 

@@ -19,9 +19,7 @@ mod nomenclature;
 mod tests;
 
 use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -33,7 +31,7 @@ use serde::{
 
 pub use nomenclature::{Colour, MAX_CLASSES, NOMENCLATURES, Nomenclature, NomenclatureClass};
 
-use crate::files::sha256;
+use crate::files::{read_text, sha256};
 
 /// The protocols that ship with the program: name, and file.
 pub const PROTOCOLS: [(&str, &str); 2] = [
@@ -415,13 +413,7 @@ fn yaml_file(name: &str) -> Option<&Path> {
 }
 
 fn read(path: &Path) -> Result<String, ProtocolError> {
-    let mut text = String::new();
-    let io = |error| ProtocolError::Io { path: path.to_owned(), error };
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text)).map_err(io)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io(io::Error::other(format!("larger than {MAX_FILE} bytes"))));
-    }
-    Ok(text)
+    read_text(path, MAX_FILE).map_err(|error| ProtocolError::Io { path: path.to_owned(), error })
 }
 
 fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ProtocolError> {

@@ -13,8 +13,7 @@ mod header;
 mod tags;
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -23,7 +22,7 @@ pub use encode::encode;
 pub use extras::{Extras, extras, peek};
 pub use header::{Chunks, Compression, Header, Interleave, Photometric, SampleFormat, header};
 
-use crate::files::write_atomically;
+use crate::files::{read_limited, write_atomically};
 
 /// A raster of 8-bit samples, band after band: `[C, H, W]`, u8.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,21 +131,21 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
 
 /// A file's bytes, if they are not too many.
 pub(crate) fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
-    let file = File::open(path)?;
-    let mut bytes = Vec::new();
-    // The size that the file system tells may be wrong (a pipe, a file that grows), so the reading is bounded itself.
-    let expected = file.metadata()?.len().min(limits.file_bytes);
-    bytes.reserve(usize::try_from(expected).unwrap_or(0));
-    file.take(limits.file_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-    check_file_size(&bytes, limits)?;
-    Ok(bytes)
+    read_limited(path, limits.file_bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_large(limits),
+        _ => error.into(),
+    })
 }
 
 fn check_file_size(bytes: &[u8], limits: &Limits) -> Result<(), RasterError> {
     if bytes.len() as u64 > limits.file_bytes {
-        return Err(RasterError::Limits(format!("the file has more than {} bytes", limits.file_bytes)));
+        return Err(too_large(limits));
     }
     Ok(())
+}
+
+fn too_large(limits: &Limits) -> RasterError {
+    RasterError::Limits(format!("the file has more than {} bytes", limits.file_bytes))
 }
 
 /// Writes a raster as [`encode()`] does: the whole file or none, never a part. Missing parent folders are made.

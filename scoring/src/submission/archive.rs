@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::Path,
     time::{Duration, SystemTime},
@@ -17,15 +16,21 @@ use zip::{
 };
 
 use super::source::{Defect, Entry, ReadError, SourceError, read_limited};
+use crate::files::open_regular;
 
 /// Bytes of a local header before its name.
 const LOCAL_HEADER: usize = 30;
+
+/// Bytes of the record at an archive's end before its comment.
+const END_RECORD: usize = 22;
 
 /// The directory of a zip archive, in the order of the file. Every read opens the file anew, so that threads need not
 /// share a position in it.
 #[derive(Debug)]
 pub(super) struct Archive {
     directory: Vec<OwnedZipFileEntry>,
+    /// Why other readers may find another archive in the file, or none.
+    pub(super) ambiguity: Option<&'static str>,
 }
 
 impl Archive {
@@ -36,12 +41,15 @@ impl Archive {
             ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => io(error),
             error => SourceError::Archive { path: path.to_owned(), reason: error.to_string() },
         };
-        let file = BufReader::new(File::open(path).map_err(io)?);
+        let mut file = BufReader::new(open_regular(path).map_err(io)?);
+        let end = end(&mut file).map_err(io)?;
         let mut archive = ZipIterable::try_new(file, Config::default()).map_err(bad)?;
         let left_out = archive.len().saturating_sub(most);
         let directory = archive.files().map_err(bad)?.take(most);
         let directory =
             directory.map(|e| e.map(OwnedZipFileEntry::from)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        let starts_at = directory.iter().map(OwnedZipFileEntry::header_start).min().unwrap_or(0);
+        let ambiguity = if starts_at > 0 && left_out == 0 { Some("bytes before the first entry") } else { end };
         let overlaps = overlaps(&directory);
         let mut seen = BTreeMap::<&[u8], usize>::new();
         for entry in &directory {
@@ -67,7 +75,7 @@ impl Archive {
             let name = String::from_utf8_lossy(name).into_owned();
             entries.push(Entry { modified, ..Entry::new(name, entry.size(), index, defects) });
         }
-        Ok((Self { directory }, entries, left_out))
+        Ok((Self { directory, ambiguity }, entries, left_out))
     }
 
     /// The bytes of one entry, see [`super::Source::read`].
@@ -75,7 +83,7 @@ impl Archive {
         let damaged = |reason: String| ReadError::Damaged { name: entry.name.clone(), reason };
         let stored = self.directory.get(entry.index).ok_or_else(|| damaged("not of this archive".to_owned()))?;
         let open = || {
-            let mut file = BufReader::new(File::open(path)?);
+            let mut file = BufReader::new(open_regular(path)?);
             let local = local_name(&mut file, stored.header_start())?;
             io::Result::Ok((file, local))
         };
@@ -96,6 +104,21 @@ impl Archive {
         }
         Ok(bytes)
     }
+}
+
+/// What stands behind the archive that some readers stumble over: they look for the last mark of an end record, and
+/// expect its comment to fill the file.
+fn end(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    const MARK: &[u8] = b"PK\x05\x06";
+    let size = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(size.saturating_sub((END_RECORD + usize::from(u16::MAX)) as u64)))?;
+    let mut tail = Vec::new();
+    file.take((END_RECORD + usize::from(u16::MAX)) as u64).read_to_end(&mut tail)?;
+    let last = tail.windows(MARK.len()).rposition(|window| window == MARK);
+    let fills = last
+        .and_then(|at| tail[at..].split_at_checked(END_RECORD))
+        .is_some_and(|(record, comment)| usize::from(u16::from_le_bytes([record[20], record[21]])) == comment.len());
+    Ok((!fills).then_some("bytes behind its end, or a second end in its comment"))
 }
 
 /// A time of a zip archive, as if it were of UTC: it has no zone. `None` for 1980, which stands for "unknown".
@@ -254,6 +277,34 @@ mod tests {
             assert_eq!(source.entries()[0].defects, [defect]);
             let refused = source.read(&source.entries()[0], 100);
             assert!(matches!(refused, Err(ReadError::Refused { defect: d, .. }) if d == defect), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_readers_take_differently_is_told() {
+        let one = zip(&[Part::new(b"x", b"1234")]);
+        let with_comment = |comment: &[u8]| {
+            let length = u16::try_from(comment.len()).unwrap().to_le_bytes();
+            [&one[..one.len() - 2], &length, comment].concat()
+        };
+        let many = [&b"MZ"[..], &one].concat();
+        let cases = [
+            (one.clone(), false),
+            (with_comment(b"a comment"), false),
+            (with_comment(&vec![b' '; usize::from(u16::MAX)]), false),
+            (many, true),
+            ([one.clone(), one.clone()].concat(), true),
+            ([&one[..], b"more"].concat(), true),
+            (with_comment(b"PK\x05\x06 and so on"), true),
+            (with_comment(&one), true),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        for (case, (bytes, is_ambiguous)) in cases.into_iter().enumerate() {
+            let path = dir.path().join("a.zip");
+            std::fs::write(&path, bytes).unwrap();
+            let told = Source::open(&path).map(|source| source.ambiguity().is_some());
+            // One that cannot be opened at all is told as well.
+            assert!(told.map_or(is_ambiguous, |told| told == is_ambiguous), "{case}");
         }
     }
 

@@ -72,7 +72,10 @@ fn archives() -> Vec<Case> {
     ];
     let dir = folder(&[("run_5-57_20-0.zip", &crafted::zip(&parts)), ("x.zip", b"7z\xbc\xaf\x27\x1c and so on")]);
     let free = folder(&[("my run.zip", &crafted::zip(&[part(b"PRED_077413.tif")]))]);
+    let one = crafted::zip(&[part(b"PRED_077413.tif")]);
+    let joined = folder(&[("a.zip", &[one.as_slice(), &one].concat())]);
     vec![
+        ("two archives in one file", report(&joined.path().join("a.zip"), Some("077413")).findings),
         ("a hostile archive", report(&dir.path().join("run_5-57_20-0.zip"), Some("077413-077423")).findings),
         ("an archive of another kind", report(&dir.path().join("x.zip"), Some("077413")).findings),
         ("an archive under a free name", report(&free.path().join("my run.zip"), Some("077413")).findings),
@@ -174,8 +177,10 @@ fn masks() -> Vec<Case> {
         ("truth/MSK_077413.tif", &labels),
         ("truth/again/MSK_077413.tif", &labels),
         ("truth/MSK_077414.tif", b"no image"),
+        ("truth/MSK_077415.tif", &bands(&[&[1], &[2], &[3]])),
         ("pred/PRED_077413.tif", &good),
         ("pred/PRED_077414.tif", &good),
+        ("pred/PRED_077415.tif", &good),
     ]);
     let masks = Masks::find(&dir.path().join("truth")).unwrap();
     let source = Source::open(&dir.path().join("pred")).unwrap();

@@ -199,6 +199,10 @@ pub fn check(
         let message = format!("more entries than are looked at: {} were left out", source.left_out());
         findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
     }
+    if let Some(what) = source.ambiguity() {
+        let message = format!("{what}: some readers find other files in it, or none; pack it again");
+        findings.push(Code::AmbiguousArchive.finding(source.kind().to_string(), message));
+    }
     let written = files.iter().filter_map(|(id, entry)| Some((entry.modified?, *id)));
     findings.extend(age::stale(written.collect()));
     if source.kind() == Kind::Archive {

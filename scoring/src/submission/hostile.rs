@@ -175,7 +175,7 @@ fn every_trick_has_its_finding() {
     wrong-local-name: damaged-entry, other-part, archive-name
     wrong-size: damaged-entry, other-part, archive-name
     zip64: other-part, archive-name
-    zip64-beyond: overlapping-entries, other-part, archive-name
+    zip64-beyond: overlapping-entries, other-part, ambiguous-archive, archive-name
     zip64-end: other-part, archive-name
     zip64-end-beyond: unreadable-archive
     zip64-end-many: unreadable-archive

@@ -5,13 +5,13 @@
 
 use std::{
     fmt,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use super::archive::Archive;
+use crate::files::open_regular;
 
 /// Most entries that are listed; a whole dataset is below it.
 pub const MAX_ENTRIES: usize = 500_000;
@@ -208,6 +208,15 @@ impl Source {
         }
     }
 
+    /// Why other readers may find other files in this archive, or none at all: bytes before its first entry or behind its
+    /// end, as where two archives were joined.
+    pub fn ambiguity(&self) -> Option<&'static str> {
+        match &self.place {
+            Place::Folder => None,
+            Place::Archive(archive) => archive.ambiguity,
+        }
+    }
+
     /// Its files, sorted by path; folders are left out.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -242,7 +251,7 @@ impl Source {
         }
         match &self.place {
             Place::Archive(archive) => archive.read(&self.path, entry, limit),
-            Place::Folder => File::open(self.path.join(&entry.name))
+            Place::Folder => open_regular(&self.path.join(&entry.name))
                 .and_then(|file| read_limited(file, entry.size, limit))
                 .map_err(|error| ReadError::Io { name: entry.name.clone(), error })?
                 .ok_or_else(|| ReadError::TooLarge { name: entry.name.clone(), limit }),

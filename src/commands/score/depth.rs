@@ -1,6 +1,6 @@
 //! What `score` tells beside the score: by domain, zone or patch, how uncertain, against what.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context;
 use flair_scoring::{
@@ -9,6 +9,7 @@ use flair_scoring::{
     boundary::BoundaryWidth,
     compare::Comparison,
     evaluate::{Evaluation, Keep},
+    files::{MAX_RECORD, read_text},
     groups::{GroupTable, worst_patches},
     pairing::Masks,
     places::{Places, Unit},
@@ -125,7 +126,7 @@ impl Other {
         if !path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
             return Ok(Self::Set(Source::open(path).or_input()?));
         }
-        let read = || -> anyhow::Result<ScoreReport> { Ok(ScoreReport::from_json(&fs::read_to_string(path)?)?) };
+        let read = || -> anyhow::Result<ScoreReport> { Ok(ScoreReport::from_json(&read_text(path, MAX_RECORD)?)?) };
         let record = read().with_context(|| format!("cannot read `{}`", path.display())).or_input()?;
         Ok(Self::Record(Box::new(record)))
     }

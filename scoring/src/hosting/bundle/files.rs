@@ -1,10 +1,11 @@
 //! The files of a bundle: their names, the pages, the scoring program's command, the starting kit's words.
 
-use std::{fmt::Write, fs, io, path::Path};
+use std::{fmt::Write, io, path::Path};
 
 use super::Plan;
 use crate::{
     PatchId, Protocol,
+    files::read_text,
     hosting::{page::Escaped, rules},
     submission::fold_ranges,
     timing::{Hms, Limits},
@@ -70,10 +71,11 @@ fn ascii(html: &str) -> String {
 
 fn read_page(path: &Path) -> io::Result<String> {
     let told = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {reason}", path.display()));
-    if fs::metadata(path)?.len() > MAX_PAGE {
-        return Err(told("is too large for a page"));
-    }
-    let text = fs::read_to_string(path)?;
+    let text = read_text(path, MAX_PAGE).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => told("is too large for a page"),
+        io::ErrorKind::NotFound => error,
+        _ => io::Error::new(error.kind(), format!("`{}`: {error}", path.display())),
+    })?;
     // Codabench refuses empty pages.
     if text.trim().is_empty() { Err(told("is empty")) } else { Ok(text) }
 }
@@ -212,6 +214,8 @@ pub(super) fn kit_texts(plan: &Plan<'_>, ids: &[PatchId]) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::hosting::{Challenge, rules::FLAIR2};
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Event, Finding, PatchId, Progress, Protocol,
     evaluate::{self, EvaluateError, Options, evaluate},
-    files::write_atomically,
+    files::{open_regular, write_atomically},
     pairing::Masks,
     raster::{self, Limits, Raster},
     submission::{Source, SourceError},
@@ -139,7 +139,7 @@ pub fn make(
     let parts = parts(plan, &ids, &sample).map_err(at(plan.pages.unwrap_or(out)))?;
     let mut made = Vec::new();
     for &platform in plan.platforms {
-        let path = out.join(format!("{}.zip", platform.name()));
+        let path = scratch.0.join(format!("{}.zip", platform.name()));
         let yaml = match platform {
             Platform::Codabench => codabench::competition(plan),
             Platform::Codalab => codalab::competition(plan),
@@ -155,14 +155,19 @@ pub fn make(
             bundle.finish().map(|_| ())
         })
         .map_err(at(&path))?;
-        let bytes = fs::metadata(&path).map_err(at(&path))?.len();
         let findings = schema::check(platform, &open(&path)?);
         if !findings.is_empty() {
             return Err(BundleError::Schema { platform, findings });
         }
-        made.push(Made { platform, path, bytes });
+        made.push((platform, path));
     }
-    Ok(made)
+    // Whole and sound, all of them: only now they take their places.
+    let placed = made.into_iter().map(|(platform, found)| {
+        let path = out.join(format!("{}.zip", platform.name()));
+        let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
+        Ok(Made { platform, bytes: bytes.map_err(at(&path))?, path })
+    });
+    placed.collect()
 }
 
 type Part = (&'static str, Vec<u8>, Keep);
@@ -269,7 +274,7 @@ fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progr
             .ok()
             .map(|below| below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect());
         let name = place.filter(|parts| !parts.is_empty()).map_or_else(|| id.file_name("MSK"), |parts| parts.join("/"));
-        let file = File::open(mask)?;
+        let file = open_regular(mask)?;
         let size = file.metadata()?.len();
         archive.copy(&name, file, size, Keep::Stored)?;
         progress.event(Event::Step { patch: Some(id) });

@@ -131,6 +131,22 @@ fn texts_with_marks_of_yaml_and_html_stay_texts() {
 }
 
 #[test]
+fn a_bundle_that_its_platform_would_refuse_takes_no_place() {
+    let dir = tempfile::tempdir().unwrap();
+    masks(&dir.path().join("truth"), 1);
+    let bad = Challenge { title: String::new(), ..Challenge::default() };
+    let refused = made(dir.path(), &plan(&bad));
+    assert!(matches!(refused, Err(BundleError::Schema { .. })), "{refused:?}");
+    let out = dir.path().join("out");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+    // A sound one of an earlier run stays as it is.
+    let sound = fs::read(&made(dir.path(), &plan(&Challenge::default())).unwrap()[0].path).unwrap();
+    made(dir.path(), &plan(&bad)).unwrap_err();
+    assert_eq!(fs::read(out.join("codabench.zip")).unwrap(), sound);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+}
+
+#[test]
 fn masks_that_cannot_be_scored_against_stop_it() {
     let dir = tempfile::tempdir().unwrap();
     let truth = dir.path().join("truth");
