@@ -59,6 +59,17 @@ impl Rules {
         PyTuple::new(py, self.0.classes().iter().map(|class| &class.name))
     }
 
+    /// For pickle, which knows a protocol by all that it is: its file may be elsewhere, or changed.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((slf.get_type().getattr("_of_definition")?, (failure::json(slf.get().0.definition()),)))
+    }
+
+    #[staticmethod]
+    fn _of_definition(json: &str) -> Result<Self, Failure> {
+        let definition = serde_json::from_str(json).map_err(|error| Failure::Input(error.to_string()))?;
+        Protocol::from_definition(definition).map(Self).map_err(Failure::Input)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Protocol {}>", self.0.id())
     }

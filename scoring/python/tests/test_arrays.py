@@ -158,3 +158,31 @@ def test_matrices_that_are_none_are_refused() -> None:
     matrix[2, 3] = 1 << 62
     with pytest.raises(fs.InputError, match="2\\^53"):
         fs.metrics(matrix)
+
+
+def test_masked_arrays_are_refused() -> None:
+    truth, prediction = maps(3, (8, 8))
+    masked = np.ma.masked_array(prediction, mask=prediction > 3)
+    for arrays in [(truth, masked), (np.ma.masked_array(truth), prediction)]:
+        with pytest.raises(TypeError, match="is a masked array"):
+            fs.confusion_matrix(*arrays)
+
+
+def test_a_matrix_of_floats_is_told_what_it_should_be() -> None:
+    with pytest.raises(TypeError, match="matrix is of float64: expected integers, best uint64"):
+        fs.metrics(np.eye(13))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 10**9])
+def test_a_number_of_threads_that_makes_no_sense_is_refused(threads: int) -> None:
+    truth, prediction = maps(3, (8, 8))
+    with pytest.raises(ValueError, match="expected 1 to 1024"):
+        fs.confusion_matrix(truth, prediction, threads=threads)
+    assert fs.confusion_matrix(truth, prediction, threads=1024).sum() == truth.size
+
+
+@pytest.mark.parametrize("name", ["flair2", "flair-hub"])
+def test_a_protocol_can_be_pickled(name: str) -> None:
+    protocol = fs.Protocol(name)
+    again = pickle.loads(pickle.dumps(protocol))
+    assert (again, again.id, again.classes) == (protocol, protocol.id, protocol.classes)

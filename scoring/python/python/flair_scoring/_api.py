@@ -22,6 +22,9 @@ OutOfRange: TypeAlias = Literal["reject", "drop"]
 Progress: TypeAlias = Callable[[str, int, int], object]
 
 
+MAX_THREADS = 1024
+
+
 def confusion_matrix(
     truth: ArrayLike,
     pred: ArrayLike,
@@ -63,7 +66,7 @@ def metrics(matrix: ArrayLike, *, protocol: Protocol | Path = "flair2") -> Metri
     it is not of integers.
     """
     rules = _rules(protocol)
-    array = _integers(matrix, "matrix")
+    array = _integers(matrix, "matrix", "uint64")
     classes = len(rules.classes)
     if array.shape != (classes, classes):
         raise InputError(f"the matrix has the shape {array.shape}, the protocol {classes} classes")
@@ -141,16 +144,19 @@ def package(
     return Packed(path, entries, size, _records.check_report(report))
 
 
-def _integers(values: ArrayLike, name: str) -> NDArray[Any]:
+def _integers(values: ArrayLike, name: str, best: str) -> NDArray[Any]:
+    # numpy would hand over what is under the mask, and it would be counted.
+    if np.ma.isMaskedArray(values):
+        raise ArrayTypeError(f"{name} is a masked array: select its pixels first, such as {name}[~{name}.mask].data")
     array = np.asarray(values)
     # An empty list is an array of floats to numpy.
     if array.dtype.kind not in "iu" and array.size:
-        raise ArrayTypeError(f"{name} is of {array.dtype}: expected integers, best uint8")
+        raise ArrayTypeError(f"{name} is of {array.dtype}: expected integers, best {best}")
     return array
 
 
 def _bytes(values: ArrayLike, name: str) -> NDArray[np.uint8]:
-    array = _integers(values, name)
+    array = _integers(values, name, "uint8")
     if array.dtype != np.uint8 and array.size:
         least, most = array.min(), array.max()
         if least < 0 or most > 255:
@@ -170,9 +176,12 @@ _named = cache(Protocol)
 
 
 def _threads(threads: int | None) -> int | None:
-    if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}: expected 1 or more, or None for one a core")
-    return threads
+    if threads is None:
+        return None
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"threads is {threads}: expected 1 to {MAX_THREADS}, or None for one a core")
+    # More of them only wait for each other.
+    return min(threads, 4 * (os.cpu_count() or 1))
 
 
 def _expected(patches: Patches | None) -> list[int] | None:
