@@ -129,5 +129,5 @@ fn files_are_found_by_their_ending_and_limited() {
     assert_eq!(Protocol::find(path.to_str().unwrap()).unwrap().class_count(), 19);
     std::fs::write(&path, " ".repeat(300_000)).unwrap();
     let error = Protocol::find(path.to_str().unwrap()).unwrap_err();
-    assert!(error.to_string().contains("larger than 262144 bytes"), "{error}");
+    assert!(error.to_string().contains("more than 262144 bytes"), "{error}");
 }
