@@ -340,7 +340,8 @@ def main() -> None:
             done = run(arguments.binary, Path(folder), cell, pairs)
         complaints = []
         if cell.strays and not cell.drops:
-            is_refused = done.returncode == 3 and not done.stdout and "[value-out-of-range]" in done.stderr
+            codes = [finding["code"] for finding in json.loads(done.stdout or "{}").get("findings", [])]
+            is_refused = done.returncode == 3 and codes == ["value-out-of-range"]
             complaints += [] if is_refused else [f"expected a refusal, got {done.returncode}: {done.stderr}"]
             count = "refused"
         elif done.returncode != 0:
