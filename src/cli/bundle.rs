@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::ByArgs;
+
 /// For which platform a bundle is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlatformArg {
@@ -23,13 +25,8 @@ pub(crate) struct BundleArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
 
-    /// Classes and rules of the mean, as for `score`
-    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
-    pub(crate) protocol: String,
-
-    /// Other classes for the same rules, as for `score`
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) nomenclature: Option<String>,
+    #[command(flatten)]
+    pub(crate) by: ByArgs,
 
     /// For which platform
     #[arg(long, value_enum, default_value = "both")]

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ByArgs;
+
 #[derive(Debug, Args)]
 pub(crate) struct CodalabArgs {
     /// Folder with the masks in `ref` and the submission in `res`, unpacked or as one zip
@@ -12,13 +14,8 @@ pub(crate) struct CodalabArgs {
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
 
-    /// Classes and rules of the mean, as for `score`
-    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
-    pub(crate) protocol: String,
-
-    /// Other classes for the same rules, as for `score`
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) nomenclature: Option<String>,
+    #[command(flatten)]
+    pub(crate) by: ByArgs,
 
     /// Most device-seconds that a prediction may declare
     #[arg(long, value_name = "SECONDS", default_value_t = 1500.0, value_parser = above_0)]

@@ -111,16 +111,24 @@ pub(crate) struct ExpectedArgs {
     pub(crate) ids: Option<PathBuf>,
 }
 
-/// By which rules a submission is checked.
+/// By which classes and rules is scored, and what a prediction may hold.
 #[derive(Debug, Args)]
-pub(crate) struct RulesArgs {
-    /// Classes that a prediction may hold, as for `score`
+pub(crate) struct ByArgs {
+    /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
+    /// that ends in .yml (`flair-bench protocol --example` shows how one looks)
     #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
     pub(crate) protocol: String,
 
-    /// Other classes for the same rules, as for `score`
+    /// Other classes for the same rules: flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) nomenclature: Option<String>,
+}
+
+/// By which rules a submission is checked.
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    #[command(flatten)]
+    pub(crate) by: ByArgs,
 
     /// How many times the baseline's time a submission may declare
     #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = codalab::above_0)]

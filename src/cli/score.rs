@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DepthArgs, FindingsArgs};
+use super::{ByArgs, DepthArgs, FindingsArgs};
 
 /// What to do with values above 12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,14 +32,8 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "DIR|ZIP")]
     pub(crate) pred: PathBuf,
 
-    /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
-    /// that ends in .yml (`flair-bench protocol --example` shows how one looks)
-    #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
-    pub(crate) protocol: String,
-
-    /// Other classes for the same rules: flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) nomenclature: Option<String>,
+    #[command(flatten)]
+    pub(crate) by: ByArgs,
 
     /// Values in a prediction that are no class (in the challenge: above 12)
     #[arg(long, value_enum, default_value = "reject")]

@@ -16,7 +16,7 @@ use flair_scoring::{
     pairing::Masks,
 };
 
-use super::score::protocol;
+use super::protocol::chosen;
 use crate::{
     cli::{BundleArgs, PlatformArg},
     exit::{Exit, OrExit, Outcome},
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         PlatformArg::Codalab => &[Platform::Codalab],
         PlatformArg::Both => &Platform::ALL,
     };
-    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    let protocol = chosen(&arguments.by)?;
     let masks = Masks::find(&arguments.truth).or_input()?;
     let plan = Plan {
         challenge: &challenge,

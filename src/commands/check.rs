@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 
 use flair_scoring::submission::{CheckOptions, check_path};
 
-use super::{expected::expected, score::protocol};
+use super::{expected::expected, protocol::chosen};
 use crate::{
     cli::{CheckArgs, RulesArgs},
     codes,
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
 /// The options of a check by these rules.
 pub(super) fn options(rules: &RulesArgs) -> Outcome<CheckOptions> {
     let mut options = CheckOptions::default();
-    options.protocol = protocol(&rules.protocol, rules.nomenclature.as_deref())?;
+    options.protocol = chosen(&rules.by)?;
     options.factor = rules.factor;
     Ok(options)
 }

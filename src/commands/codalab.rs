@@ -15,7 +15,7 @@ use flair_scoring::{
     timing::Limits,
 };
 
-use super::score::{protocol, write_file};
+use super::{protocol::chosen, score::write_file};
 use crate::{
     cli::CodalabArgs,
     exit::{Exit, Failure, OrExit, Outcome},
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
             fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
         }
     }
-    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    let protocol = chosen(&arguments.by)?;
     let options = Options { protocol, ..Options::default() };
     let limits = Limits { device_seconds: arguments.device_seconds, factor: arguments.factor, baseline_seconds: None };
     let input = match Input::find(&arguments.input) {

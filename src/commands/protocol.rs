@@ -9,10 +9,19 @@ use flair_scoring::{
 };
 
 use crate::{
-    cli::ProtocolArgs,
+    cli::{ByArgs, ProtocolArgs},
     exit::{Exit, OrExit, Outcome},
     ui::protocol_text,
 };
+
+/// The protocol that a command was given: of a name or file, with the classes of another, if any.
+pub(super) fn chosen(by: &ByArgs) -> Outcome<Protocol> {
+    let protocol = Protocol::find(&by.protocol).or_usage()?;
+    match &by.nomenclature {
+        Some(classes) => protocol.with_nomenclature(classes).or_usage(),
+        None => Ok(protocol),
+    }
+}
 
 pub(crate) fn run(arguments: &ProtocolArgs) -> Outcome {
     let all = || PROTOCOLS.iter().chain(&NOMENCLATURES);

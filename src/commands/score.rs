@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    Finding, OutOfRange, Progress, Protocol, ScoreReport, evaluate,
+    Finding, OutOfRange, Progress, ScoreReport, evaluate,
     evaluate::{EvaluateError, Evaluation, Options},
     figure,
     files::write_atomically,
@@ -26,6 +26,7 @@ use flair_scoring::{
 use serde::Serialize;
 
 use self::depth::Depth;
+use super::protocol::chosen;
 use crate::{
     cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, Failure, OrExit, Outcome},
@@ -61,7 +62,7 @@ impl Shown {
 }
 
 pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
-    let protocol = protocol(&arguments.protocol, arguments.nomenclature.as_deref())?;
+    let protocol = chosen(&arguments.by)?;
     let shown = Shown::of(arguments)?;
     if let Some(figure) = &arguments.figure {
         Picture::of(figure)?;
@@ -152,15 +153,6 @@ fn refuse(
         writeln!(out, "of `{}`:", escaped(set))?;
     }
     Ok(write_first(&mut out, &findings, limits.for_people())?)
-}
-
-/// The protocol of a name or file, with the classes of another, if any.
-pub(super) fn protocol(name: &str, nomenclature: Option<&str>) -> Outcome<Protocol> {
-    let protocol = Protocol::find(name).or_usage()?;
-    match nomenclature {
-        Some(classes) => protocol.with_nomenclature(classes).or_usage(),
-        None => Ok(protocol),
-    }
 }
 
 /// What came of scoring.
