@@ -22,31 +22,3 @@ finding_codes! {
             fix: "Enclose `timing.json`, or put the named archive into the one that is uploaded.";
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        Code,
-        finding::page::{section, spliced},
-    };
-
-    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/findings.md");
-
-    #[test]
-    fn the_page_says_what_the_registry_says() {
-        let page = std::fs::read_to_string(PAGE).unwrap();
-        let due = spliced(&page, "hosting", &section(HostingCode::KINDS)).expect("the page has lost its marks");
-        if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
-            std::fs::write(PAGE, &due).unwrap();
-        } else {
-            assert!(page == due, "docs/findings.md is out of date: run the tests with INSTA_UPDATE=always");
-        }
-    }
-
-    #[test]
-    fn no_code_is_registered_twice() {
-        let is_known = |code: &str| Code::KINDS.iter().any(|kind| kind.code == code);
-        assert!(HostingCode::KINDS.iter().all(|kind| !is_known(kind.code)));
-    }
-}
