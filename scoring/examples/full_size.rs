@@ -22,18 +22,7 @@ use rayon::prelude::*;
 /// The challenge's test patches: 077413 to 093462.
 const FIRST: u32 = 77_413;
 const PAIRS: u32 = 16_050;
-const DOMAINS: [&str; 10] = [
-    "D015_2020",
-    "D022_2021",
-    "D026_2020",
-    "D036_2020",
-    "D061_2020",
-    "D064_2021",
-    "D068_2021",
-    "D069_2020",
-    "D071_2020",
-    "D084_2021",
-];
+const DOMAINS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
@@ -67,8 +56,8 @@ fn pair(masks: &[Raster], out: &Path, number: u32) -> Result<(), Box<dyn Error>>
         let samples = (0..height * width).map(|i| value(i / width, i % width)).collect();
         Raster::new(1, height, width, samples).ok_or("no mask")
     };
-    let zone = format!("Z{}_UA", at / DOMAINS.len() % 16 + 1);
-    let folder = out.join("truth").join(DOMAINS[at % DOMAINS.len()]).join(zone).join("msk");
+    let (domain, zone) = (at % DOMAINS + 1, at / DOMAINS % 16 + 1);
+    let folder = out.join(format!("truth/D{domain:03}_2020/Z{zone}_UA/msk"));
     raster::write(&folder.join(id.file_name("MSK")), &raster(&sample)?)?;
     let moved = |row: usize, column: usize| {
         let label = sample((row + 2 + at % 3) % height, (column + 3) % width);

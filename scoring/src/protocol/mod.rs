@@ -217,12 +217,7 @@ impl Protocol {
     /// # Errors
     /// [`ProtocolError::Unknown`] where there is none of that name.
     pub fn named(name: &str) -> Result<Self, ProtocolError> {
-        let known = PROTOCOLS.iter().find(|(known, _)| *known == name);
-        let (_, text) = known.ok_or_else(|| ProtocolError::Unknown {
-            what: "protocol",
-            name: name.to_owned(),
-            known: PROTOCOLS.map(|(name, _)| name).join(", "),
-        })?;
+        let text = shipped(&PROTOCOLS, "protocol", name)?;
         Self::of_file(parse(text, name)?, name)
     }
 
@@ -403,6 +398,20 @@ fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Erro
     }
     let labels = Vec::<Label>::deserialize(deserializer)?;
     Ok(labels.into_iter().map(|Label(label)| label).collect())
+}
+
+/// The file of that name among those that ship with the program.
+fn shipped(
+    files: &[(&'static str, &'static str)],
+    what: &'static str,
+    name: &str,
+) -> Result<&'static str, ProtocolError> {
+    let known = files.iter().find(|(known, _)| *known == name);
+    known.map(|(_, text)| *text).ok_or_else(|| ProtocolError::Unknown {
+        what,
+        name: name.to_owned(),
+        known: files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn yaml_file(name: &str) -> Option<&Path> {

@@ -80,12 +80,7 @@ impl Nomenclature {
     /// # Errors
     /// [`ProtocolError::Unknown`] where there is none of that name.
     pub fn named(name: &str) -> Result<Self, ProtocolError> {
-        let known = NOMENCLATURES.iter().find(|(known, _)| *known == name);
-        let (_, text) = known.ok_or_else(|| ProtocolError::Unknown {
-            what: "nomenclature",
-            name: name.to_owned(),
-            known: NOMENCLATURES.map(|(name, _)| name).join(", "),
-        })?;
+        let text = super::shipped(&NOMENCLATURES, "nomenclature", name)?;
         Self::from_yaml(text, name)
     }
 
