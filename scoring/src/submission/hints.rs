@@ -1,7 +1,12 @@
 //! What a wrong name, or a set of values, tells of the mistake behind it.
 
+use std::sync::LazyLock;
+
 use super::shown;
-use crate::{CLASSES, Code, PatchId, Protocol, protocol::LabelTable};
+use crate::{
+    Code, PatchId, Protocol,
+    protocol::{LabelTable, Nomenclature},
+};
 
 /// What a file is, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,15 +218,11 @@ fn gcd(a: u8, b: u8) -> u8 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Colours of the labels that the challenge counts as "other" (upstream `notebook/data_display.py:23-63`).
-const OTHER_COLOURS: [[u8; 3]; 6] = [
-    [0x3d, 0xe6, 0xeb],
-    [0xff, 0xff, 0xff],
-    [0x8a, 0xb3, 0xa0],
-    [0x6b, 0x71, 0x4f],
-    [0xc5, 0xdc, 0x42],
-    [0x99, 0x99, 0xff],
-];
+/// Colours of the dataset's 19 labels, among them those that the challenge counts as "other".
+static LABEL_COLOURS: LazyLock<Vec<[u8; 3]>> = LazyLock::new(|| {
+    let labels = Nomenclature::named("flair-19").map(|labels| labels.classes).unwrap_or_default();
+    labels.iter().map(|class| class.colour.0).collect()
+});
 
 /// Whether an image of three or four bands has the classes' colours, at least two of them, and no other ones.
 ///
@@ -233,7 +234,7 @@ pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protoco
     let mut planes = samples.chunks_exact(samples.len() / bands);
     let (Some(red), Some(green), Some(blue)) = (planes.next(), planes.next(), planes.next()) else { return false };
     let of_protocol = protocol.classes().iter().map(|class| class.colour.0);
-    let mut known: Vec<_> = CLASSES.iter().map(|class| class.colour).chain(OTHER_COLOURS).chain(of_protocol).collect();
+    let mut known: Vec<_> = LABEL_COLOURS.iter().copied().chain(of_protocol).collect();
     known.sort_unstable();
     known.dedup();
     let mut seen = vec![false; known.len()];
