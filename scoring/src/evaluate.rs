@@ -9,6 +9,7 @@ use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
     boundary::{BoundaryCounts, BoundaryWidth, MapPair},
     confusion::CountError,
+    finding::counted,
     pairing::{Masks, Pair, Pairing},
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
     submission::{Code, ReadError, Source, shown},
@@ -134,12 +135,8 @@ pub enum EvaluateError {
     #[error("there is no mask: expected files named as MSK_000826.tif")]
     NoMasks,
     /// The predictions, or the masks, break the rules.
-    #[error("not scored: {} found in masks and predictions", problems(.0.len()))]
+    #[error("not scored: {} found in masks and predictions", counted(.0.len(), "problem"))]
     NotScorable(Vec<Finding>),
-}
-
-fn problems(count: usize) -> String {
-    if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") }
 }
 
 /// Compares every mask with its prediction, on all threads of the current rayon pool. The result does not depend on

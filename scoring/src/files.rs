@@ -57,12 +57,19 @@ fn kind_of(kind: FileType) -> &'static str {
 /// As [`open_regular`]; [`io::ErrorKind::FileTooLarge`] beyond the limit.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open_regular(path)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0));
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
-    }
-    Ok(bytes)
+    let size = file.metadata()?.len();
+    read_up_to(file, size, limit)?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")))
+}
+
+/// Most bytes that are reserved because of a size that is merely claimed.
+const RESERVED: u64 = 1 << 20;
+
+/// Reads to the end; `None` where there are more bytes than `limit`. `size` is only a hint.
+pub(crate) fn read_up_to(reader: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit).min(RESERVED)).unwrap_or(0));
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 /// A regular file's text, read as [`read_limited`] does.

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use flair_scoring::{
     Code, Finding, ScoreReport, Severity, evaluate,
     evaluate::{EvaluateError, Options},
+    finding::counted,
     hosting::{Declared, Input, InputError, Scores, page},
     pairing::Masks,
     timing::Limits,
@@ -68,7 +69,7 @@ fn refuse(out: &Path, findings: &[Finding]) -> Outcome {
     // What is wrong with masks is no participant's fault.
     let is_ours = findings.iter().any(|finding| Code::OF_MASKS.iter().any(|code| code.code() == finding.code));
     let what = if is_ours { "the reference data of this challenge are broken" } else { "the submission is not valid" };
-    let problems = if errors == 1 { "1 problem" } else { &format!("{errors} problems") };
+    let problems = counted(errors, "problem");
     write_findings(&mut stderr().lock(), &findings[..findings.len().min(page::MAX_FINDINGS)])?;
     if findings.len() > page::MAX_FINDINGS {
         say(&format!("and {} more", findings.len() - page::MAX_FINDINGS));

@@ -15,8 +15,8 @@ use zip::{
     result::ZipError,
 };
 
-use super::source::{Defect, Entry, ReadError, SourceError, read_limited};
-use crate::files::open_regular;
+use super::source::{Defect, Entry, ReadError, SourceError};
+use crate::files::{open_regular, read_up_to};
 
 /// Bytes of a local header before its name.
 const LOCAL_HEADER: usize = 30;
@@ -97,7 +97,7 @@ impl Archive {
         }
         let reader =
             stored.as_ref().with_reader(&mut file, ZipReadOptions::new()).map_err(|e| damaged(e.to_string()))?;
-        let bytes = read_limited(reader, entry.size, limit).map_err(|e| damaged(e.to_string()))?;
+        let bytes = read_up_to(reader, entry.size, limit).map_err(|e| damaged(e.to_string()))?;
         let bytes = bytes.ok_or_else(|| ReadError::TooLarge { name: entry.name.clone(), limit })?;
         if bytes.len() as u64 != entry.size {
             return Err(damaged(format!("it holds {} bytes, the directory says {}", bytes.len(), entry.size)));

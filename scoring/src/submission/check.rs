@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     Code, Event, Finding, PatchId, Progress, Protocol,
+    files::open_regular,
     finding::{counted, tally, truncate},
     raster::Limits,
     timing,
@@ -131,7 +132,7 @@ pub fn check_path(
 /// The first bytes of a file.
 fn beginning(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut bytes)).ok()?;
+    open_regular(path).and_then(|file| file.take(512).read_to_end(&mut bytes)).ok()?;
     Some(bytes)
 }
 

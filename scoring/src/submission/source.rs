@@ -4,14 +4,13 @@
 //! to trick whoever unpacks it is described ([`Defect`]), not repaired.
 
 use std::{
-    fmt,
-    io::{self, Read},
+    fmt, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use super::archive::Archive;
-use crate::files::open_regular;
+use crate::files::{open_regular, read_up_to};
 
 /// Most entries that are listed; a whole dataset is below it.
 pub const MAX_ENTRIES: usize = 500_000;
@@ -252,7 +251,7 @@ impl Source {
         match &self.place {
             Place::Archive(archive) => archive.read(&self.path, entry, limit),
             Place::Folder => open_regular(&self.path.join(&entry.name))
-                .and_then(|file| read_limited(file, entry.size, limit))
+                .and_then(|file| read_up_to(file, entry.size, limit))
                 .map_err(|error| ReadError::Io { name: entry.name.clone(), error })?
                 .ok_or_else(|| ReadError::TooLarge { name: entry.name.clone(), limit }),
         }
@@ -273,16 +272,6 @@ impl Entry {
         let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
         Self { name, file_name, size, modified: None, defects, index }
     }
-}
-
-/// Most bytes that are reserved for an entry before they are there.
-const RESERVED: u64 = 1 << 20;
-
-/// Reads to the end; `None` where there are more bytes than `limit`. `size` is only a hint.
-pub(super) fn read_limited(reader: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit).min(RESERVED)).unwrap_or(0));
-    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), SourceError> {
