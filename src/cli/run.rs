@@ -16,9 +16,10 @@ pub(crate) enum RunCommand {
 /// What is run, on what data, where.
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug
-    #[arg(long, value_name = "NAME", default_value = "unet", conflicts_with = "config", help_heading = "What")]
-    pub(crate) preset: String,
+    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug (default: what given weights say that
+    /// they were trained with, else unet)
+    #[arg(long, value_name = "NAME", conflicts_with = "config", help_heading = "What")]
+    pub(crate) preset: Option<String>,
 
     /// A configuration of your own, in the format of upstream's flair-2-config.yml
     #[arg(long, value_name = "FILE", help_heading = "What")]

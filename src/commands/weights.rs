@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use flair_baselines::weights;
+use flair_baselines::weights::{self, Provenance};
 use serde::Serialize;
 
 use crate::{
@@ -24,7 +24,13 @@ pub(crate) fn convert(arguments: &ConvertArgs) -> Outcome {
     }
     let source = arguments.from.file_name().unwrap_or_default().to_string_lossy();
     let metadata = [("converted_from", source.as_ref()), ("source_sha256", checkpoint.sha256.as_str())];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let mut metadata: BTreeMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    // A part of a network is another network.
+    if arguments.only.is_none() {
+        metadata.extend(
+            Provenance::from_metadata(&checkpoint.metadata).map(|known| known.to_metadata()).unwrap_or_default(),
+        );
+    }
     weights::save(&arguments.to, &tensors, &metadata).or_environment()?;
     writeln!(stdout(), "{}: {} tensors", arguments.to.display(), tensors.len())?;
     Ok(Exit::Done)

@@ -88,7 +88,12 @@ fn a_run_over_time_is_negative() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
     let run = ["predict", "--data", "toy", "--out", "out", "--time-limit", "0.001", "--split", "test"];
-    flair_bench(dir.path()).args(run).assert().code(1).stdout(contains("TOO LONG"));
+    flair_bench(dir.path())
+        .args(run)
+        .assert()
+        .code(1)
+        .stdout(contains("TOO LONG").and(contains("submission  none: longer")));
+    assert!(dir.path().join("out/score.json").exists() && !dir.path().join("out/submission").exists());
 }
 
 /// All files below a folder.
@@ -135,13 +140,18 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
     assert_eq!((&record["untrained"], &record["weights"]["trained_here"]), (&false.into(), &true.into()));
     flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("--resume"));
     flair_bench(dir.path()).args(run).arg("--resume").assert().success().stderr(contains("are kept"));
-    let weights = out.join("checkpoints/last.safetensors");
-    flair_bench(dir.path())
-        .args(["predict", "--data", "toy", "--out", "again", "--weights"])
-        .arg(weights)
-        .assert()
-        .success()
-        .stdout(contains("untrained").not());
+    // Weights know what they were trained with: nothing more has to be said, and what is said otherwise is told.
+    let predict = |out: &str, more: &[&str]| {
+        let weights = ["--weights", "out/checkpoints/last.safetensors"];
+        let predict = ["predict", "--data", "toy", "--out", out];
+        flair_bench(dir.path()).args(predict).args(weights).args(more).assert().success()
+    };
+    predict("again", &[])
+        .stdout(contains("untrained").not())
+        .stderr(contains("trained with (nearest preset: unet)").and(contains("another value").not()));
+    assert_eq!(json(&dir.path().join("again/run.json"))["config"]["flair_bench"]["fidelity"], "corrected");
+    predict("other", &["--preset", "unet"]).stderr(contains("flair_bench.fidelity=\"corrected\", and predict"));
+    assert!(fs::read_to_string(dir.path().join("other/score.json")).unwrap().contains("another value"));
 }
 
 #[cfg(unix)]

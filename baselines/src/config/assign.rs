@@ -33,13 +33,18 @@ impl Config {
     /// Where an assignment has no `=`, the key is unknown (the nearest are named), the value has another type than the
     /// key, or a value is out of range then.
     pub fn set_all(&mut self, assignments: &[impl AsRef<str>]) -> Result<(), ConfigError> {
+        self.assign_all(assignments, "the configuration with `--set`")
+    }
+
+    /// As [`Config::set_all`]; `origin` is what messages call the result.
+    pub(super) fn assign_all(&mut self, assignments: &[impl AsRef<str>], origin: &str) -> Result<(), ConfigError> {
         let mut changed = self.clone();
         for assignment in assignments {
             let text = assignment.as_ref();
             let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::Assignment { text: text.to_owned() })?;
             changed = changed.with(key.trim(), value.trim())?;
         }
-        changed.check("the configuration with `--set`")?;
+        changed.check(origin)?;
         *self = changed;
         Ok(())
     }

@@ -15,10 +15,12 @@
 mod assign;
 mod checks;
 mod error;
+mod prediction;
 mod schema;
 
 pub use checks::Problem;
 pub use error::ConfigError;
+pub use prediction::deviations;
 pub use schema::{Bench, Config, DataPaths, Fidelity, Model, Validation};
 
 /// The rows of the published table: the preset's name, and its file in upstream's format.

@@ -192,6 +192,17 @@ pub enum Model {
     Utt,
 }
 
+impl Model {
+    /// Its name in configurations, which is also that of its plainest preset.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unet => "unet",
+            Self::Utt => "utt",
+        }
+    }
+}
+
 /// Whether upstream's quirks are kept where they move numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
+    config::Config,
     models::Network,
     random::GeneratorState,
-    weights::{self, WeightsError},
+    weights::{self, Provenance, WeightsError},
 };
 
 /// Where a training stands.
@@ -55,6 +56,8 @@ pub(super) enum Rank {
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    /// What predictions with the weights must share with their training.
+    settings: BTreeMap<String, String>,
 }
 
 /// The key under which the state stands in its file's metadata. There is one only, since several have no fixed order.
@@ -63,9 +66,9 @@ const WEIGHTS: &str = "weights.";
 const OPTIMIZER: &str = "optimizer.";
 
 impl Checkpoints {
-    /// Those of the run folder `out`.
-    pub fn of(out: &Path) -> Self {
-        Self { folder: out.join("checkpoints") }
+    /// Those of the run folder `out`, of a training with these settings.
+    pub fn of(out: &Path, config: &Config) -> Self {
+        Self { folder: out.join("checkpoints"), settings: config.prediction_settings() }
     }
 
     /// The weights of the epoch with the lowest validation loss.
@@ -94,7 +97,7 @@ impl Checkpoints {
         // The best come first: should the run die here, the state is that of the epoch's beginning, and the epoch ends
         // with the same best weights again. The other way round they would be lost.
         if rank == Rank::Best {
-            save_weights(&self.best(), network, state)?;
+            save_weights(&self.best(), network, &self.settings, state)?;
         }
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
@@ -112,7 +115,7 @@ impl Checkpoints {
 
     /// Writes the latest weights, once more after a stop between the two files.
     pub(super) fn save_last(&self, network: &Network, state: &RunState) -> Result<(), TrainError> {
-        save_weights(&self.last(), network, state)
+        save_weights(&self.last(), network, &self.settings, state)
     }
 
     /// Reads the state of a stopped run, and puts its weights into the network and its moments into the optimiser;
@@ -146,11 +149,18 @@ impl Checkpoints {
     }
 }
 
-fn save_weights(path: &Path, network: &Network, state: &RunState) -> Result<(), TrainError> {
+fn save_weights(
+    path: &Path,
+    network: &Network,
+    settings: &BTreeMap<String, String>,
+    state: &RunState,
+) -> Result<(), TrainError> {
     let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
-    let text = format!("{} epochs and {} steps in all", state.history.len(), state.total);
-    let metadata = BTreeMap::from([("trained".to_owned(), text)]);
-    Ok(weights::save(path, &tensors.collect(), &metadata)?)
+    let provenance = Provenance {
+        trained: format!("{} epochs and {} steps in all", state.history.len(), state.total),
+        settings: settings.clone(),
+    };
+    Ok(weights::save(path, &tensors.collect(), &provenance.to_metadata())?)
 }
 
 fn without_prefix(tensors: BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {

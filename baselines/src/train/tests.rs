@@ -277,7 +277,7 @@ fn what_stops_a_training_is_told() {
       `pad_value` was 0.0 and is 1.0
       `seed` was 3 and is 4
     ");
-    let state = Checkpoints::of(folder.path()).state();
-    fs::copy(Checkpoints::of(folder.path()).last(), &state).unwrap();
+    let checkpoints = Checkpoints::of(folder.path(), &config);
+    fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
 }

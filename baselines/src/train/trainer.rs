@@ -69,7 +69,7 @@ impl<'a> Trainer<'a> {
         if train.is_empty() {
             return Err(TrainError::NoPatches);
         }
-        let checkpoints = Checkpoints::of(options.out);
+        let checkpoints = Checkpoints::of(options.out, options.config);
         let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
         let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
         let identity = options.identity(train, val);

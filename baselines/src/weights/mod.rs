@@ -5,7 +5,9 @@
 mod checkpoint;
 mod encoder;
 mod pickle;
+mod provenance;
 mod pytorch;
 
 pub use checkpoint::{Checkpoint, WeightsError, adapted, load, read, save};
 pub use encoder::{EncoderWeights, load_encoder};
+pub use provenance::Provenance;

@@ -133,13 +133,3 @@ fn method(bytes: &[u8], options: &CheckOptions) -> CompressionMethod {
         _ => CompressionMethod::Stored,
     }
 }
-
-impl PackError {
-    /// What the check found, where it is why there is no archive.
-    pub fn report(&self) -> Option<&CheckReport> {
-        match self {
-            Self::Refused(report) => Some(report),
-            _ => None,
-        }
-    }
-}

@@ -308,14 +308,9 @@ fn what_the_check_rejects_is_not_packed() {
     let refused =
         pack(&source, Some(&ids("000001-000002")), &CheckOptions::default(), out.path(), &name("x.zip"), &Silent);
     let error = refused.unwrap_err();
-    let codes: Vec<_> = error
-        .report()
-        .unwrap()
-        .findings
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .map(|f| f.code.as_str())
-        .collect();
+    let PackError::Refused(report) = &error else { panic!("{error}") };
+    let errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
+    let codes: Vec<_> = errors.map(|f| f.code.as_str()).collect();
     assert_eq!(codes, ["missing-prediction", "value-out-of-range"]);
     insta::assert_snapshot!(error, @"the submission is not valid: 2 errors found");
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);

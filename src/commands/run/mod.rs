@@ -28,7 +28,7 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
         prediction::check_file(weights)?;
-        let setup = Setup::new(&arguments.setup, Purpose::Prediction, &bars)?;
+        let setup = Setup::new(&arguments.setup, Purpose::Prediction(Some(weights)), &bars)?;
         let weights = Weights::load(weights, &setup.network)?;
         return Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars);
     }
@@ -51,17 +51,16 @@ pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
     match training::train(&setup, &arguments.training, &bars)? {
         Ended::Interrupted => Ok(Exit::Environment),
-        Ended::Done(trained) => training::summarise(&setup, &trained),
+        Ended::Done(trained) => training::summarise(&arguments.setup, &setup, &trained),
     }
 }
 
 pub(crate) fn predict(arguments: &PredictArgs) -> Outcome {
     let bars = Bars::new();
-    if let Some(weights) = &arguments.weights {
-        prediction::check_file(weights)?;
-    }
-    let setup = Setup::new(&arguments.setup, Purpose::Prediction, &bars)?;
-    let weights = arguments.weights.as_deref().map(|file| Weights::load(file, &setup.network)).transpose()?;
+    let weights = arguments.weights.as_deref();
+    weights.map(prediction::check_file).transpose()?;
+    let setup = Setup::new(&arguments.setup, Purpose::Prediction(weights), &bars)?;
+    let weights = weights.map(|file| Weights::load(file, &setup.network)).transpose()?;
     Job::new(setup, weights, &arguments.prediction)?.run(&bars)
 }
 

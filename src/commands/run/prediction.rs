@@ -20,7 +20,7 @@ use flair_scoring::{
     evaluate::Options,
     files::{MAX_RECORD, read_text},
     pairing::Masks,
-    submission::{ArchiveName, CheckOptions, PackError, Packed, Source, Times, pack},
+    submission::{ArchiveName, CheckOptions, CheckReport, PackError, Packed, Source, Times, pack},
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
 
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     cli::PredictionArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, rules, say, write_findings},
 };
 
 /// What every output of a network without weights says.
@@ -107,6 +107,15 @@ pub(super) fn limits(arguments: &PredictionArgs) -> Outcome<Limits> {
     }
 }
 
+/// Why a run leaves no archive.
+#[derive(Debug)]
+pub(super) enum Unpacked {
+    /// The time rule, as it judged.
+    OverTime(String),
+    /// What the check found.
+    Invalid(Box<CheckReport>),
+}
+
 /// A prediction, with all that comes after it.
 pub(super) struct Job<'a> {
     pub(super) setup: Setup,
@@ -129,7 +138,11 @@ impl<'a> Job<'a> {
     /// What every output must say.
     pub(super) fn notes(&self) -> Vec<String> {
         let notes = [(self.is_untrained(), UNTRAINED), (self.setup.is_toy, TOY)];
-        notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned()).collect()
+        let notes = notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned());
+        let deviations = &self.setup.deviations;
+        let deviates =
+            || format!("the weights were trained with {}, and predict with another value", deviations.join(", "));
+        notes.chain((!deviations.is_empty()).then(deviates)).collect()
     }
 
     pub(super) fn run(&self, bars: &Bars) -> Outcome {
@@ -163,7 +176,10 @@ impl<'a> Job<'a> {
         if let Some(report) = &score {
             write_all(&self.setup.out, report)?;
         }
-        let packed = self.package(&source, &timing, bars)?;
+        let packed = match rules(&verdict) {
+            broken if verdict.is_over() => Err(Unpacked::OverTime(broken)),
+            _ => self.package(&source, &timing, bars)?,
+        };
         record.judged(limits, verdict, predicted.findings);
         record.finish()?;
         if score.is_some() {
@@ -230,7 +246,7 @@ impl<'a> Job<'a> {
     }
 
     /// The submission archive, or why there is none.
-    fn package(&self, source: &Source, timing: &Timing, bars: &Bars) -> Outcome<Result<Packed, PackError>> {
+    fn package(&self, source: &Source, timing: &Timing, bars: &Bars) -> Outcome<Result<Packed, Unpacked>> {
         let submission = timing.elapsed().unwrap_or_default().into();
         // A time that does not cover the whole run has no place in the archive's name.
         let baseline = self.arguments.baseline_time.filter(|_| timing.is_whole());
@@ -241,8 +257,9 @@ impl<'a> Job<'a> {
         let expected: BTreeSet<PatchId> = self.patches.iter().copied().collect();
         let folder = self.setup.out.join("submission");
         match pack(source, Some(&expected), &CheckOptions::default(), &folder, &name, bars) {
-            Err(error) if error.report().is_none() => Err(error).or_environment(),
-            other => Ok(other),
+            Err(PackError::Refused(report)) => Ok(Err(Unpacked::Invalid(report))),
+            Err(error) => Err(error).or_environment(),
+            Ok(packed) => Ok(Ok(packed)),
         }
     }
 

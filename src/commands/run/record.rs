@@ -8,11 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use flair_baselines::{
-    config::{Config, INDIFFERENT_KEYS},
-    runtime::Environment,
-    train::Beginning,
-};
+use flair_baselines::{config::Config, runtime::Environment, train::Beginning};
 use flair_scoring::{
     Finding, PatchId,
     files::{MAX_RECORD, read_text, remove_parts, sha256},
@@ -241,20 +237,11 @@ fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<S
     Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
 }
 
-/// Keys of the configuration that are for training alone.
-const TRAINING_KEYS: [&str; 6] =
-    ["w_unet_utae", "use_augmentation", "weights_aerial_satellite", "num_epochs", "batch_size", "lr"];
-
 /// What decides the predictions: version, device, network, weights (or the seed that draws them), patches and the files
 /// that are read for them, by name, size and time of change.
 fn identity(job: &Job<'_>) -> anyhow::Result<String> {
     let Setup { config, dataset, .. } = &job.setup;
-    let mut settings = serde_json::to_value(config)?;
-    if let Some(settings) = settings.as_object_mut() {
-        settings.retain(|key, _| !INDIFFERENT_KEYS.contains(&key.as_str()) && !TRAINING_KEYS.contains(&key.as_str()));
-        let bench = &config.flair_bench;
-        settings.insert("flair_bench".into(), serde_json::json!([bench.model, bench.fidelity]));
-    }
+    let settings = config.prediction_settings();
     let weights = match &job.weights {
         Some(weights) => weights.sha256.clone(),
         None => format!("seed {}", config.flair_bench.seed),

@@ -4,11 +4,11 @@ use std::fmt;
 
 use flair_scoring::{
     ScoreReport,
-    submission::{PackError, Packed},
+    submission::Packed,
     timing::{Timing, Verdict},
 };
 
-use super::prediction::Job;
+use super::prediction::{Job, Unpacked};
 use crate::ui::{rule, score_table};
 
 pub(super) struct Summary<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Summary<'a> {
     pub(super) timing: &'a Timing,
     pub(super) verdict: &'a Verdict,
     pub(super) score: Option<&'a ScoreReport>,
-    pub(super) packed: Result<&'a Packed, &'a PackError>,
+    pub(super) packed: Result<&'a Packed, &'a Unpacked>,
 }
 
 impl fmt::Display for Summary<'_> {
@@ -53,10 +53,10 @@ impl fmt::Display for Summary<'_> {
                     packed.bytes
                 )?;
             }
-            Err(error) => match error.report() {
-                Some(report) => writeln!(f, "submission  none: {}", report.verdict())?,
-                None => writeln!(f, "submission  none: {error}")?,
-            },
+            Err(Unpacked::Invalid(report)) => writeln!(f, "submission  none: {}", report.verdict())?,
+            Err(Unpacked::OverTime(rules)) => {
+                writeln!(f, "submission  none: longer than the rules allow ({rules})")?;
+            }
         }
         writeln!(f, "results     {out}")?;
         if self.score.is_some() {

@@ -13,7 +13,7 @@ use flair_baselines::{
 
 use super::{count, prediction::usable, record, setup::Setup};
 use crate::{
-    cli::TrainingArgs,
+    cli::{SetupArgs, TrainingArgs},
     exit::{Exit, OrExit, Outcome},
     ui::{Bars, figure, say},
 };
@@ -79,7 +79,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, bars: &Bars) -> Out
 }
 
 /// Says what a training came to.
-pub(super) fn summarise(setup: &Setup, trained: &Trained) -> Outcome {
+pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained) -> Outcome {
     let mut out = std::io::stdout().lock();
     let why = match trained.stopped {
         Stopped::Early => " (validation stopped to improve)",
@@ -97,12 +97,13 @@ pub(super) fn summarise(setup: &Setup, trained: &Trained) -> Outcome {
     writeln!(out, "weights     {}", trained.checkpoints.best().display())?;
     writeln!(out, "            {}", trained.checkpoints.last().display())?;
     writeln!(out, "curves      {}", setup.out.join("training.svg").display())?;
-    writeln!(
-        out,
-        "next        flair-bench predict --preset {} --weights {}",
-        setup.name,
-        trained.checkpoints.best().display()
-    )?;
+    // The weights know the other settings.
+    let data = match (&arguments.data, &arguments.config) {
+        (Some(data), _) => format!(" --data {}", data.display()),
+        (None, Some(config)) => format!(" --config {}", config.display()),
+        (None, None) => String::new(),
+    };
+    writeln!(out, "next        flair-bench predict --weights {}{data}", trained.checkpoints.best().display())?;
     Ok(Exit::Done)
 }
 
