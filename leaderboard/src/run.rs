@@ -58,6 +58,7 @@ impl Entry {
             .ok_or_else(|| LeaderboardError::Io { path: path.clone(), error: io::ErrorKind::NotFound.into() })?;
         let score = ScoreReport::from_json(&text).map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
         let miou = score
+            .means
             .miou
             .ok_or_else(|| LeaderboardError::file(&path, "no class could be averaged, so there is no mIoU"))?;
         let path = folder.join("timing.json");
@@ -88,7 +89,7 @@ impl Entry {
             notes: notes.collect::<Vec<_>>().join("; "),
             source: if source.is_empty() { "own run".to_owned() } else { source },
             date,
-            class_ious: has_its_classes(&score).then(|| score.classes.iter().map(|class| class.iou).collect()),
+            class_ious: has_its_classes(&score).then(|| score.classes.iter().map(|class| class.scores.iou).collect()),
             timing,
             untrained: run.is_untrained,
         };

@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn accuracy([matrix]: [ConfusionMatrix; 1]) -> Vec<Option<f64>> {
-        vec![Metrics::of(&matrix, &Protocol::flair2()).overall_accuracy]
+        vec![Metrics::of(&matrix, &Protocol::flair2()).means.overall_accuracy]
     }
 
     /// Units with classes of different weights.

@@ -245,8 +245,8 @@ impl Comparison {
         Self {
             other: name.to_owned(),
             drawn: None,
-            miou: Difference::of(this.miou, other.miou),
-            overall_accuracy: Difference::of(this.overall_accuracy, other.overall_accuracy),
+            miou: Difference::of(this.means.miou, other.means.miou),
+            overall_accuracy: Difference::of(this.means.overall_accuracy, other.means.overall_accuracy),
             classes: listed
                 .map(|(id, (class, (this, other)))| ClassDifference {
                     id,
@@ -318,8 +318,8 @@ fn between(
         GroupDifference {
             patches: this.patches.len() as u64,
             name: this.name,
-            miou: Difference::of(a.miou, b.miou),
-            overall_accuracy: Difference::of(a.overall_accuracy, b.overall_accuracy),
+            miou: Difference::of(a.means.miou, b.means.miou),
+            overall_accuracy: Difference::of(a.means.overall_accuracy, b.means.overall_accuracy),
             iou: differences(metrics.each_ref()).split_off(2),
         }
     });

@@ -338,7 +338,7 @@ mod tests {
         // As upstream's hole has it: the doubtful pixels are written as 255, the score is perfect.
         let matrix = matrix(&[1, 1, 2, 2], &[0, 255, 1, 255]);
         assert_eq!((matrix.dropped(), matrix.pixels()), (2, 4));
-        assert_eq!(Metrics::of(&matrix, &Protocol::flair2()).miou, Some(1.0));
+        assert_eq!(Metrics::of(&matrix, &Protocol::flair2()).means.miou, Some(1.0));
     }
 
     /// Maps with areas and with noise.
@@ -388,8 +388,8 @@ mod tests {
         fn a_perfect_prediction_scores_one(labels in prop::collection::vec(1..=12_u8, 1..200)) {
             let prediction: Vec<_> = labels.iter().map(|label| label - 1).collect();
             let metrics = Metrics::of(&matrix(&labels, &prediction), &Protocol::flair2());
-            prop_assert_eq!(metrics.miou, Some(1.0));
-            prop_assert_eq!(metrics.overall_accuracy, Some(1.0));
+            prop_assert_eq!(metrics.means.miou, Some(1.0));
+            prop_assert_eq!(metrics.means.overall_accuracy, Some(1.0));
         }
 
         #[test]
@@ -404,8 +404,8 @@ mod tests {
                 let (old, new) = (usize::from(class), usize::from(rename(class)));
                 prop_assert_eq!(before.classes[old], after.classes[new]);
             }
-            prop_assert_eq!(before.classes_averaged, after.classes_averaged);
-            let close = before.miou.unwrap_or(0.0) - after.miou.unwrap_or(0.0);
+            prop_assert_eq!(before.means.classes_averaged, after.means.classes_averaged);
+            let close = before.means.miou.unwrap_or(0.0) - after.means.miou.unwrap_or(0.0);
             prop_assert!(close.abs() < 1e-15, "only the order of the sum may differ: {}", close);
         }
     }

@@ -78,7 +78,7 @@ mod tests {
         ) {
             let matrix = ConfusionMatrix::new(13, counts.clone(), 0, 0).unwrap();
             for protocol in protocols() {
-                let miou = |matrix: &ConfusionMatrix| Metrics::of(matrix, &protocol).miou;
+                let miou = |matrix: &ConfusionMatrix| Metrics::of(matrix, &protocol).means.miou;
                 let gain = |cell: usize| {
                     let mut mended = counts.clone();
                     mended[cell / 13 * 13 + cell / 13] += std::mem::take(&mut mended[cell]);

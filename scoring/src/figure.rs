@@ -142,12 +142,12 @@ impl<'a> Figure<'a> {
 
     fn head<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
         let report = self.report;
-        let miou = report.miou.map_or("none".to_owned(), |miou| format!("{miou:.4}"));
-        let classes = if report.classes_averaged == 1 { "class" } else { "classes" };
+        let miou = report.means.miou.map_or("none".to_owned(), |miou| format!("{miou:.4}"));
+        let classes = if report.means.classes_averaged == 1 { "class" } else { "classes" };
         let patches = if report.patches == 1 { "patch" } else { "patches" };
         let subtitle = format!(
             "mean over {} {classes}  ·  {} {patches}, {} pixels  ·  protocol {}  ·  each row sums to 1",
-            report.classes_averaged,
+            report.means.classes_averaged,
             grouped(report.patches),
             grouped(report.pixels),
             report.protocol,
@@ -191,7 +191,7 @@ impl<'a> Figure<'a> {
         let (top, bottom) = (self.above(), self.above() + self.side);
         let named = if self.cell == CELL { self.report.classes.as_slice() } else { &[] };
         for (class, offset) in named.iter().zip(steps(CELL / 2, CELL)) {
-            let ink = if class.in_mean { INK } else { QUIET };
+            let ink = if class.scores.in_mean { INK } else { QUIET };
             canvas.text(&class.name, (LEFT - 12, top + offset), LABEL, ink, RIGHT_ALIGNED)?;
             for (line, y) in wrap(&class.name, TINY, CELL - 10)?.iter().zip(steps(bottom + 18, 17)) {
                 canvas.text(line, (LEFT + offset, y), TINY, ink, CENTRE)?;
@@ -199,7 +199,7 @@ impl<'a> Figure<'a> {
         }
         let middle = LEFT + self.side / 2;
         canvas.text("Predicted class", (middle, bottom + 68), LABEL + 2, INK, CENTRE)?;
-        if self.report.classes.iter().any(|class| !class.in_mean) {
+        if self.report.classes.iter().any(|class| !class.scores.in_mean) {
             canvas.text("grey: not part of the mean", (middle, bottom + 92), TINY, QUIET, CENTRE)?;
         }
         canvas.turned_text("True class", (30, top + self.side / 2), LABEL + 2, INK)

@@ -8,6 +8,7 @@ use crate::{
     ConfusionMatrix, Metrics, Protocol,
     evaluate::PatchConfusion,
     matrices::{Share, shares},
+    metrics::Means,
     places::{Group, PlaceError, Places, Unit},
     report::ClassReport,
 };
@@ -21,20 +22,9 @@ pub struct GroupReport {
     pub patches: u64,
     /// Number of its pixels, those left out included.
     pub pixels: u64,
-    /// See [`Metrics::miou`].
-    pub miou: Option<f64>,
-    /// Number of classes that the mean was taken over: a patch has few.
-    pub classes_averaged: usize,
-    /// See [`Metrics::overall_accuracy`].
-    pub overall_accuracy: Option<f64>,
-    /// See [`Metrics::mean_accuracy`].
-    pub mean_accuracy: Option<f64>,
-    /// See [`Metrics::mean_f1`].
-    pub mean_f1: Option<f64>,
-    /// See [`Metrics::frequency_weighted_iou`].
-    pub frequency_weighted_iou: Option<f64>,
-    /// See [`Metrics::kappa`].
-    pub kappa: Option<f64>,
+    /// Its scores as a whole.
+    #[serde(flatten)]
+    pub means: Means,
     /// Every class's `IoU`, in order.
     pub iou: Vec<Option<f64>>,
     /// Every class's scores, in order; domains and zones have them, single patches only their `IoU`s.
@@ -60,13 +50,7 @@ impl GroupReport {
             name: group.name.clone(),
             patches: group.patches.len() as u64,
             pixels: matrix.pixels(),
-            miou: metrics.miou,
-            classes_averaged: metrics.classes_averaged,
-            overall_accuracy: metrics.overall_accuracy,
-            mean_accuracy: metrics.mean_accuracy,
-            mean_f1: metrics.mean_f1,
-            frequency_weighted_iou: metrics.frequency_weighted_iou,
-            kappa: metrics.kappa,
+            means: metrics.means,
             iou: metrics.classes.iter().map(|class| class.iou).collect(),
             classes,
             confusion,
@@ -106,14 +90,12 @@ impl GroupTable {
     pub fn write_csv(&self, protocol: &Protocol, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let unit = self.by.to_string();
-        let figures = ["miou", "overall_accuracy", "mean_accuracy", "mean_f1", "frequency_weighted_iou", "kappa"];
-        let header = [unit.as_str(), "patches", "pixels", "classes_averaged"].into_iter().chain(figures);
+        let header = [unit.as_str(), "patches", "pixels", "classes_averaged"].into_iter().chain(Means::NAMES);
         csv.write_record(header.chain(protocol.classes().iter().map(|class| class.name.as_str())))?;
         for group in &self.groups {
-            let means = [group.mean_accuracy, group.mean_f1, group.frequency_weighted_iou, group.kappa];
             csv.serialize((
-                (&group.name, group.patches, group.pixels, group.classes_averaged),
-                (group.miou, group.overall_accuracy, means),
+                (&group.name, group.patches, group.pixels, group.means.classes_averaged),
+                group.means.figures(),
                 &group.iou,
             ))?;
         }
@@ -130,8 +112,9 @@ impl GroupTable {
         csv.write_record([&unit, "class", "iou", "precision", "recall", "f1", "support", "predicted", "in_mean"])?;
         for group in &self.groups {
             for class in &group.classes {
-                let figures = (class.iou, class.precision, class.recall, class.f1);
-                csv.serialize((&group.name, &class.name, figures, (class.support, class.predicted, class.in_mean)))?;
+                let scores = &class.scores;
+                let counts = (scores.support, scores.predicted, scores.in_mean);
+                csv.serialize((&group.name, &class.name, scores.figures(), counts))?;
             }
         }
         csv.flush()
@@ -167,7 +150,7 @@ pub fn worst_patches(patches: &[PatchConfusion], protocol: &Protocol, most: usiz
     let classes = protocol.class_count();
     let scored = patches.iter().filter_map(|patch| {
         let metrics = Metrics::of(&patch.matrix(classes), protocol);
-        Some((metrics.miou?, metrics.overall_accuracy?, patch))
+        Some((metrics.means.miou?, metrics.means.overall_accuracy?, patch))
     });
     let mut scored: Vec<(f64, f64, &PatchConfusion)> = scored.collect();
     // The sort is stable: equal patches stay in the order of their numbers.
@@ -188,10 +171,13 @@ mod tests {
         let table = GroupTable::new(&four(), Unit::Domain, &places(), &Protocol::flair2()).unwrap();
         let [first, second] = &table.groups[..] else { panic!("{table:?}") };
         // 6 right of 12 in three patches: IoU of buildings 6/12, of pervious surface 0/6.
-        assert_eq!((first.patches, first.pixels, first.miou, first.overall_accuracy), (3, 12, Some(0.25), Some(0.5)));
-        assert_eq!((&first.iou[..3], first.classes_averaged), (&[Some(0.5), Some(0.0), None][..], 2));
+        assert_eq!(
+            (first.patches, first.pixels, first.means.miou, first.means.overall_accuracy),
+            (3, 12, Some(0.25), Some(0.5))
+        );
+        assert_eq!((&first.iou[..3], first.means.classes_averaged), (&[Some(0.5), Some(0.0), None][..], 2));
         assert_eq!((first.confusion[0][0], first.confusion[1][0]), (6, 6));
-        assert_eq!((second.name.as_str(), second.miou), ("D002_2021", Some(f64::midpoint(4.0 / 6.0, 0.0))));
+        assert_eq!((second.name.as_str(), second.means.miou), ("D002_2021", Some(f64::midpoint(4.0 / 6.0, 0.0))));
     }
 
     #[test]

@@ -19,7 +19,7 @@
 //! let evaluation = flair_scoring::evaluate(&masks, &source, &Options::default(), &Silent)?;
 //! let report = ScoreReport::new(&evaluation);
 //! // Building is right (1), water has a pixel of "other" too many (1/2); no other class takes part.
-//! assert_eq!((report.miou, report.classes_averaged), (Some(0.75), 2));
+//! assert_eq!((report.means.miou, report.means.classes_averaged), (Some(0.75), 2));
 //! # Ok(())
 //! # }
 //! ```

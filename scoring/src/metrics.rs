@@ -1,12 +1,14 @@
 //! From counts to scores: `IoU`, precision, recall, F1, their means, accuracy, kappa.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     ConfusionMatrix, Protocol,
     protocol::{Absent, ExcludedPixels},
 };
 
 /// The scores of one class. A ratio whose denominator is 0 is `None`: there was nothing to be right or wrong about.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
     /// Intersection over union, `0..=1`; `None` where neither masks nor predictions have the class.
     pub iou: Option<f64>,
@@ -24,15 +26,19 @@ pub struct ClassMetrics {
     pub in_mean: bool,
 }
 
-/// The scores of a confusion matrix.
-///
-/// Where the protocol removes the pixels of classes outside the mean, all of this is of the matrix without them, and
-/// those classes have no scores.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metrics {
+impl ClassMetrics {
+    /// `IoU`, precision, recall and F1.
+    pub fn figures(&self) -> [Option<f64>; 4] {
+        [self.iou, self.precision, self.recall, self.f1]
+    }
+}
+
+/// What a confusion matrix comes to in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Means {
     /// Mean of the classes' `IoU`s, `0..=1`; `None` where no class takes part.
     pub miou: Option<f64>,
-    /// Number of classes that the mean was taken over.
+    /// Number of classes that the mean was taken over: a patch has few.
     pub classes_averaged: usize,
     /// Share of all counted pixels that are right, `0..=1`; `None` where there are none.
     pub overall_accuracy: Option<f64>,
@@ -46,6 +52,29 @@ pub struct Metrics {
     /// Cohen's kappa, `-1..=1`: how much more often truth and prediction agree than by chance; `None` where chance
     /// alone makes them agree always.
     pub kappa: Option<f64>,
+}
+
+impl Means {
+    /// The names of [`Means::figures`].
+    pub const NAMES: [&'static str; 6] =
+        ["miou", "overall_accuracy", "mean_accuracy", "mean_f1", "frequency_weighted_iou", "kappa"];
+
+    /// All that is a share or a mean, in order.
+    pub fn figures(&self) -> [Option<f64>; 6] {
+        let Self { miou, classes_averaged: _, overall_accuracy, mean_accuracy, mean_f1, frequency_weighted_iou, kappa } =
+            *self;
+        [miou, overall_accuracy, mean_accuracy, mean_f1, frequency_weighted_iou, kappa]
+    }
+}
+
+/// The scores of a confusion matrix.
+///
+/// Where the protocol removes the pixels of classes outside the mean, all of this is of the matrix without them, and
+/// those classes have no scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Of the whole.
+    pub means: Means,
     /// Every class's scores, in order.
     pub classes: Vec<ClassMetrics>,
 }
@@ -83,7 +112,7 @@ impl Metrics {
         }
         let mean_of =
             |figure: fn(&ClassMetrics) -> Option<f64>| protocol.mean(&classes.iter().map(figure).collect::<Vec<_>>());
-        Self {
+        let means = Means {
             miou: mean_of(|class| class.iou),
             classes_averaged: classes.iter().filter(|class| class.in_mean).count(),
             overall_accuracy: ratio(hits_sum, pixels),
@@ -94,8 +123,8 @@ impl Metrics {
                 parts.sum::<f64>() / pixels as f64
             }),
             kappa: kappa(hits_sum, pixels, by_chance),
-            classes,
-        }
+        };
+        Self { means, classes }
     }
 }
 
@@ -153,17 +182,20 @@ mod tests {
         assert_eq!((water.iou, water.precision, water.recall, water.in_mean), (Some(0.0), Some(0.0), None, true));
         assert_eq!((other.iou, other.in_mean), (Some(9.0 / 14.0), false));
         assert_eq!(metrics.classes[1], ClassMetrics::default());
-        assert_eq!((metrics.miou, metrics.classes_averaged), (Some(0.3), 2));
-        assert_eq!(metrics.overall_accuracy, Some(0.75));
+        assert_eq!((metrics.means.miou, metrics.means.classes_averaged), (Some(0.3), 2));
+        assert_eq!(metrics.means.overall_accuracy, Some(0.75));
     }
 
     #[test]
     fn nothing_has_no_score() {
         let metrics = Metrics::of(&ConfusionMatrix::empty(13), &Protocol::flair2());
-        assert_eq!((metrics.miou, metrics.classes_averaged, metrics.overall_accuracy), (None, 0, None));
+        assert_eq!(
+            (metrics.means.miou, metrics.means.classes_averaged, metrics.means.overall_accuracy),
+            (None, 0, None)
+        );
         // Only "other": there are pixels, but no class that the mean is about.
         let metrics = Metrics::of(&matrix(&[(12, 12, 5)]), &Protocol::flair2());
-        assert_eq!((metrics.miou, metrics.overall_accuracy), (None, Some(1.0)));
+        assert_eq!((metrics.means.miou, metrics.means.overall_accuracy), (None, Some(1.0)));
     }
 
     #[test]
@@ -175,22 +207,22 @@ mod tests {
         assert_eq!((metrics.classes[0].iou, metrics.classes[0].support), (Some(0.75), 6));
         assert_eq!((metrics.classes[4].iou, metrics.classes[4].in_mean), (None, true));
         assert_eq!(metrics.classes[12], ClassMetrics::default());
-        assert_eq!((metrics.miou, metrics.classes_averaged), (Some(1.25 / 12.0), 12));
-        assert_eq!(metrics.overall_accuracy, Some(0.8));
-        assert_eq!(metrics.mean_accuracy, Some(1.5 / 12.0));
+        assert_eq!((metrics.means.miou, metrics.means.classes_averaged), (Some(1.25 / 12.0), 12));
+        assert_eq!(metrics.means.overall_accuracy, Some(0.8));
+        assert_eq!(metrics.means.mean_accuracy, Some(1.5 / 12.0));
     }
 
     #[test]
     fn means_over_pixels_and_chance() {
         // Cohen's own form: observed 0.7, by chance 0.5 * 0.6 + 0.5 * 0.4 = 0.5.
         let metrics = Metrics::of(&matrix(&[(0, 0, 40), (0, 1, 10), (1, 0, 20), (1, 1, 30)]), &Protocol::flair2());
-        assert!((metrics.kappa.unwrap() - 0.4).abs() < 1e-15);
+        assert!((metrics.means.kappa.unwrap() - 0.4).abs() < 1e-15);
         let iou = [40.0 / 70.0, 30.0 / 60.0];
-        assert!((metrics.frequency_weighted_iou.unwrap() - f64::midpoint(iou[0], iou[1])).abs() < 1e-15);
-        assert_eq!(metrics.mean_accuracy, Some(0.7));
-        assert!((metrics.mean_f1.unwrap() - f64::midpoint(80.0 / 110.0, 60.0 / 90.0)).abs() < 1e-15);
+        assert!((metrics.means.frequency_weighted_iou.unwrap() - f64::midpoint(iou[0], iou[1])).abs() < 1e-15);
+        assert_eq!(metrics.means.mean_accuracy, Some(0.7));
+        assert!((metrics.means.mean_f1.unwrap() - f64::midpoint(80.0 / 110.0, 60.0 / 90.0)).abs() < 1e-15);
         // Worse than chance, and where there is no other class to be right by chance about.
-        let kappa = |cells: &[(usize, usize, u64)]| Metrics::of(&matrix(cells), &Protocol::flair2()).kappa;
+        let kappa = |cells: &[(usize, usize, u64)]| Metrics::of(&matrix(cells), &Protocol::flair2()).means.kappa;
         assert_eq!(kappa(&[(0, 1, 5), (1, 0, 5)]), Some(-1.0));
         assert_eq!((kappa(&[(0, 0, 5)]), kappa(&[])), (None, None));
     }

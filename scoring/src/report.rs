@@ -12,7 +12,7 @@ use crate::{
     confusions::{self, Confusion},
     evaluate::Evaluation,
     groups::{GroupReport, GroupTable},
-    metrics::ClassMetrics,
+    metrics::{ClassMetrics, Means},
     protocol::Definition,
     uncertainty::Uncertainty,
 };
@@ -30,21 +30,9 @@ pub struct ScoreReport {
     pub schema: String,
     /// By which classes and rules: [`Protocol::id`].
     pub protocol: String,
-    /// Mean of the `IoU`s of [`ScoreReport::classes_averaged`] classes, `0..=1`; `None` where there is no class to
-    /// average.
-    pub miou: Option<f64>,
-    /// Number of classes that the mean was taken over.
-    pub classes_averaged: usize,
-    /// Share of the counted pixels that are right, `0..=1`.
-    pub overall_accuracy: Option<f64>,
-    /// See [`Metrics::mean_accuracy`].
-    pub mean_accuracy: Option<f64>,
-    /// See [`Metrics::mean_f1`].
-    pub mean_f1: Option<f64>,
-    /// See [`Metrics::frequency_weighted_iou`].
-    pub frequency_weighted_iou: Option<f64>,
-    /// See [`Metrics::kappa`].
-    pub kappa: Option<f64>,
+    /// The scores of the whole.
+    #[serde(flatten)]
+    pub means: Means,
     /// Number of patches.
     pub patches: u64,
     /// Number of pixels, the dropped and ignored ones included.
@@ -84,27 +72,16 @@ pub struct ScoreReport {
     pub notes: Vec<String>,
 }
 
-/// The scores of one class: see [`crate::metrics::ClassMetrics`].
+/// A class and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassReport {
     /// Its index, its value in a prediction.
     pub id: usize,
     /// Its name.
     pub name: String,
-    /// Intersection over union, `0..=1`; `None` where neither masks nor predictions have the class.
-    pub iou: Option<f64>,
-    /// Share of the predicted pixels that are right, `0..=1`; `None` where none is predicted.
-    pub precision: Option<f64>,
-    /// Share of the class's pixels that are found, `0..=1`; `None` where the masks have none.
-    pub recall: Option<f64>,
-    /// Harmonic mean of precision and recall, `0..=1`.
-    pub f1: Option<f64>,
-    /// Pixels of the class in the masks.
-    pub support: u64,
-    /// Pixels predicted as the class.
-    pub predicted: u64,
-    /// Whether its `IoU` is one of those averaged.
-    pub in_mean: bool,
+    /// Its scores.
+    #[serde(flatten)]
+    pub scores: ClassMetrics,
 }
 
 /// Why a record could not be read.
@@ -143,7 +120,7 @@ impl ScoreReport {
                 protocol.class_count() - 1
             ));
         }
-        let absent = report.classes.iter().filter(|class| class.in_mean && class.iou.is_none()).count();
+        let absent = report.classes.iter().filter(|class| class.scores.in_mean && class.scores.iou.is_none()).count();
         if absent > 0 {
             let (classes, them) = match absent {
                 1 => ("1 class counts".to_owned(), "it"),
@@ -166,13 +143,7 @@ impl ScoreReport {
         Self {
             schema: SCHEMA.to_owned(),
             protocol: protocol.id().to_owned(),
-            miou: metrics.miou,
-            classes_averaged: metrics.classes_averaged,
-            overall_accuracy: metrics.overall_accuracy,
-            mean_accuracy: metrics.mean_accuracy,
-            mean_f1: metrics.mean_f1,
-            frequency_weighted_iou: metrics.frequency_weighted_iou,
-            kappa: metrics.kappa,
+            means: metrics.means,
             patches,
             pixels: matrix.pixels(),
             dropped_pixels: matrix.dropped(),
@@ -257,9 +228,10 @@ impl ScoreReport {
         }
         let due = Self::of_matrix(&matrix, &protocol, self.patches, self.out_of_range);
         let is_same_class = |(found, due): (&ClassReport, &ClassReport)| {
-            (found.id, &found.name, found.support, found.predicted, found.in_mean)
-                == (due.id, &due.name, due.support, due.predicted, due.in_mean)
-                && found.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due))
+            let (scores, expected) = (&found.scores, &due.scores);
+            (found.id, &found.name, scores.support, scores.predicted, scores.in_mean)
+                == (due.id, &due.name, expected.support, expected.predicted, expected.in_mean)
+                && scores.figures().iter().zip(expected.figures()).all(|(found, due)| is_close(*found, due))
         };
         let is_same_confusion = |(found, due): (&Confusion, &Confusion)| {
             (found.truth, found.prediction, found.pixels) == (due.truth, due.prediction, due.pixels)
@@ -270,14 +242,9 @@ impl ScoreReport {
             && self.classes.iter().zip(&due.classes).all(is_same_class)
             && self.costliest.len() == due.costliest.len()
             && self.costliest.iter().zip(&due.costliest).all(is_same_confusion)
-            && self.classes_averaged == due.classes_averaged
-            && self.figures().iter().zip(due.figures()).all(|(found, due)| is_close(*found, due));
+            && self.means.classes_averaged == due.means.classes_averaged
+            && self.means.figures().iter().zip(due.means.figures()).all(|(found, due)| is_close(*found, due));
         is_same.then_some(()).ok_or(ReportError::Contradiction("its figures do not follow from its confusion matrix"))
-    }
-
-    fn figures(&self) -> [Option<f64>; 6] {
-        let means = [self.mean_accuracy, self.mean_f1, self.frequency_weighted_iou];
-        [self.miou, self.overall_accuracy, means[0], means[1], means[2], self.kappa]
     }
 
     /// The record as CSV: a header, a row a class, a row `mean` with the `mIoU`, and a row a note. What does not
@@ -292,11 +259,11 @@ impl ScoreReport {
             csv.serialize((
                 class.id,
                 &class.name,
-                (class.iou, class.precision, class.recall, class.f1),
-                (class.support, class.predicted, class.in_mean),
+                class.scores.figures(),
+                (class.scores.support, class.scores.predicted, class.scores.in_mean),
             ))?;
         }
-        csv.serialize((None::<u8>, "mean", self.miou, [None::<f64>; 3], [None::<u64>; 3]))?;
+        csv.serialize((None::<u8>, "mean", self.means.miou, [None::<f64>; 3], [None::<u64>; 3]))?;
         for note in &self.notes {
             csv.serialize((None::<u8>, format!("note: {note}"), [None::<f64>; 4], [None::<u64>; 3]))?;
         }
@@ -308,16 +275,7 @@ impl ClassReport {
     /// All classes of a protocol, with their scores.
     pub(crate) fn all(protocol: &Protocol, metrics: &Metrics) -> Vec<Self> {
         let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
-        listed.map(|(id, (class, metrics))| Self::new(id, &class.name, metrics)).collect()
-    }
-
-    fn new(id: usize, name: &str, metrics: &ClassMetrics) -> Self {
-        let ClassMetrics { iou, precision, recall, f1, support, predicted, in_mean } = *metrics;
-        Self { id, name: name.to_owned(), iou, precision, recall, f1, support, predicted, in_mean }
-    }
-
-    fn figures(&self) -> [Option<f64>; 4] {
-        [self.iou, self.precision, self.recall, self.f1]
+        listed.map(|(id, (class, scores))| Self { id, name: class.name.clone(), scores: *scores }).collect()
     }
 }
 
@@ -524,14 +482,14 @@ mod tests {
             ScoreReport::from_json(&report.to_json()).unwrap_err().to_string()
         };
         let lines = [
-            refused(&|r| r.miou = Some(0.9)),
-            refused(&|r| r.miou = None),
-            refused(&|r| r.classes[3].iou = Some(1.0)),
+            refused(&|r| r.means.miou = Some(0.9)),
+            refused(&|r| r.means.miou = None),
+            refused(&|r| r.classes[3].scores.iou = Some(1.0)),
             refused(&|r| drop(r.classes.pop())),
             refused(&|r| r.pixels += 1),
             refused(&|r| r.confusion[1] = vec![u64::MAX; 13]),
             refused(&|r| drop(r.confusion.pop())),
-            refused(&|r| r.kappa = Some(1.0)),
+            refused(&|r| r.means.kappa = Some(1.0)),
             refused(&|r| r.protocol = "flair-hub".to_owned()),
             refused(&|r| r.definition.nomenclature.classes.truncate(1)),
             refused(&|r| r.schema = "flair-bench/score/1".to_owned()),

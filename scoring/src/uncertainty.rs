@@ -87,7 +87,10 @@ impl Uncertainty {
 
 /// The figures that have intervals: `mIoU`, overall accuracy, then each class's `IoU`.
 pub(crate) fn figures(metrics: &Metrics) -> Vec<Option<f64>> {
-    [metrics.miou, metrics.overall_accuracy].into_iter().chain(metrics.classes.iter().map(|class| class.iou)).collect()
+    [metrics.means.miou, metrics.means.overall_accuracy]
+        .into_iter()
+        .chain(metrics.classes.iter().map(|class| class.iou))
+        .collect()
 }
 
 /// Names the classes that some replicates, but not all, are without. `what` begins the sentence.
@@ -180,8 +183,8 @@ mod tests {
                 (interval, value) => interval.is_none() && value.is_none(),
             };
             let metrics = Metrics::of(&matrix, &Protocol::flair2());
-            prop_assert!(holds(found.miou, metrics.miou), "{found:?}");
-            prop_assert!(holds(found.overall_accuracy, metrics.overall_accuracy), "{found:?}");
+            prop_assert!(holds(found.miou, metrics.means.miou), "{found:?}");
+            prop_assert!(holds(found.overall_accuracy, metrics.means.overall_accuracy), "{found:?}");
             for (interval, class) in found.iou.iter().zip(&metrics.classes).take(12) {
                 prop_assert!(holds(*interval, class.iou), "{found:?}");
             }

@@ -14,8 +14,11 @@ pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {
         let mut row = vec![Cell::new(shown(&group.name))];
         row.extend((unit != Unit::Patch).then(|| right(group.patches.to_string())));
         row.push(right(group.pixels.to_string()));
-        row.extend([right(figure(group.miou, 4)), right(group.classes_averaged.to_string())]);
-        row.extend([group.overall_accuracy, group.mean_accuracy, group.kappa].map(|value| right(figure(value, 4))));
+        row.extend([right(figure(group.means.miou, 4)), right(group.means.classes_averaged.to_string())]);
+        row.extend(
+            [group.means.overall_accuracy, group.means.mean_accuracy, group.means.kappa]
+                .map(|value| right(figure(value, 4))),
+        );
         table.add_row(row);
     }
     table

@@ -36,21 +36,21 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     writeln!(
         out,
         "mIoU {}{} over {} (not those in brackets), {}, protocol {}",
-        figure(report.miou, 5),
+        figure(report.means.miou, 5),
         interval(|uncertainty| uncertainty.miou),
-        counted(report.classes_averaged as u64, "class", "classes"),
+        counted(report.means.classes_averaged as u64, "class", "classes"),
         counted(report.patches, "patch", "patches"),
         shown(&report.protocol),
     )?;
     writeln!(
         out,
         "overall accuracy {}{}, mean accuracy {}, mean F1 {}, frequency-weighted IoU {}, kappa {}",
-        figure(report.overall_accuracy, 4),
+        figure(report.means.overall_accuracy, 4),
         interval(|uncertainty| uncertainty.overall_accuracy),
-        figure(report.mean_accuracy, 4),
-        figure(report.mean_f1, 4),
-        figure(report.frequency_weighted_iou, 4),
-        figure(report.kappa, 4),
+        figure(report.means.mean_accuracy, 4),
+        figure(report.means.mean_f1, 4),
+        figure(report.means.frequency_weighted_iou, 4),
+        figure(report.means.kappa, 4),
     )?;
     if let Some(uncertainty) = &report.uncertainty {
         writeln!(out, "{}", drawn(&uncertainty.drawn))?;
@@ -92,15 +92,15 @@ fn classes(report: &ScoreReport) -> Table {
     let mut table = plain(header);
     let share = |count: u64| 100.0 * count as f64 / (report.pixels.max(1)) as f64;
     for class in &report.classes {
-        let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
-        let mut row = vec![Cell::new(name), right(figure(class.iou, 4))];
+        let name = if class.scores.in_mean { class.name.clone() } else { format!("({})", class.name) };
+        let mut row = vec![Cell::new(name), right(figure(class.scores.iou, 4))];
         let of_class = |list: &[Option<f64>]| figure(list.get(class.id).copied().flatten(), 4);
         row.extend(
             report.uncertainty.as_ref().map(|found| right(range(found.iou.get(class.id).copied().flatten(), 4))),
         );
-        row.extend([class.precision, class.recall, class.f1].map(|value| right(figure(value, 4))));
+        row.extend([class.scores.precision, class.scores.recall, class.scores.f1].map(|value| right(figure(value, 4))));
         row.extend(report.boundary.as_ref().map(|boundary| right(of_class(&boundary.iou))));
-        row.push(right(format!("{:.2}", share(class.support))));
+        row.push(right(format!("{:.2}", share(class.scores.support))));
         table.add_row(row);
     }
     table

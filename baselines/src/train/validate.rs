@@ -38,7 +38,7 @@ impl Validation {
         let metrics = Metrics::of(matrix, &Protocol::flair2());
         let iou: [_; CLASS_COUNT] = std::array::from_fn(|class| metrics.classes[class].iou);
         let miou_upstream = iou.iter().map(|iou| iou.unwrap_or(1.0)).sum::<f64>() / CLASS_COUNT as f64;
-        Self { loss, miou: metrics.miou, miou_upstream, iou }
+        Self { loss, miou: metrics.means.miou, miou_upstream, iou }
     }
 }
 

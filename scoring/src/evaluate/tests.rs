@@ -99,8 +99,8 @@ fn patches_and_outlines_are_kept_on_request() {
     // In so small a map all is outline: the scores are those of the areas.
     let report = ScoreReport::new(&found);
     let boundary = report.boundary.unwrap();
-    assert!(boundary.iou.iter().eq(report.classes.iter().map(|class| &class.iou)));
-    assert_eq!((boundary.width, boundary.miou), (BoundaryWidth::Relative, report.miou));
+    assert!(boundary.iou.iter().eq(report.classes.iter().map(|class| &class.scores.iou)));
+    assert_eq!((boundary.width, boundary.miou), (BoundaryWidth::Relative, report.means.miou));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn dropping_gives_upstreams_number_and_says_so() {
     case.prediction(1, &[0, 255, 1, 255]);
     insta::assert_snapshot!(case.findings(OutOfRange::Reject), @"value-out-of-range: PRED_000001.tif: 2 pixels out of range: 255 (2); classes are 0..=12");
     let report = ScoreReport::new(&case.score(OutOfRange::Drop).unwrap());
-    assert_eq!((report.miou, report.pixels, report.dropped_pixels), (Some(1.0), 4, 2));
+    assert_eq!((report.means.miou, report.pixels, report.dropped_pixels), (Some(1.0), 4, 2));
     assert!(report.notes[0].starts_with("2 pixels"), "{:?}", report.notes);
     // A mask's faults are never dropped.
     case.mask(1, &[0, 1, 2, 2]);
@@ -222,9 +222,9 @@ fn golden_scores_are_upstreams() {
             (Some(ours), Some(theirs)) => (ours - theirs).abs() <= 1e-12,
             (ours, theirs) => ours == theirs,
         };
-        assert!(close(report.miou, &case["miou"]), "{name}: {:?}", report.miou);
+        assert!(close(report.means.miou, &case["miou"]), "{name}: {:?}", report.means.miou);
         let ious = case["iou"].as_array().unwrap();
-        assert!(ious.iter().zip(&report.classes).all(|(theirs, ours)| close(ours.iou, theirs)), "{name}");
+        assert!(ious.iter().zip(&report.classes).all(|(theirs, ours)| close(ours.scores.iou, theirs)), "{name}");
         assert_eq!(ScoreReport::from_json(&report.to_json()).unwrap(), report, "{name}");
     }
 }

@@ -22,9 +22,9 @@ pub fn result(report: &ScoreReport, declared: &Declared, split: &str) -> Value {
         Absent::Skipped => ABSENT,
         Absent::Zero => 0.0,
     };
-    let means = [("mIoU", report.miou), ("overall accuracy", report.overall_accuracy)];
+    let means = [("mIoU", report.means.miou), ("overall accuracy", report.means.overall_accuracy)];
     let means = means.into_iter().map(|(label, value)| (label, value.unwrap_or(ABSENT)));
-    let classes = rules::averaged_of(report).map(|class| (class.name.as_str(), class.iou.unwrap_or(absent)));
+    let classes = rules::averaged_of(report).map(|class| (class.name.as_str(), class.scores.iou.unwrap_or(absent)));
     let times = times(declared).map(|(_, title, value)| (title, value));
     let metrics: Map<_, _> =
         classes.chain(times).chain(means).map(|(label, value)| (label.to_owned(), json!(value))).collect();
@@ -44,7 +44,7 @@ mod tests {
         let report = super::super::leaderboard::tests::report();
         let result = result(&report, &Declared::default(), "test_split");
         let split = &result["result"][0]["test_split"];
-        assert_eq!(split["mIoU"].as_f64(), report.miou);
+        assert_eq!(split["mIoU"].as_f64(), report.means.miou);
         assert_eq!(split["building"].as_f64(), Some(0.6));
         // mIoU, accuracy, and all classes, also those that there are not; never null.
         let values = split.as_object().unwrap();

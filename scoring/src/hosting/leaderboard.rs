@@ -104,13 +104,13 @@ pub struct Scores(Vec<(String, f64)>);
 impl Scores {
     /// The values of a score and of the declared times.
     pub fn new(report: &ScoreReport, declared: &Declared) -> Self {
-        let mut values = vec![(MIOU.to_owned(), report.miou)];
+        let mut values = vec![(MIOU.to_owned(), report.means.miou)];
         let names: Vec<_> = rules::averaged_of(report).map(|class| class.name.as_str()).collect();
-        values.extend(class_keys(&names).into_iter().zip(rules::averaged_of(report).map(|class| class.iou)));
-        let counts = [("classes_averaged", report.classes_averaged as f64), ("patches", report.patches as f64)];
+        values.extend(class_keys(&names).into_iter().zip(rules::averaged_of(report).map(|class| class.scores.iou)));
+        let counts = [("classes_averaged", report.means.classes_averaged as f64), ("patches", report.patches as f64)];
         let rest = times(declared).map(|(key, _, value)| (key, value)).chain(counts);
         let rest = rest.map(|(key, value)| (key.to_owned(), Some(value)));
-        values.extend([(ACCURACY.to_owned(), report.overall_accuracy)].into_iter().chain(rest));
+        values.extend([(ACCURACY.to_owned(), report.means.overall_accuracy)].into_iter().chain(rest));
         Self(values.into_iter().filter_map(|(key, value)| Some((key, value.filter(|v| v.is_finite())?))).collect())
     }
 

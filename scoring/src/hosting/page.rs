@@ -44,12 +44,12 @@ impl Display for Escaped<'_> {
 /// # Errors
 /// If the confusion matrix cannot be drawn.
 pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Result<String, FigureError> {
-    let miou = report.miou.map_or_else(|| "none".to_owned(), |miou| format!("{miou:.5}"));
+    let miou = report.means.miou.map_or_else(|| "none".to_owned(), |miou| format!("{miou:.5}"));
     let mut body = format!(
         "<h1>mIoU</h1>\n<p class=\"big\">{miou}</p>\n<p class=\"quiet\">mean over {} classes, overall accuracy {}, {} \
          {}, {} pixels, protocol {}</p>\n",
-        report.classes_averaged,
-        figure(report.overall_accuracy),
+        report.means.classes_averaged,
+        figure(report.means.overall_accuracy),
         report.patches,
         if report.patches == 1 { "patch" } else { "patches" },
         report.pixels,
@@ -98,17 +98,17 @@ fn classes(report: &ScoreReport) -> String {
     let mut rows = String::new();
     for class in &report.classes {
         let [red, green, blue] = CLASSES.iter().find(|c| c.name == class.name).map_or([0xff; 3], |c| c.colour);
-        let row = if class.in_mean { "<tr>" } else { "<tr class=\"out\">" };
-        let name = if class.in_mean { class.name.clone() } else { format!("({})", class.name) };
-        let cells = [class.iou, class.precision, class.recall, class.f1].map(|v| format!("<td>{}</td>", figure(v)));
+        let row = if class.scores.in_mean { "<tr>" } else { "<tr class=\"out\">" };
+        let name = if class.scores.in_mean { class.name.clone() } else { format!("({})", class.name) };
+        let cells = class.scores.figures().map(|v| format!("<td>{}</td>", figure(v)));
         let _ = writeln!(
             rows,
             "{row}<td><span class=\"swatch\" style=\"background:#{red:02x}{green:02x}{blue:02x}\"></span>{}</td>{}\
              <td>{}</td><td>{}</td></tr>",
             Escaped(&name),
             cells.concat(),
-            class.support,
-            class.predicted
+            class.scores.support,
+            class.scores.predicted
         );
     }
     format!(
