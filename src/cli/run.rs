@@ -16,8 +16,8 @@ pub(crate) enum RunCommand {
 /// What is run, on what data, where.
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug (default: what given weights say that
-    /// they were trained with, else unet)
+    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug (default: unet; weights that
+    /// know what they were trained with bring that along)
     #[arg(long, value_name = "NAME", conflicts_with = "config", help_heading = "What")]
     pub(crate) preset: Option<String>,
 
@@ -49,8 +49,13 @@ pub(crate) struct SetupArgs {
 /// How to train. What the configuration has a key for is set with `--set`: `num_epochs`, `batch_size`, `lr`, …
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArgs {
-    /// `ImageNet` weights for the `ResNet34` encoder as torchvision, timm or SMP save them: a file or its folder
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Training")]
+    // Without the backticks that the documentation of code wants, since it is shown as it stands.
+    #[arg(
+        long,
+        value_name = "FILE|DIR",
+        help_heading = "Training",
+        help = "ImageNet weights for the ResNet34 encoder as torchvision, timm or SMP save them: a file or its folder"
+    )]
     pub(crate) encoder_weights: Option<PathBuf>,
 
     /// Go on with the run in --out where it was stopped

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "baselines")]
 mod audit;
+#[cfg(feature = "baselines")]
+mod command;
 mod comparison;
 mod findings;
 mod groups;
@@ -12,6 +14,8 @@ mod time;
 
 #[cfg(feature = "baselines")]
 pub(crate) use audit::{Rows, audit_table};
+#[cfg(feature = "baselines")]
+pub(crate) use command::quoted;
 pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 pub(crate) use protocol::protocol_text;

@@ -61,7 +61,7 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
     // With other settings it is another run.
     flair_bench(dir.path())
         .args(run)
-        .args(["--set", "geo_enc_size=64"])
+        .args(["--set", "aerial_metadata=true"])
         .assert()
         .code(2)
         .stderr(contains("`out` holds a run with other settings"));
@@ -84,16 +84,32 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_run_over_time_is_negative() {
+fn a_run_over_time_is_negative_and_stays_so() {
     let dir = tempfile::tempdir().unwrap();
-    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
-    let run = ["predict", "--data", "toy", "--out", "out", "--time-limit", "0.001", "--split", "test"];
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "6"]).assert().success();
+    let run = ["predict", "--data", "toy", "--out", "out", "--split", "test"];
+    let archives = || fs::read_dir(dir.path().join("out/submission")).unwrap().count();
+    flair_bench(dir.path()).args(run).assert().success();
+    assert_eq!(archives(), 1);
+    // An archive's name tells the times: the one without them goes.
+    flair_bench(dir.path()).args(run).args(["--baseline-time", "59-0"]).assert().success();
+    assert_eq!(archives(), 1);
+    let over = ["--time-limit", "0.001"];
     flair_bench(dir.path())
         .args(run)
+        .args(over)
         .assert()
         .code(1)
         .stdout(contains("TOO LONG").and(contains("submission  none: longer")));
-    assert!(dir.path().join("out/score.json").exists() && !dir.path().join("out/submission").exists());
+    assert!(dir.path().join("out/score.json").exists());
+    assert_eq!(archives(), 0);
+    // Doing a part again does not make the whole faster.
+    let timing = fs::read(dir.path().join("out/timing.json")).unwrap();
+    let prediction = walk(&dir.path().join("out/predictions")).remove(0);
+    fs::remove_file(&prediction).unwrap();
+    flair_bench(dir.path()).args(run).args(over).assert().code(1).stdout(contains("TOO LONG"));
+    assert_eq!(fs::read(dir.path().join("out/timing.json")).unwrap(), timing);
+    assert!(prediction.is_file());
 }
 
 /// All files below a folder.
@@ -138,6 +154,7 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
     }
     let record = json(&out.join("run.json"));
     assert_eq!((&record["untrained"], &record["weights"]["trained_here"]), (&false.into(), &true.into()));
+    assert!(record["encoder_weights"].is_null() && record["archive"] == "unet.zip");
     flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("--resume"));
     flair_bench(dir.path()).args(run).arg("--resume").assert().success().stderr(contains("are kept"));
     // Weights know what they were trained with: nothing more has to be said, and what is said otherwise is told.
@@ -146,12 +163,37 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
         let predict = ["predict", "--data", "toy", "--out", out];
         flair_bench(dir.path()).args(predict).args(weights).args(more).assert().success()
     };
-    predict("again", &[])
-        .stdout(contains("untrained").not())
-        .stderr(contains("trained with (nearest preset: unet)").and(contains("another value").not()));
+    predict("again", &[]).stdout(contains("untrained").not()).stderr(
+        contains("trained with: unet, flair_bench.fidelity=\"corrected\"").and(contains("another value").not()),
+    );
     assert_eq!(json(&dir.path().join("again/run.json"))["config"]["flair_bench"]["fidelity"], "corrected");
-    predict("other", &["--preset", "unet"]).stderr(contains("flair_bench.fidelity=\"corrected\", and predict"));
+    // Month and metadata are nothing to this network; which patches it learnt from is.
+    predict("same", &["--preset", "unet"]).stderr(contains("another value").not());
+    let split = ["--split", "val", "--set", "flair_bench.validation=flair1"];
+    predict("other", &split).stderr(contains("flair_bench.validation=\"hf\", and predict with another value"));
     assert!(fs::read_to_string(dir.path().join("other/score.json")).unwrap().contains("another value"));
+}
+
+#[test]
+fn a_training_that_failed_is_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
+    let train = ["train", "--data", "toy", "--out", "my run", "--set", "num_epochs=1"];
+    let wrong = ["--encoder-weights", "none.pth"];
+    flair_bench(dir.path()).args(train).args(wrong).assert().code(3).stderr(contains("none.pth"));
+    let steep = ["--set", "lr=1e30", "--set", "batch_size=1", "--set", "num_epochs=8"];
+    flair_bench(dir.path()).args(train).args(steep).assert().code(3).stderr(contains("not finite"));
+    // The record is of the run that learnt; `--resume` where there is nothing says so.
+    flair_bench(dir.path())
+        .args(train)
+        .arg("--resume")
+        .assert()
+        .success()
+        .stderr(contains("nothing to resume"))
+        .stdout(contains("next        flair-bench predict --weights 'my run/checkpoints/best.safetensors' --data toy"));
+    let record = json(&dir.path().join("my run/run.json"));
+    assert!(record["finished"].is_string() && record["config"]["num_epochs"] == 1, "{record}");
+    flair_bench(dir.path()).args(train).arg("--resume").assert().success().stderr(contains("going on with"));
 }
 
 #[cfg(unix)]

@@ -70,6 +70,10 @@ impl Config {
             (Node::Leaf(Value::String(_)), Node::Leaf(value)) if !value.is_string() => {
                 Node::Leaf(Value::String(text.to_owned()))
             }
+            // `flair_bench.optimizer=adamw` is short for `{name: adamw}`.
+            (Node::Section(entries), Node::Leaf(name @ Value::String(_))) if entries.contains_key("name") => {
+                Node::Section(IndexMap::from([("name".to_owned(), Node::Leaf(name))]))
+            }
             (_, value) => value,
         };
         let json = serde_json::to_string(&tree).map_err(wrong_type)?;
@@ -181,6 +185,10 @@ mod tests {
         assert_eq!(set("strategy=ddp").strategy.as_deref(), Some("ddp"));
         assert_eq!(set("ref_date=06-30").ref_date.to_string(), "06-30");
         assert_eq!(set("padding_mode=zeros").padding_mode, Padding::Zeros);
+        assert_eq!(
+            set("flair_bench.schedule=cosine").flair_bench.schedule,
+            set("flair_bench.schedule={name: cosine}").flair_bench.schedule
+        );
         assert_eq!(set("flair_bench.fidelity=corrected").flair_bench.fidelity, Fidelity::Corrected);
         assert_eq!(set("flair_bench.seed=18446744073709551615").flair_bench.seed, u64::MAX);
     }

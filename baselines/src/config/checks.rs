@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use flair_scoring::{CLASS_COUNT, CLASSES};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Model};
 use crate::{
     models::utae::{Aggregation, EncoderNorm},
     nn::Padding,
@@ -96,6 +96,13 @@ impl Config {
             "weights of at least 0",
         );
         found.unless(self.w_unet_utae.iter().all(is_weight), "w_unet_utae", &self.w_unet_utae, "weights of at least 0");
+        // The first weight is the satellite's.
+        let [satellite, aerial] = self.w_unet_utae;
+        let is_learning = match self.flair_bench.model {
+            Model::Unet => aerial > 0.0,
+            Model::Utt => aerial + satellite > 0.0,
+        };
+        found.unless(is_learning, "w_unet_utae", &self.w_unet_utae, "a weight above 0 for a branch that is there");
         let drop = self.drop_utae_modality;
         found.unless((0.0..=1.0).contains(&drop), "drop_utae_modality", &drop, "a probability, 0 to 1");
         found.unless(self.lr.is_finite() && self.lr > 0.0, "lr", &self.lr, "a number above 0");
@@ -116,7 +123,7 @@ impl Config {
         found.unless(
             clip.is_none_or(|c| c.is_finite() && c > 0.0),
             "flair_bench.clip",
-            &format_args!("{clip:?}"),
+            &clip.unwrap_or_default(),
             "a number above 0, or nothing",
         );
         found.unless(self.num_workers <= 1024, "num_workers", &self.num_workers, "at most 1024");
@@ -127,8 +134,8 @@ impl Config {
         for (key, widths, least) in
             [("encoder_widths", encoder, 2), ("decoder_widths", decoder, 2), ("out_conv", &self.out_conv, 1)]
         {
-            let fits = (least..=8).contains(&widths.len()) && widths.iter().all(|w| (1..=4096).contains(w));
-            found.unless(fits, key, widths, format!("{least} to 8 numbers of 1 to 4096"));
+            let fits = (least..=8).contains(&widths.len()) && widths.iter().all(|w| (1..=1024).contains(w));
+            found.unless(fits, key, widths, format!("{least} to 8 numbers of 1 to 1024"));
         }
         for (key, value, most) in
             [("n_head", self.n_head, 256), ("d_model", self.d_model, 4096), ("d_k", self.d_k, 256)]

@@ -1,5 +1,7 @@
 //! What can be wrong with settings.
 
+use flair_scoring::submission::shown;
+
 use super::{Config, PRESETS, Problem, assign::nearest_keys};
 
 /// Why settings cannot be used. All of them are the user's to mend.
@@ -29,21 +31,27 @@ pub enum ConfigError {
         name: String,
     },
     /// An assignment that is not of the form `key=value`.
-    #[error("`{text}` sets nothing: expected key=value, such as aerial_metadata=true")]
+    #[error("`{}` sets nothing: expected key=value, such as aerial_metadata=true", shown(text))]
     Assignment {
         /// The assignment.
         text: String,
     },
     /// No key has that name.
-    #[error("unknown key `{key}`: nearest are {}", .nearest.join(", "))]
+    #[error("unknown key `{}`: nearest are {}", shown(key), nearest.join(", "))]
     UnknownKey {
         /// The key that was to be set.
         key: String,
         /// The keys that resemble it most, the nearest first.
         nearest: Vec<String>,
     },
+    /// A key that has no business beside weights.
+    #[error("`{}` is no setting that travels with weights", shown(key))]
+    Stray {
+        /// The key.
+        key: String,
+    },
     /// A value of the wrong type.
-    #[error("`{value}` is no value of `{key}`: {reason}")]
+    #[error("`{}` is no value of `{key}`: {reason}", shown(value))]
     Value {
         /// The key.
         key: String,

@@ -20,7 +20,7 @@ mod schema;
 
 pub use checks::Problem;
 pub use error::ConfigError;
-pub use prediction::deviations;
+pub use prediction::{NearestPreset, Settings, deviations};
 pub use schema::{Bench, Config, DataPaths, Fidelity, Model, Validation};
 
 /// The rows of the published table: the preset's name, and its file in upstream's format.

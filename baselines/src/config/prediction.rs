@@ -1,63 +1,153 @@
-//! The settings that decide what weights predict: they travel with the weights.
+//! The settings that decide what weights predict, and those that travel with them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, INDIFFERENT_KEYS, Model};
+use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS, Validation};
+
+/// Keys, as `--set` takes them, and their values as JSON.
+pub type Settings = BTreeMap<String, String>;
 
 /// Keys that are for training alone.
 const TRAINING_KEYS: [&str; 6] =
     ["w_unet_utae", "use_augmentation", "weights_aerial_satellite", "num_epochs", "batch_size", "lr"];
-
-/// The section of which model and fidelity decide what is predicted.
+/// Keys that the U-Net alone has nothing to do with.
+const SATELLITE_KEYS: [&str; 20] = [
+    "sat_patch_size",
+    "drop_utae_modality",
+    "filter_clouds",
+    "average_month",
+    "num_channels_sat",
+    "encoder_widths",
+    "decoder_widths",
+    "out_conv",
+    "str_conv_k",
+    "str_conv_s",
+    "str_conv_p",
+    "agg_mode",
+    "encoder_norm",
+    "n_head",
+    "d_model",
+    "d_k",
+    "ref_year",
+    "ref_date",
+    "pad_value",
+    "padding_mode",
+];
+/// Keys that only the encoding of metadata depends on.
+const METADATA_KEYS: [&str; 2] = ["geo_enc_size", "flair_bench.fidelity"];
+/// The section of ours.
 const OURS: &str = "flair_bench";
+/// Its keys that tell which patches validate.
+const SPLIT_KEYS: [&str; 2] = ["flair_bench.validation", "flair_bench.seed"];
+/// Longest value of a setting that is read from a file of weights.
+const MAX_VALUE: usize = 1000;
 
 impl Config {
-    /// All that a prediction depends on beside weights and data: keys as `--set` takes them, values as JSON.
+    /// What travels with the weights of a training: all but what no number depends on, and what is for training alone.
     #[must_use]
-    pub fn prediction_settings(&self) -> BTreeMap<String, String> {
+    pub fn weights_settings(&self) -> Settings {
         let bench = &self.flair_bench;
         let ours = [
             ("flair_bench.model", serde_json::to_value(bench.model)),
             ("flair_bench.fidelity", serde_json::to_value(bench.fidelity)),
+            ("flair_bench.validation", serde_json::to_value(bench.validation)),
+            ("flair_bench.seed", serde_json::to_value(bench.seed)),
         ];
-        let mut settings: BTreeMap<_, _> =
+        let mut settings: Settings =
             ours.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.ok()?.to_string()))).collect();
         if let Ok(Value::Object(all)) = serde_json::to_value(self) {
-            let decides = |key: &str| key != OURS && !INDIFFERENT_KEYS.contains(&key) && !TRAINING_KEYS.contains(&key);
-            settings.extend(all.into_iter().filter(|(key, _)| decides(key)).map(|(key, v)| (key, v.to_string())));
+            let travels = |key: &str| key != OURS && !INDIFFERENT_KEYS.contains(&key) && !TRAINING_KEYS.contains(&key);
+            settings.extend(all.into_iter().filter(|(key, _)| travels(key)).map(|(key, v)| (key, v.to_string())));
         }
         settings
     }
 
-    /// A configuration that predicts as these settings say, and the name of the preset that it is nearest to. `origin`
-    /// is what messages call them.
+    /// Of these all that a prediction depends on, beside weights and data: two configurations that agree in it predict
+    /// the same.
+    #[must_use]
+    pub fn prediction_settings(&self) -> Settings {
+        let mut settings = self.weights_settings();
+        let is_unet = self.flair_bench.model == Model::Unet;
+        settings.retain(|key, _| {
+            let key = key.as_str();
+            !(SPLIT_KEYS.contains(&key)
+                || is_unet && SATELLITE_KEYS.contains(&key)
+                || !self.aerial_metadata && METADATA_KEYS.contains(&key))
+        });
+        // A branch that training leaves out now and then is there in every prediction; one that it always does is not.
+        if self.drop_utae_modality < 1.0 {
+            settings.remove("drop_utae_modality");
+        }
+        settings
+    }
+
+    /// Those that decide which patches learn and which validate.
+    #[must_use]
+    pub fn split_settings(&self) -> Settings {
+        let mut settings = self.weights_settings();
+        let is_random = self.flair_bench.validation == Validation::Random;
+        settings.retain(|key, _| SPLIT_KEYS.contains(&key.as_str()) && (is_random || key != "flair_bench.seed"));
+        settings
+    }
+
+    /// The configuration that weights were trained with, but for what is for training alone. `origin` is what messages
+    /// call the settings.
     ///
     /// # Errors
-    /// As [`Config::set_all`] where a key is unknown or a value out of its range: they may come from a stranger's file.
-    pub fn from_prediction_settings(
-        settings: &BTreeMap<String, String>,
-        origin: &str,
-    ) -> Result<(&'static str, Self), ConfigError> {
-        let assignments: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`], or a value is out of its range: they
+    /// may come from a stranger's file.
+    pub fn from_weights_settings(settings: &Settings, origin: &str) -> Result<Self, ConfigError> {
         let mut config = Self::preset(Model::Utt.name())?;
+        let known = config.weights_settings();
+        if let Some(key) = settings.keys().find(|key| !known.contains_key(*key)) {
+            return Err(ConfigError::Stray { key: key.clone() });
+        }
+        // What a value is wrong about may come back in the reason.
+        let is_odd = |value: &str| value.len() > MAX_VALUE || value.chars().any(char::is_control);
+        if let Some((key, value)) = settings.iter().find(|(_, value)| is_odd(value)) {
+            let reason = format!("{} bytes, expected at most {MAX_VALUE} without control characters", value.len());
+            let value = value.chars().take(20).chain("…".chars()).collect();
+            return Err(ConfigError::Value { key: key.clone(), value, reason });
+        }
+        let assignments: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         config.assign_all(&assignments, origin)?;
-        // Presets are told apart by what they predict with; fidelity is in none of their names.
-        let known = config.prediction_settings();
-        let is_near = |preset: &Self| {
-            let mut preset = preset.clone();
-            preset.flair_bench.fidelity = config.flair_bench.fidelity;
-            preset.prediction_settings() == known
-        };
-        let near = super::PRESETS.iter().find(|(name, _)| Self::preset(name).is_ok_and(|preset| is_near(&preset)));
-        Ok((near.map_or_else(|| config.flair_bench.model.name(), |(name, _)| name), config))
+        Ok(config)
+    }
+
+    /// The preset that is nearest to this configuration in what travels with weights, and what is otherwise.
+    #[must_use]
+    pub fn nearest_preset(&self) -> NearestPreset {
+        let settings = self.weights_settings();
+        let of_model = PRESETS.iter().filter_map(|(name, _)| Some((*name, Self::preset(name).ok()?)));
+        let near = of_model
+            .filter(|(_, preset)| preset.flair_bench.model == self.flair_bench.model)
+            .map(|(name, preset)| NearestPreset { name, otherwise: deviations(&settings, &preset.weights_settings()) })
+            .min_by_key(|near| near.otherwise.len());
+        near.unwrap_or(NearestPreset { name: self.flair_bench.model.name(), otherwise: Vec::new() })
+    }
+}
+
+/// A preset, and in what a configuration differs from it: `utt-filt-avg-aug, sat_patch_size=48`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearestPreset {
+    /// Its name.
+    pub name: &'static str,
+    /// `key=value`, as `--set` takes them.
+    pub otherwise: Vec<String>,
+}
+
+impl fmt::Display for NearestPreset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        self.otherwise.iter().try_for_each(|setting| write!(f, ", {setting}"))
     }
 }
 
 /// `key=value` for each of `settings` that `others` has not, or has another value of.
 #[must_use]
-pub fn deviations(settings: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> Vec<String> {
+pub fn deviations(settings: &Settings, others: &Settings) -> Vec<String> {
     let deviates = |(key, value): &(&String, &String)| others.get(*key) != Some(value);
     settings.iter().filter(deviates).map(|(key, value)| format!("{key}={value}")).collect()
 }
@@ -65,53 +155,93 @@ pub fn deviations(settings: &BTreeMap<String, String>, others: &BTreeMap<String,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Fidelity, PRESETS};
+    use crate::config::Fidelity;
+
+    fn config(preset: &str, assignments: &[&str]) -> Config {
+        let mut config = Config::preset(preset).unwrap();
+        config.set_all(assignments).unwrap();
+        config
+    }
 
     #[test]
     fn settings_make_the_configuration_again() {
         for (name, _) in PRESETS {
-            let mut config = Config::preset(name).unwrap();
-            config.set_all(&["sat_patch_size=48", "flair_bench.fidelity=corrected", "ref_date=06-01"]).unwrap();
-            config.set("lr=0.5").unwrap();
-            let settings = config.prediction_settings();
-            let (near, again) = Config::from_prediction_settings(&settings, "the test").unwrap();
-            assert_eq!(again.prediction_settings(), settings);
-            assert_eq!((near, again.flair_bench.fidelity), (again.flair_bench.model.name(), Fidelity::Corrected));
+            let trained = config(
+                name,
+                &[
+                    "sat_patch_size=48",
+                    "flair_bench.fidelity=corrected",
+                    "flair_bench.validation=random",
+                    "flair_bench.seed=7",
+                    "ref_date=06-01",
+                    "lr=0.5",
+                ],
+            );
+            let again = Config::from_weights_settings(&trained.weights_settings(), "the test").unwrap();
+            assert_eq!(again.weights_settings(), trained.weights_settings());
+            assert_eq!(again.flair_bench.fidelity, Fidelity::Corrected);
+            assert_eq!((again.flair_bench.validation, again.flair_bench.seed), (Validation::Random, 7));
             // What training alone depends on is the preset's.
             assert!((again.lr - 0.001).abs() < 1e-12);
         }
     }
 
     #[test]
-    fn the_nearest_preset_is_found() {
+    fn the_nearest_preset_is_told_with_what_is_otherwise() {
         for (name, _) in PRESETS {
-            let mut config = Config::preset(name).unwrap();
-            config.set("flair_bench.fidelity=corrected").unwrap();
-            let (near, _) = Config::from_prediction_settings(&config.prediction_settings(), "the test").unwrap();
-            assert_eq!(near, name);
+            assert_eq!(config(name, &["lr=1"]).nearest_preset().to_string(), name);
         }
+        let near = config("utt-filt-avg-aug", &["sat_patch_size=48", "flair_bench.fidelity=corrected"]);
+        insta::assert_snapshot!(near.nearest_preset(), @r#"utt-filt-avg-aug, flair_bench.fidelity="corrected", sat_patch_size=48"#);
+        insta::assert_snapshot!(config("unet-mtd-aug", &["ref_date=05-16"]).nearest_preset(), @r#"unet-mtd-aug, ref_date="05-16""#);
     }
 
     #[test]
     fn a_strangers_settings_are_checked() {
         let error = |key: &str, value: &str| {
             let settings = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-            Config::from_prediction_settings(&settings, "`x.safetensors`").unwrap_err().to_string()
+            Config::from_weights_settings(&settings, "`x.safetensors`").unwrap_err().to_string()
         };
         insta::assert_snapshot!(error("sat_patch_size", "41"), @"
         `x.safetensors` has values that cannot be used:
           `sat_patch_size` is 41: expected 8 to 112, a multiple of 8
         ");
-        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"unknown key `sat_patch_sise`: nearest are sat_patch_size");
+        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"`sat_patch_sise` is no setting that travels with weights");
         insta::assert_snapshot!(error("average_month", "[[["), @"`[[[` is no value of `average_month`: unclosed bracket '[' at line 1, column 3");
+        // Keys of ours that have no business there, and what a terminal would obey.
+        insta::assert_snapshot!(error("lr", "1"), @"`lr` is no setting that travels with weights");
+        insta::assert_snapshot!(error("data.path_aerial_test", "\"/\""), @"`data.path_aerial_test` is no setting that travels with weights");
+        insta::assert_snapshot!(error("evil\n\u{1b}[2J", "1"), @r"`evil\u{a}\u{1b}[2J` is no setting that travels with weights");
+        insta::assert_snapshot!(error("agg_mode", &"\u{1b}".repeat(2000)), @r"`\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…` is no value of `agg_mode`: 2000 bytes, expected at most 1000 without control characters");
     }
 
     #[test]
-    fn deviations_are_what_set_takes() {
-        let mut config = Config::preset("utt").unwrap();
-        let before = config.prediction_settings();
-        config.set_all(&["average_month=true", "lr=1", "num_workers=3"]).unwrap();
-        assert_eq!(deviations(&before, &config.prediction_settings()), ["average_month=false"]);
-        assert_eq!(deviations(&config.prediction_settings(), &before), ["average_month=true"]);
+    fn only_what_changes_predictions_deviates() {
+        let utt = config("utt", &[]).prediction_settings();
+        let deviating = |assignment: &str| deviations(&utt, &config("utt", &[assignment]).prediction_settings());
+        assert_eq!(deviating("average_month=true"), ["average_month=false"]);
+        assert_eq!(deviating("pad_value=1"), ["pad_value=0.0"]);
+        let training =
+            ["lr=1", "num_workers=3", "drop_utae_modality=0.5", "flair_bench.seed=1", "flair_bench.validation=random"];
+        // The month of the metadata is all that fidelity changes here.
+        for indifferent in training.into_iter().chain(["flair_bench.fidelity=corrected", "geo_enc_size=64"]) {
+            assert_eq!(deviating(indifferent), [""; 0], "{indifferent}");
+        }
+        let with_metadata = config("unet-mtd-aug", &[]).prediction_settings();
+        let corrected = config("unet-mtd-aug", &["flair_bench.fidelity=corrected", "filter_clouds=true"]);
+        assert_eq!(
+            deviations(&corrected.prediction_settings(), &with_metadata),
+            ["flair_bench.fidelity=\"corrected\""]
+        );
+    }
+
+    #[test]
+    fn a_seed_draws_random_splits_only() {
+        let keys = |validation: &str| {
+            let config = config("unet", &[&format!("flair_bench.validation={validation}")]);
+            config.split_settings().into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(keys("hf"), ["flair_bench.validation"]);
+        assert_eq!(keys("random"), ["flair_bench.seed", "flair_bench.validation"]);
     }
 }

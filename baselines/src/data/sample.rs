@@ -123,6 +123,13 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
+    /// Sizes of a patch's aerial image and mask in bytes; 0 of what is not there.
+    pub(crate) fn file_sizes(&self, id: PatchId) -> [u64; 2] {
+        let record = self.dataset.patches.get(&id);
+        let files = record.map_or([None, None], |record| [record.image.as_deref(), record.mask.as_deref()]);
+        files.map(|file| file.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len()))
+    }
+
     /// A patch's encoded metadata, where the model takes them.
     fn metadata(&self, id: PatchId) -> Result<Option<Vec<f32>>, DataError> {
         let Some((settings, entries)) = &self.metadata else { return Ok(None) };

@@ -45,6 +45,9 @@ impl Example {
 pub(super) trait Examples: Sync {
     /// The patch as it is on disk.
     fn example(&self, id: PatchId) -> std::result::Result<Example, DataError>;
+
+    /// What tells its files from others under the same number: their sizes in bytes.
+    fn sizes(&self, id: PatchId) -> [u64; 2];
 }
 
 impl Examples for Preprocessor<'_> {
@@ -55,6 +58,10 @@ impl Examples for Preprocessor<'_> {
             fix: format!("add MSK_{id}.tif, or leave the patch out"),
         })?;
         Ok(Example { sample: self.sample(id)?, target, satellite_target: None })
+    }
+
+    fn sizes(&self, id: PatchId) -> [u64; 2] {
+        self.file_sizes(id)
     }
 }
 

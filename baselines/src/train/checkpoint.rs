@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
-    config::Config,
+    config::{Config, Settings},
     models::Network,
     random::GeneratorState,
     weights::{self, Provenance, WeightsError},
@@ -45,11 +45,11 @@ pub(super) struct RunState {
     pub(super) history: Vec<EpochMetrics>,
 }
 
-/// Whether the weights of this moment are the best yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rank {
-    Best,
-    Other,
+impl RunState {
+    /// Whether the weights that it is saved with are the best: those of an epoch that has just ended may be.
+    fn is_of_the_best(&self) -> bool {
+        self.steps == 0 && self.best.is_some_and(|best| best.epoch == self.history.len())
+    }
 }
 
 /// The folder of a run's checkpoints.
@@ -57,18 +57,20 @@ pub(super) enum Rank {
 pub struct Checkpoints {
     folder: PathBuf,
     /// What predictions with the weights must share with their training.
-    settings: BTreeMap<String, String>,
+    settings: Settings,
 }
 
 /// The key under which the state stands in its file's metadata. There is one only, since several have no fixed order.
 const KEY: &str = "flair-bench training";
 const WEIGHTS: &str = "weights.";
+/// What is left to do without a state.
+const ANEW: &str = "training begins anew in another folder";
 const OPTIMIZER: &str = "optimizer.";
 
 impl Checkpoints {
     /// Those of the run folder `out`, of a training with these settings.
     pub fn of(out: &Path, config: &Config) -> Self {
-        Self { folder: out.join("checkpoints"), settings: config.prediction_settings() }
+        Self { folder: out.join("checkpoints"), settings: config.weights_settings() }
     }
 
     /// The weights of the epoch with the lowest validation loss.
@@ -86,19 +88,13 @@ impl Checkpoints {
         self.folder.join("last.state.safetensors")
     }
 
+    /// Whether a training has left any of them.
+    pub fn exist(&self) -> bool {
+        [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
+    }
+
     /// Writes all that there is to write of a moment.
-    pub(super) fn save(
-        &self,
-        network: &Network,
-        optimizer: &Optimizer,
-        state: &RunState,
-        rank: Rank,
-    ) -> Result<(), TrainError> {
-        // The best come first: should the run die here, the state is that of the epoch's beginning, and the epoch ends
-        // with the same best weights again. The other way round they would be lost.
-        if rank == Rank::Best {
-            save_weights(&self.best(), network, &self.settings, state)?;
-        }
+    pub(super) fn save(&self, network: &Network, optimizer: &Optimizer, state: &RunState) -> Result<(), TrainError> {
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
         let device = |source| WeightsError::Device { path: self.state(), source };
@@ -110,11 +106,14 @@ impl Checkpoints {
         })?;
         let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
         weights::save(&self.state(), &weights.chain(moments).collect(), &metadata)?;
-        self.save_last(network, state)
+        self.save_weights(network, state)
     }
 
-    /// Writes the latest weights, once more after a stop between the two files.
-    pub(super) fn save_last(&self, network: &Network, state: &RunState) -> Result<(), TrainError> {
+    /// Writes the weights, once more after a stop between the files: they follow from the state.
+    pub(super) fn save_weights(&self, network: &Network, state: &RunState) -> Result<(), TrainError> {
+        if state.is_of_the_best() {
+            save_weights(&self.best(), network, &self.settings, state)?;
+        }
         save_weights(&self.last(), network, &self.settings, state)
     }
 
@@ -127,11 +126,18 @@ impl Checkpoints {
         identity: &BTreeMap<String, String>,
     ) -> Result<Option<RunState>, TrainError> {
         let path = self.state();
-        if !path.exists() {
-            return Ok(None);
-        }
-        let checkpoint = weights::read(&path)?;
         let damaged = |why: String| TrainError::State { path: path.clone(), why };
+        if !self.exist() {
+            return Ok(None);
+        } else if !path.exists() {
+            return Err(damaged(format!("it is missing; the weights beside it still predict, and {ANEW}")));
+        }
+        let checkpoint = match weights::read(&path) {
+            Err(WeightsError::Damaged { why, .. }) => {
+                return Err(damaged(format!("{why}; the weights beside it still predict, and {ANEW}")));
+            }
+            other => other?,
+        };
         let text = checkpoint.metadata.get(KEY).ok_or_else(|| damaged("it holds no state of a training".to_owned()))?;
         let state: RunState = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let differences = differences(&state.identity, identity);
@@ -149,12 +155,7 @@ impl Checkpoints {
     }
 }
 
-fn save_weights(
-    path: &Path,
-    network: &Network,
-    settings: &BTreeMap<String, String>,
-    state: &RunState,
-) -> Result<(), TrainError> {
+fn save_weights(path: &Path, network: &Network, settings: &Settings, state: &RunState) -> Result<(), TrainError> {
     let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
     let provenance = Provenance {
         trained: format!("{} epochs and {} steps in all", state.history.len(), state.total),

@@ -30,7 +30,7 @@ pub enum TrainError {
     },
     /// A number is not finite.
     #[error(
-        "the {what} is not finite on the patches {}: look at their data, or choose a smaller learning rate or clipping",
+        "the {what} is not finite on the patches {}: look at their data, or train anew in another folder with a smaller learning rate or with clipping",
         listed(ids)
     )]
     NotFinite {

@@ -7,7 +7,7 @@ use std::{
 
 use flair_scoring::{PatchId, files::sha256};
 
-use super::{Best, Checkpoints, EpochMetrics, OptimizerConfig, Schedule};
+use super::{Best, Checkpoints, EpochMetrics, OptimizerConfig, Schedule, batch::Examples};
 use crate::config::{Config, INDIFFERENT_KEYS};
 
 /// How to train.
@@ -73,7 +73,12 @@ impl<'a> TrainOptions<'a> {
 
     /// All that a run's numbers depend on, by names that a message can show. More epochs may be added to a run whose
     /// schedule does not look ahead to its end, and its patience may change: both only tell when it ends.
-    pub(super) fn identity(&self, train: &[PatchId], val: &[PatchId]) -> BTreeMap<String, String> {
+    pub(super) fn identity(
+        &self,
+        examples: &dyn Examples,
+        train: &[PatchId],
+        val: &[PatchId],
+    ) -> BTreeMap<String, String> {
         let mut identity = BTreeMap::new();
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
         if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(self.config) {
@@ -82,9 +87,12 @@ impl<'a> TrainOptions<'a> {
                 add(key, value.to_string());
             }
         }
-        let bench = &self.config.flair_bench;
-        add("flair_bench.model", format!("{:?}", bench.model));
-        add("flair_bench.fidelity", format!("{:?}", bench.fidelity));
+        let bench = serde_json::to_value(&self.config.flair_bench);
+        if let Ok(serde_json::Value::Object(settings)) = bench {
+            for (key, value) in settings.iter().filter(|(key, _)| !BENCH_OPTIONS.contains(&key.as_str())) {
+                add(&format!("{OURS}.{key}"), value.to_string());
+            }
+        }
         add("batch size", self.batch_size.to_string());
         add("learning rate", self.learning_rate.to_string());
         add("optimizer", format!("{:?}", self.optimizer));
@@ -95,17 +103,22 @@ impl<'a> TrainOptions<'a> {
         add("accumulated batches", self.accumulate.to_string());
         add("clipping", format!("{:?}", self.clip));
         add("seed", self.seed.to_string());
-        add("training patches", digest(train));
-        add("validation patches", digest(val));
+        add("training patches", digest(examples, train));
+        add("validation patches", digest(examples, val));
         identity
     }
 }
 
 /// Keys of the configuration whose place one of the options takes.
-const OPTIONS: [&str; 4] = ["num_epochs", "batch_size", "lr", "flair_bench"];
+const OPTIONS: [&str; 4] = ["num_epochs", "batch_size", "lr", OURS];
+/// The section of our own keys.
+const OURS: &str = "flair_bench";
+/// Those of its keys whose place an option takes, or that only tell which patches there are.
+const BENCH_OPTIONS: [&str; 7] = ["validation", "seed", "optimizer", "schedule", "accumulate", "clip", "patience"];
 
-fn digest(patches: &[PatchId]) -> String {
-    let names = patches.iter().map(PatchId::to_string).collect::<Vec<_>>().join("\n");
+fn digest(examples: &dyn Examples, patches: &[PatchId]) -> String {
+    let line = |id: &PatchId| format!("{id} {:?}\n", examples.sizes(*id));
+    let names = patches.iter().map(line).collect::<String>();
     // Reading from memory cannot fail.
     format!("{} with the digest {:.12}", patches.len(), sha256(names.as_bytes()).unwrap_or_default())
 }

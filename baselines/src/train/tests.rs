@@ -57,6 +57,10 @@ impl Examples for MadeUp {
         });
         Ok(Example { sample: Sample { id, aerial, series, metadata: None }, target, satellite_target: None })
     }
+
+    fn sizes(&self, _: PatchId) -> [u64; 2] {
+        [u64::from(self.has_series), 0]
+    }
 }
 
 fn ids(numbers: std::ops::Range<u32>) -> Vec<PatchId> {
@@ -277,7 +281,24 @@ fn what_stops_a_training_is_told() {
       `pad_value` was 0.0 and is 1.0
       `seed` was 3 and is 4
     ");
+    // Another share of a batch in the running statistics, other files under the same numbers.
+    let mut other = config.clone();
+    other.set("flair_bench.norm_momentum=0.9").unwrap();
+    let resumed = TrainOptions { config: &other, beginning: Beginning::Resume, ..options.clone() };
+    let examples = MadeUp { has_series: true, broken: None };
+    let told = Trainer::new(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
+    let told: Vec<_> = told.lines().skip(1).map(str::trim).collect();
+    assert_eq!(told[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
+    assert!(told.len() == 2 && told[1].starts_with("`training patches` was 4 with the digest"), "{told:?}");
+
     let checkpoints = Checkpoints::of(folder.path(), &config);
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
+    let resumed = TrainOptions { beginning: Beginning::Resume, ..options.clone() };
+    fs::write(checkpoints.state(), b"cut").unwrap();
+    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it still predict, and training begins anew in another folder");
+    fs::remove_file(checkpoints.state()).unwrap();
+    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is missing; the weights beside it still predict, and training begins anew in another folder");
+    // What was learnt is not written over either.
+    insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
 }

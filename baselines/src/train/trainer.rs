@@ -11,7 +11,7 @@ use super::{
     Batch, Beginning, Checkpoints, Gradients, LossWeights, Optimizer, Position, Scheduler, Stopped, TrainError,
     TrainOptions, Trained,
     batch::{Augmenting, Example, Examples},
-    checkpoint::{Rank, RunState},
+    checkpoint::RunState,
     logs::Logs,
     shuffle::{self, Cut},
     stopping::Best,
@@ -72,10 +72,10 @@ impl<'a> Trainer<'a> {
         let checkpoints = Checkpoints::of(options.out, options.config);
         let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
         let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
-        let identity = options.identity(train, val);
+        let identity = options.identity(examples, train, val);
         let saved = match options.beginning {
             Beginning::Resume => checkpoints.restore(network, &mut optimizer, &identity)?,
-            Beginning::Fresh if checkpoints.state().exists() => {
+            Beginning::Fresh if checkpoints.exist() => {
                 return Err(TrainError::Occupied { path: options.out.to_owned() });
             }
             Beginning::Fresh => None,
@@ -96,7 +96,7 @@ impl<'a> Trainer<'a> {
         let logs = Logs::new(options.out, state.total + 1);
         if is_resumed {
             // The state is whole; what follows from it may be older, or of an epoch that comes again.
-            checkpoints.save_last(network, &state)?;
+            checkpoints.save_weights(network, &state)?;
             logs.history(&state.history)?;
         }
         Ok(Self {
@@ -266,7 +266,6 @@ impl<'a> Trainer<'a> {
             validation,
         };
         let best = Best::after(self.state.best, &epoch);
-        let rank = if best.epoch == epoch.epoch { Rank::Best } else { Rank::Other };
         self.scheduler.epoch_ended(epoch.watched());
         self.state.best = Some(best);
         self.state.history.push(epoch);
@@ -275,7 +274,7 @@ impl<'a> Trainer<'a> {
         self.state.losses = (0.0, 0);
         // TensorBoard first: what a run that dies before its checkpoint told is void for the one that goes on.
         self.logs.epoch(&epoch, shown)?;
-        self.save(rank)?;
+        self.save()?;
         self.logs.history(&self.state.history)
     }
 
@@ -285,14 +284,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn interrupted(mut self) -> Result<Trained, TrainError> {
-        self.save(Rank::Other)?;
+        self.save()?;
         Ok(self.trained(Stopped::Interrupted))
     }
 
-    fn save(&mut self, rank: Rank) -> Result<(), TrainError> {
+    fn save(&mut self) -> Result<(), TrainError> {
         self.state.schedule = self.scheduler.state();
         self.state.dropout = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
-        self.checkpoints.save(self.network, &self.optimizer, &self.state, rank)
+        self.checkpoints.save(self.network, &self.optimizer, &self.state)
     }
 
     fn prefetch(&self) -> Prefetch {

@@ -112,6 +112,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
 pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> {
     let mut checkpoint = read(path)?;
     checkpoint.tensors = adapted(checkpoint.tensors);
+    check_finite(path, &checkpoint.tensors)?;
     let device = |source| WeightsError::Device { path: path.to_owned(), source };
     match network.assign(&checkpoint.tensors).map_err(device)? {
         Ok(()) => Ok(checkpoint),
@@ -120,6 +121,19 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
             Err(WeightsError::Mismatch { path: path.to_owned(), mismatch, hint })
         }
     }
+}
+
+/// Errs where a number is none: a network would go on with it, and name one class for every pixel.
+pub(super) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
+    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
+        let sum = tensor.to_dtype(DType::F64).and_then(|t| t.abs()?.sum_all()?.to_scalar::<f64>());
+        let sum = sum.map_err(|source| WeightsError::Device { path: path.to_owned(), source })?;
+        if !sum.is_finite() {
+            let why = format!("its tensor `{name}` has values that are not finite");
+            return Err(WeightsError::Damaged { path: path.to_owned(), why });
+        }
+    }
+    Ok(())
 }
 
 /// Upstream's names: without the prefix of the module that wraps the network, without the losses.
@@ -147,16 +161,19 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
     };
     let satellite = ["arch_hr.", "fm_utae_", "reshape_utae_output."];
     let with_metadata = ["arch_hr.", "fm_utae_", "reshape_utae_output.", "mtd_mlp."];
+    if all(&mismatch.unexpected, &["weights.", "optimizer."]) {
+        return Some("it is what a training resumes from: its weights are in `last.safetensors` beside it");
+    }
     if all(&mismatch.unexpected, &["mtd_mlp."]) && mismatch.missing.is_empty() {
         Some("they are of a network with metadata: add `--set aerial_metadata=true`")
     } else if all(&mismatch.missing, &["mtd_mlp."]) && mismatch.unexpected.is_empty() {
         Some("they are of a network without metadata: add `--set aerial_metadata=false`")
     } else if all(&mismatch.unexpected, &with_metadata) {
         Some(
-            "they are of a U-T&T: choose one of its presets, or take its U-Net out with `weights convert --only arch_vhr.`",
+            "they are of a U-T&T: leave out --preset, choose one of its presets, or take its U-Net out with `weights convert --only arch_vhr.`",
         )
     } else if all(&mismatch.missing, &satellite) && mismatch.unexpected.is_empty() {
-        Some("they are of a U-Net: choose one of its presets")
+        Some("they are of a U-Net: leave out --preset, or choose one of its presets")
     } else {
         None
     }

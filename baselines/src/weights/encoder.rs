@@ -8,7 +8,7 @@ use std::{
 
 use candle_core::Tensor;
 
-use super::checkpoint::{Checkpoint, WeightsError, read};
+use super::checkpoint::{Checkpoint, WeightsError, check_finite, read};
 use crate::{models::Network, nn::Mismatch};
 
 /// Where the encoder is in the network.
@@ -44,6 +44,7 @@ pub struct EncoderWeights {
 pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, WeightsError> {
     let path = if path.is_dir() { only_file(path)? } else { path.to_owned() };
     let Checkpoint { tensors, sha256, .. } = read(&path)?;
+    check_finite(&path, &tensors)?;
     let device = |source| WeightsError::Device { path: path.clone(), source };
     // The rest of the network stays: it takes its own values over.
     let mut all = network.parameters.snapshot().map_err(device)?;

@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::WeightsError;
+use crate::config::Settings;
 
 /// The one key of a file's metadata that it stands under: several have no fixed order, and files would differ.
 const KEY: &str = "flair-bench";
@@ -21,9 +22,9 @@ const MAX_HEADER: u64 = 4 << 20;
 pub struct Provenance {
     /// How long it was, in words.
     pub trained: String,
-    /// The settings that a prediction must share ([`crate::config::Config::prediction_settings`]): with others it is
-    /// computed all the same, and worse.
-    pub settings: BTreeMap<String, String>,
+    /// The settings that a prediction must share ([`crate::config::Config::weights_settings`]): with others it is computed
+    /// all the same, and worse.
+    pub settings: Settings,
 }
 
 impl Provenance {

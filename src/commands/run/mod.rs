@@ -28,15 +28,20 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
         prediction::check_file(weights)?;
-        let setup = Setup::new(&arguments.setup, Purpose::Prediction(Some(weights)), &bars)?;
+        let setup =
+            Setup::new(&arguments.setup, Purpose::Prediction(Some(weights), arguments.prediction.split), &bars)?;
         let weights = Weights::load(weights, &setup.network)?;
         return Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars);
     }
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
-    prediction::patches(&setup, &arguments.prediction)?;
-    let trained = match training::train(&setup, &arguments.training, &bars)? {
+    let predicted = prediction::patches(&setup, &arguments.prediction)?;
+    let trained = match training::train(&setup, &arguments.training, &predicted, &bars)? {
         Ended::Interrupted => return Ok(Exit::Environment),
-        Ended::Done(trained) => trained,
+        // The prediction goes on with the record.
+        Ended::Done(trained, record) => {
+            record.write()?;
+            trained
+        }
     };
     let file = match arguments.which {
         UseArg::Best => trained.checkpoints.best(),
@@ -49,9 +54,12 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
 pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
     let bars = Bars::new();
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
-    match training::train(&setup, &arguments.training, &bars)? {
+    match training::train(&setup, &arguments.training, &[], &bars)? {
         Ended::Interrupted => Ok(Exit::Environment),
-        Ended::Done(trained) => training::summarise(&arguments.setup, &setup, &trained),
+        Ended::Done(trained, record) => {
+            record.finish()?;
+            training::summarise(&arguments.setup, &setup, &trained)
+        }
     }
 }
 
@@ -59,7 +67,7 @@ pub(crate) fn predict(arguments: &PredictArgs) -> Outcome {
     let bars = Bars::new();
     let weights = arguments.weights.as_deref();
     weights.map(prediction::check_file).transpose()?;
-    let setup = Setup::new(&arguments.setup, Purpose::Prediction(weights), &bars)?;
+    let setup = Setup::new(&arguments.setup, Purpose::Prediction(weights, arguments.prediction.split), &bars)?;
     let weights = weights.map(|file| Weights::load(file, &setup.network)).transpose()?;
     Job::new(setup, weights, &arguments.prediction)?.run(&bars)
 }

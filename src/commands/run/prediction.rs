@@ -160,7 +160,7 @@ impl<'a> Job<'a> {
             say(&format!("note: {} predictions were there already, and are kept", predicted.kept));
         }
         write_findings(&mut std::io::stderr(), &predicted.findings)?;
-        let timing = self.timing(&environment, &predicted)?;
+        let timing = self.timing(&environment, &predicted, &limits)?;
         let verdict = judge(&timing, &limits);
 
         let source = Source::open(&predictions).or_environment()?;
@@ -180,7 +180,8 @@ impl<'a> Job<'a> {
             broken if verdict.is_over() => Err(Unpacked::OverTime(broken)),
             _ => self.package(&source, &timing, bars)?,
         };
-        record.judged(limits, verdict, predicted.findings);
+        let archive = packed.as_ref().ok().map(|packed| packed.path.as_path());
+        record.judged(limits, verdict, archive, predicted.findings);
         record.finish()?;
         if score.is_some() {
             self.write_entry()?;
@@ -206,12 +207,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The record of the time, and its file. A run that had nothing left to do keeps the record that it has.
-    fn timing(&self, environment: &Environment, predicted: &Predicted) -> Outcome<Timing> {
+    /// The record of the time, and its file. A run that had nothing left to do keeps the record that it has; and so does
+    /// one that was over time, however little was left to do.
+    fn timing(&self, environment: &Environment, predicted: &Predicted, limits: &Limits) -> Outcome<Timing> {
         let path = self.setup.out.join("timing.json");
-        if predicted.predicted == 0 {
+        if predicted.kept > 0 {
             let earlier = read_text(&path, MAX_RECORD).ok().and_then(|text| serde_json::from_str(&text).ok());
-            if let Some(earlier) = earlier {
+            let counts = |earlier: &Timing| predicted.predicted == 0 || judge(earlier, limits).is_over();
+            if let Some(earlier) = earlier.filter(counts) {
                 return Ok(earlier);
             }
         }

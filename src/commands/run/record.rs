@@ -8,7 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use flair_baselines::{config::Config, runtime::Environment, train::Beginning};
+use flair_baselines::{
+    config::Config,
+    runtime::Environment,
+    train::{Beginning, Checkpoints},
+    weights::EncoderWeights,
+};
 use flair_scoring::{
     Finding, PatchId,
     files::{MAX_RECORD, read_text, remove_parts, sha256},
@@ -27,6 +32,17 @@ use crate::{
 };
 
 const SCHEMA: &str = "flair-bench/run/1";
+/// Files that a run makes of its predictions, beside the archive.
+const RESULTS: [&str; 8] = [
+    "score.json",
+    "score.csv",
+    "confusion.csv",
+    "confusion-rows.csv",
+    "confusion-columns.csv",
+    "confusion.svg",
+    "confusion.png",
+    "leaderboard.json",
+];
 
 /// The record of a run.
 #[derive(Debug, Serialize)]
@@ -50,10 +66,14 @@ pub(super) struct RunRecord {
     patch_ranges: Vec<String>,
     seed: u64,
     weights: Option<WeightsRecord>,
+    /// What the training's encoder began with; `null` where its weights were random, or nothing was trained.
+    encoder_weights: Option<FileRecord>,
     parameters: usize,
     notes: Vec<String>,
     /// What the time was held against, and what came of it.
     time_rule: Option<TimeRule>,
+    /// Name of the archive in `submission/`; `null` where there is none.
+    archive: Option<String>,
     /// What was noticed in the data while predicting.
     findings: Vec<Finding>,
     config: Config,
@@ -70,6 +90,12 @@ struct WeightsRecord {
     trained_here: bool,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FileRecord {
+    file: PathBuf,
+    sha256: String,
+}
+
 #[derive(Debug, Serialize)]
 struct TimeRule {
     limits: Limits,
@@ -77,9 +103,11 @@ struct TimeRule {
 }
 
 /// What is read of a record that is there already.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Earlier {
     identity: Option<String>,
+    encoder_weights: Option<FileRecord>,
+    archive: Option<String>,
 }
 
 /// The record in a folder, if there is one.
@@ -94,25 +122,46 @@ fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
     }
 }
 
-/// Writes the record of a run that begins with training. A folder that holds a run must be told to be resumed.
-pub(super) fn begin_training(setup: &Setup, beginning: Beginning) -> Outcome<()> {
-    let path = setup.out.join("run.json");
-    let is_there = earlier(&path)?.is_some();
-    if is_there && beginning == Beginning::Fresh {
-        return Err(anyhow!(
-            "`{}` holds a run already: go on with --resume, or choose another --out",
-            setup.out.display()
-        ))
-        .or_usage();
-    }
-    if is_there {
-        return Ok(());
-    }
-    let environment = Environment::of(setup.device());
-    write_json(&path, &RunRecord { untrained: false, ..RunRecord::new(setup, environment, path.clone()) })
-}
-
 impl RunRecord {
+    /// Writes the record of a run that begins with training, or goes on with it. A folder that holds another run is left
+    /// alone, unless that one failed before it had learnt anything.
+    pub(super) fn begin_training(
+        setup: &Setup,
+        encoder: Option<EncoderWeights>,
+        beginning: Beginning,
+    ) -> Outcome<Self> {
+        let path = setup.out.join("run.json");
+        let earlier = earlier(&path)?;
+        let has_learnt = Checkpoints::of(&setup.out, &setup.config).exist();
+        let is_taken = has_learnt || holds_something(&setup.out.join("predictions"))?;
+        if earlier.is_some() && is_taken && beginning == Beginning::Fresh {
+            return Err(anyhow!(
+                "`{}` holds a run already: go on with --resume, or choose another --out",
+                setup.out.display()
+            ))
+            .or_usage();
+        }
+        let Earlier { identity, encoder_weights, archive } = earlier.filter(|_| has_learnt).unwrap_or_default();
+        let encoder = encoder.map(|encoder| FileRecord { file: encoder.path, sha256: encoder.sha256 });
+        let record = Self {
+            identity,
+            untrained: false,
+            encoder_weights: encoder.or(encoder_weights),
+            archive,
+            ..Self::new(setup, Environment::of(setup.device()), path)
+        };
+        // The record of a run that goes on stays until its settings have been found to be the same.
+        if !has_learnt {
+            record.write()?;
+        }
+        Ok(record)
+    }
+
+    /// Writes it as it is.
+    pub(super) fn write(&self) -> Outcome<()> {
+        write_json(&self.path, self)
+    }
+
     fn new(setup: &Setup, environment: Environment, path: PathBuf) -> Self {
         Self {
             schema: SCHEMA,
@@ -128,9 +177,11 @@ impl RunRecord {
             patch_ranges: Vec::new(),
             seed: setup.config.flair_bench.seed,
             weights: None,
+            encoder_weights: None,
             parameters: setup.network.parameters.weight_count(),
             notes: Vec::new(),
             time_rule: None,
+            archive: None,
             findings: Vec::new(),
             config: setup.config.clone(),
             environment,
@@ -155,11 +206,11 @@ impl RunRecord {
             ))
             .or_usage();
         }
-        let holds_predictions = folder.is_dir() && fs::read_dir(folder).or_environment()?.next().is_some();
-        match earlier(&path)? {
-            Some(earlier) if is_same(&earlier) => {}
+        let earlier = earlier(&path)?;
+        match &earlier {
+            Some(earlier) if is_same(earlier) => {}
             // What predicted nothing is in nobody's way.
-            Some(_) if !holds_predictions => {}
+            Some(_) if !holds_something(folder)? => {}
             Some(_) if is_trained_here => remove_stale(folder)?,
             Some(_) => {
                 return Err(anyhow!(
@@ -182,9 +233,11 @@ impl RunRecord {
             sha256: weights.sha256.clone(),
             trained_here: is_trained_here,
         });
+        remove_results(out, earlier.as_ref().and_then(|earlier| earlier.archive.as_deref()))?;
         let record = Self {
             identity: Some(identity),
             untrained: job.is_untrained(),
+            encoder_weights: earlier.and_then(|earlier| earlier.encoder_weights).filter(|_| is_trained_here),
             split: Some(job.split.name()),
             patches: job.patches.len(),
             patch_ranges: fold_ranges(job.patches.iter().copied()),
@@ -192,21 +245,41 @@ impl RunRecord {
             notes: job.notes(),
             ..Self::new(&job.setup, environment, path)
         };
-        write_json(&record.path, &record)?;
+        record.write()?;
         Ok(record)
     }
 
     /// Takes down what the clock says, and what was noticed.
-    pub(super) fn judged(&mut self, limits: Limits, verdict: Verdict, findings: Vec<Finding>) {
+    pub(super) fn judged(&mut self, limits: Limits, verdict: Verdict, archive: Option<&Path>, findings: Vec<Finding>) {
         self.time_rule = Some(TimeRule { limits, verdict });
+        self.archive = archive.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         self.findings = findings;
     }
 
     /// Writes down that the run is over.
     pub(super) fn finish(mut self) -> Outcome<()> {
         self.finished = Some(now());
-        write_json(&self.path, &self)
+        self.write()
     }
+}
+
+fn holds_something(folder: &Path) -> Outcome<bool> {
+    Ok(folder.is_dir() && fs::read_dir(folder).or_environment()?.next().is_some())
+}
+
+/// Removes what follows from predictions and is made of them again: an archive or a score must never be of others.
+fn remove_results(out: &Path, archive: Option<&str>) -> Outcome<()> {
+    // A record is a file that may be changed: of a path only the name counts.
+    let archive = archive.and_then(|name| Path::new(name).file_name()).map(|name| out.join("submission").join(name));
+    for path in RESULTS.iter().map(|result| out.join(result)).chain(archive) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove `{}`", path.display())).or_environment();
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes the predictions of this run's earlier weights.

@@ -10,7 +10,7 @@ use flair_baselines::{
     DType, Device,
     config::{Config, DataPaths, Model, deviations},
     data::{
-        Dataset,
+        Dataset, Split,
         toy::{self, ToyOptions},
     },
     models::{Network, utt::UttConfig},
@@ -65,14 +65,16 @@ pub(super) struct Setup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose<'a> {
     Training,
-    /// With these weights, or untrained.
-    Prediction(Option<&'a Path>),
+    /// Of a split, with these weights, or untrained.
+    Prediction(Option<&'a Path>, Split),
 }
 
 impl Setup {
     pub(super) fn new(arguments: &SetupArgs, purpose: Purpose<'_>, bars: &Bars) -> Outcome<Self> {
         let provenance = match purpose {
-            Purpose::Prediction(Some(weights)) => Provenance::read(weights).or_input()?.map(|known| (weights, known)),
+            Purpose::Prediction(Some(weights), _) => {
+                Provenance::read(weights).or_input()?.map(|known| (weights, known))
+            }
             _ => None,
         };
         let (name, mut config) = configuration(arguments, &[], provenance.as_ref())?;
@@ -90,8 +92,7 @@ impl Setup {
         let network = Network::new(&UttConfig::from(&config), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {error}"))
             .or_usage()?;
-        let settings = config.prediction_settings();
-        let deviations = provenance.map(|(_, known)| deviations(&known.settings, &settings));
+        let deviations = provenance.map_or_else(Vec::new, |(path, known)| deviating(path, &known, &config, purpose));
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             out: arguments.out.clone().unwrap_or_else(|| next_free(&name)),
@@ -103,7 +104,7 @@ impl Setup {
             root,
             is_toy,
             network,
-            deviations: deviations.unwrap_or_default(),
+            deviations,
         })
     }
 
@@ -137,12 +138,17 @@ fn configuration(
             (format!("config-{name}"), Config::from_yaml(&text, &path.display().to_string()).or_usage()?)
         }
         (None, None, Some((path, provenance))) => {
-            let origin = format!("what `{}` says of its training", path.display());
-            let (name, config) = Config::from_prediction_settings(&provenance.settings, &origin)
-                .with_context(|| format!("{origin} is of no use here: name --preset or --config"))
+            let config = Config::from_weights_settings(&provenance.settings, "what they say")
+                .with_context(|| {
+                    format!(
+                        "`{}` says of its training what is of no use here: name --preset or --config",
+                        path.display()
+                    )
+                })
                 .or_input()?;
-            say(&format!("note: settings are those that the weights were trained with (nearest preset: {name})"));
-            (name.to_owned(), config)
+            let near = config.nearest_preset();
+            say(&format!("note: settings are those that the weights were trained with: {near}"));
+            (near.name.to_owned(), config)
         }
         (None, preset, _) => {
             let name = preset.as_deref().unwrap_or(Model::Unet.name());
@@ -155,6 +161,23 @@ fn configuration(
         config.flair_bench.seed = seed;
     }
     Ok((name, config))
+}
+
+/// Settings as the weights were trained with, where the configuration has others that matter to the prediction.
+fn deviating(weights: &Path, known: &Provenance, config: &Config, purpose: Purpose<'_>) -> Vec<String> {
+    let trained = match Config::from_weights_settings(&known.settings, "what they say") {
+        Ok(trained) => trained,
+        Err(error) => {
+            say(&format!("note: `{}` says of its training what is of no use here: {error}", weights.display()));
+            return Vec::new();
+        }
+    };
+    let mut found = deviations(&trained.prediction_settings(), &config.prediction_settings());
+    // Which patches it learnt from matters where they may be predicted.
+    if !matches!(purpose, Purpose::Prediction(_, Split::Test)) {
+        found.extend(deviations(&trained.split_settings(), &config.split_settings()));
+    }
+    found
 }
 
 fn read_config(path: &Path) -> anyhow::Result<String> {

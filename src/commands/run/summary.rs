@@ -59,7 +59,7 @@ impl fmt::Display for Summary<'_> {
             }
         }
         writeln!(f, "results     {out}")?;
-        if self.score.is_some() {
+        if self.score.is_some() && !self.verdict.is_over() {
             writeln!(f, "next        flair-bench leaderboard add {out} --name NAME")?;
         }
         Ok(())

@@ -1,26 +1,30 @@
 //! The first half: data in, checkpoints and curves out.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use flair_baselines::{
     data::{DataError, Preprocessor, Split},
-    train::{self, Beginning, Stopped, TrainError, TrainOptions, Trained},
-    weights,
+    models::Network,
+    train::{self, Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained},
+    weights::{self, EncoderWeights, WeightsError},
 };
+use flair_scoring::PatchId;
 
-use super::{count, prediction::usable, record, setup::Setup};
+use super::{count, prediction::usable, record::RunRecord, setup::Setup};
 use crate::{
     cli::{SetupArgs, TrainingArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, figure, say},
+    ui::{Bars, figure, quoted, say},
 };
 
 /// How a training ended.
 pub(super) enum Ended {
-    Done(Box<Trained>),
+    Done(Box<Trained>, Box<RunRecord>),
     Interrupted,
 }
 
@@ -29,11 +33,11 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// Whether one does.
 static LISTENS: AtomicBool = AtomicBool::new(false);
 
-/// Trains as the configuration says, into the run's folder.
-pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, bars: &Bars) -> Outcome<Ended> {
+/// Trains as the configuration says, into the run's folder. Patches that are to be predicted afterwards are looked
+/// through too: what is wrong with them should be known before hours of training.
+pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchId], bars: &Bars) -> Outcome<Ended> {
     let Setup { config, dataset, network, .. } = setup;
     let beginning = if arguments.resume { Beginning::Resume } else { Beginning::Fresh };
-    record::begin_training(setup, beginning)?;
     let patches = Split::Train.patches(dataset, &config.flair_bench).or_input()?;
     let validation = match Split::Val.patches(dataset, &config.flair_bench) {
         Err(error @ DataError::EmptySplit { .. }) => {
@@ -43,24 +47,29 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, bars: &Bars) -> Out
         other => other.or_input()?,
     };
     let preprocessor = Preprocessor::new(config, dataset).or_input()?;
-    let all: Vec<_> = patches.iter().chain(&validation).copied().collect();
-    usable(&preprocessor, &all)?;
-    match &arguments.encoder_weights {
-        Some(path) => {
-            weights::load_encoder(path, network).or_input()?;
+    let all: BTreeSet<_> = patches.iter().chain(&validation).chain(predicted).copied().collect();
+    usable(&preprocessor, &Vec::from_iter(all))?;
+    let goes_on = Checkpoints::of(&setup.out, config).exist() && beginning == Beginning::Resume;
+    let encoder = if goes_on {
+        say(&format!("going on with the training in {}", setup.out.display()));
+        None
+    } else {
+        if beginning == Beginning::Resume {
+            say(&format!("note: there is nothing to resume in {}: training begins anew", setup.out.display()));
         }
-        None => say(
-            "note: the encoder begins with random weights; upstream's begins with ImageNet's, learns faster and scores \
-             higher (--encoder-weights)",
-        ),
-    }
+        encoder(arguments, network)?
+    };
+    let record = RunRecord::begin_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
     let options = TrainOptions { workers: setup.workers, beginning, ..TrainOptions::new(config, &setup.out) };
     listen();
     LISTENS.store(true, Ordering::SeqCst);
     let trained = train::train(network, dataset, &patches, &validation, &options, &STOP, bars);
     LISTENS.store(false, Ordering::SeqCst);
+    // Whoever has no room left on the disk has no bad data.
+    let is_unwritable = |error: &WeightsError| matches!(error, WeightsError::Io { .. });
     let trained = match trained {
+        Err(TrainError::Weights(error)) if is_unwritable(&error) => Err(error).or_environment()?,
         Err(error @ (TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. })) => {
             Err(error).or_usage()?
         }
@@ -68,14 +77,27 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, bars: &Bars) -> Out
         other => other.or_input()?,
     };
     if trained.stopped == Stopped::Interrupted {
+        record.write()?;
         say(&format!(
-            "stopped after step {}, with all that was learnt; go on with --out {} --resume",
+            "stopped after step {}, with all that was learnt; the same command with --out {} --resume goes on",
             trained.steps,
-            setup.out.display()
+            quoted(&setup.out.to_string_lossy())
         ));
         return Ok(Ended::Interrupted);
     }
-    Ok(Ended::Done(Box::new(trained)))
+    Ok(Ended::Done(Box::new(trained), Box::new(record)))
+}
+
+/// Fills the encoder with the weights that the user has, if any.
+fn encoder(arguments: &TrainingArgs, network: &Network) -> Outcome<Option<EncoderWeights>> {
+    if let Some(path) = &arguments.encoder_weights {
+        let encoder = weights::load_encoder(path, network).or_input()?;
+        say(&format!("the encoder begins with {}", encoder.path.display()));
+        return Ok(Some(encoder));
+    }
+    say("note: the encoder begins with random weights; upstream's begins with ImageNet's, learns faster and scores \
+         higher (--encoder-weights)");
+    Ok(None)
 }
 
 /// Says what a training came to.
@@ -97,14 +119,24 @@ pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained)
     writeln!(out, "weights     {}", trained.checkpoints.best().display())?;
     writeln!(out, "            {}", trained.checkpoints.last().display())?;
     writeln!(out, "curves      {}", setup.out.join("training.svg").display())?;
-    // The weights know the other settings.
-    let data = match (&arguments.data, &arguments.config) {
-        (Some(data), _) => format!(" --data {}", data.display()),
-        (None, Some(config)) => format!(" --config {}", config.display()),
-        (None, None) => String::new(),
-    };
-    writeln!(out, "next        flair-bench predict --weights {}{data}", trained.checkpoints.best().display())?;
+    let weights = trained.checkpoints.best();
+    writeln!(
+        out,
+        "next        flair-bench predict --weights {}{}",
+        quoted(&weights.to_string_lossy()),
+        where_data_are(arguments)
+    )?;
     Ok(Exit::Done)
+}
+
+/// The arguments that a prediction with the weights of a training needs to find the same data. The weights know the
+/// other settings, unless a configuration speaks for them.
+fn where_data_are(arguments: &SetupArgs) -> String {
+    let flag = |flag: &str, value: &str| format!(" --{flag} {}", quoted(value));
+    let path = |name: &str, path: &Option<PathBuf>| path.as_ref().map(|path| flag(name, &path.to_string_lossy()));
+    let set = arguments.set.iter().filter(|set| arguments.config.is_some() || set.starts_with("data."));
+    let paths = [path("config", &arguments.config), path("data", &arguments.data)];
+    paths.into_iter().flatten().chain(set.map(|set| flag("set", set))).collect()
 }
 
 /// Ctrl-C and SIGTERM: a training finishes its step and saves; anything else ends at once, and can be resumed.
