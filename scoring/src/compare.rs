@@ -10,7 +10,7 @@ use crate::{
     Metrics, PatchId, Protocol, ScoreReport,
     bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
     evaluate::{Evaluation, PatchConfusion},
-    places::{PlaceError, Places, Unit},
+    places::{Group, PlaceError, Places, Unit},
     report::ReportError,
     uncertainty::{Drawn, figures, sometimes_absent},
 };
@@ -189,20 +189,19 @@ impl Comparison {
         let mut comparison = Self::of_metrics(metrics.each_ref(), protocol, name);
 
         let [a, b] = [places.group(sets[0], unit)?, places.group(sets[1], unit)?];
-        let units = [Units::of(&a, protocol), Units::of(&b, protocol)];
-        match bootstrap
-            .draw(units.each_ref(), |[a, b]| differences([&Metrics::of(&a, protocol), &Metrics::of(&b, protocol)]))
-        {
+        match draw([&a, &b], bootstrap, protocol) {
             Ok(replicates) => comparison.draw(&replicates, Drawn { unit, units: a.len(), bootstrap }),
             Err(error @ BootstrapError::TooFewUnits { .. }) => {
                 comparison.notes.push(format!("no intervals by {unit}: {error}"));
             }
             Err(error) => return Err(error.into()),
         }
-        if let Ok(domains) = between(sets, Unit::Domain, places, protocol) {
+        // A domain is one domain, from which nothing can be drawn.
+        let within = (unit != Unit::Domain).then_some((unit, bootstrap));
+        if let Ok(domains) = between(sets, Unit::Domain, within, places, protocol) {
             comparison.domains = domains;
         }
-        let mut patches = between(sets, Unit::Patch, places, protocol)?;
+        let mut patches = between(sets, Unit::Patch, None, places, protocol)?;
         let change = |patch: &GroupDifference| patch.miou.difference.unwrap_or(0.0).abs();
         patches.retain(|patch| change(patch) > 0.0);
         // The sort is stable: equal changes stay in the order of the numbers.
@@ -304,26 +303,47 @@ fn differences([this, other]: [&Metrics; 2]) -> Vec<Option<f64>> {
     figures(this).into_iter().zip(figures(other)).map(|(this, other)| Some(this? - other?)).collect()
 }
 
-/// Every group's figures in both sets; these have the same patches.
+/// Every group's figures in both sets, which have the same patches; with intervals by drawing the units of `within` in
+/// each group that has two of them.
 fn between(
     sets: [&[PatchConfusion]; 2],
     unit: Unit,
+    within: Option<(Unit, Bootstrap)>,
     places: &Places,
     protocol: &Protocol,
 ) -> Result<Vec<GroupDifference>, PlaceError> {
     let [this, other] = [places.group(sets[0], unit)?, places.group(sets[1], unit)?];
-    let pairs = this.into_iter().zip(other).map(|(this, other)| {
-        let metrics = [&this, &other].map(|group| Metrics::of(&group.matrix(protocol.class_count()), protocol));
+    let pairs = this.into_iter().zip(other).map(|pair| {
+        let pair = <[Group<'_>; 2]>::from(pair);
+        let metrics = pair.each_ref().map(|group| Metrics::of(&group.matrix(protocol.class_count()), protocol));
         let [a, b] = &metrics;
-        GroupDifference {
-            patches: this.patches.len() as u64,
-            name: this.name,
+        let mut found = GroupDifference {
+            patches: pair[0].patches.len() as u64,
+            name: pair[0].name.clone(),
             miou: Difference::of(a.means.miou, b.means.miou),
             overall_accuracy: Difference::of(a.means.overall_accuracy, b.means.overall_accuracy),
             iou: differences(metrics.each_ref()).split_off(2),
+        };
+        if let Some((unit, bootstrap)) = within {
+            let [a, b] = [
+                places.group(pair[0].patches.iter().copied(), unit)?,
+                places.group(pair[1].patches.iter().copied(), unit)?,
+            ];
+            // Where a group has one unit only, there is no interval.
+            if let Ok(replicates) = draw([&a, &b], bootstrap, protocol) {
+                let figures = [&mut found.miou, &mut found.overall_accuracy];
+                figures.into_iter().zip(&replicates).for_each(|(figure, values)| figure.draw(values, bootstrap.level));
+            }
         }
+        Ok(found)
     });
-    Ok(pairs.collect())
+    pairs.collect()
+}
+
+/// The differences of [`figures`] in draws from these units, which are the same in both sets.
+fn draw(sets: [&[Group<'_>]; 2], bootstrap: Bootstrap, protocol: &Protocol) -> Result<Vec<Replicates>, BootstrapError> {
+    let units = sets.map(|groups| Units::of(groups, protocol));
+    bootstrap.draw(units.each_ref(), |[a, b]| differences([&Metrics::of(&a, protocol), &Metrics::of(&b, protocol)]))
 }
 
 #[cfg(test)]

@@ -223,8 +223,12 @@ impl Places {
     ///
     /// # Errors
     /// [`PlaceError::Unknown`] where a patch's place is not known and asked for.
-    pub fn group<'a>(&self, patches: &'a [PatchConfusion], unit: Unit) -> Result<Vec<Group<'a>>, PlaceError> {
-        self.require(patches.iter().map(|patch| patch.id), unit)?;
+    pub fn group<'a>(
+        &self,
+        patches: impl IntoIterator<Item = &'a PatchConfusion> + Clone,
+        unit: Unit,
+    ) -> Result<Vec<Group<'a>>, PlaceError> {
+        self.require(patches.clone().into_iter().map(|patch| patch.id), unit)?;
         let mut groups: BTreeMap<String, Vec<&PatchConfusion>> = BTreeMap::new();
         for patch in patches {
             groups.entry(self.name(patch.id, unit).unwrap_or_default()).or_default().push(patch);

@@ -345,13 +345,33 @@ impl Formatter for Layout {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        seeds,
+        timing::{Devices, Timing},
+    };
 
     fn report() -> ScoreReport {
         let cells = [(0, 0, 6), (0, 12, 2), (12, 0, 2), (12, 12, 9), (12, 4, 1)];
         let mut evaluation = Evaluation { out_of_range: OutOfRange::Drop, ..Evaluation::of_cells(&cells) };
         evaluation.matrix.add_cells(std::iter::empty(), 5, 0);
         ScoreReport::new(&evaluation)
+    }
+
+    #[test]
+    fn the_fuzzers_inputs_are_there() {
+        let two = "{name: two, classes: [{name: a, colour: '#000000', labels: [1]}, {name: b, colour: '#fF0000', labels: [2], averaged: false}]}";
+        let protocol = Protocol::from_yaml(two, "").unwrap();
+        let matrix = ConfusionMatrix::new(2, vec![5, 1, 2, 7], 3, 1).unwrap();
+        let report = ScoreReport::of_matrix(&matrix, &protocol, 1, OutOfRange::Drop);
+        let time = Timing::new(Duration::from_millis(1500), 3, Devices { nodes: 1, per_node: 1 });
+        let negative = Timing { seconds: -1.0, device_seconds: -1.0, ..time.clone() };
+        let times = [("time.json", time), ("negative.json", negative)];
+        let times = times.map(|(name, time)| (name.to_owned(), serde_json::to_vec_pretty(&time).unwrap()));
+        let scores = [("score.json".to_owned(), report.to_json().into_bytes())];
+        seeds::keep("record", &scores.into_iter().chain(times).collect());
     }
 
     #[test]

@@ -5,8 +5,14 @@
 #[path = "../fuzz/exercise/archive.rs"]
 mod archive;
 #[cfg(test)]
+#[path = "../fuzz/exercise/protocol.rs"]
+mod protocol;
+#[cfg(test)]
 #[path = "../fuzz/exercise/raster.rs"]
 mod raster;
+#[cfg(test)]
+#[path = "../fuzz/exercise/record.rs"]
+mod record;
 #[cfg(test)]
 #[path = "../fuzz/exercise/replay.rs"]
 mod replay;
@@ -19,4 +25,14 @@ fn rasters() {
 #[test]
 fn archives() {
     replay::replay("archive", archive::exercise);
+}
+
+#[test]
+fn protocols() {
+    replay::replay("protocol", protocol::exercise);
+}
+
+#[test]
+fn records() {
+    replay::replay("record", record::exercise);
 }

@@ -6,6 +6,7 @@ use comfy_table::{Cell, Table};
 use flair_scoring::{
     compare::{Comparison, Difference, GroupDifference},
     places::Unit,
+    uncertainty::Drawn,
 };
 
 use super::score::{drawn, figure, percent, plain, range, right};
@@ -25,10 +26,14 @@ pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt:
         writeln!(out, "{}", drawn(how))?;
     }
     if !found.domains.is_empty() {
-        writeln!(out, "\nby domain\n{}", beside(Unit::Domain, &found.domains))?;
+        writeln!(out, "\nby domain\n{}", beside(Unit::Domain, &found.domains, found.drawn.as_ref()))?;
     }
     if !found.patches.is_empty() {
-        writeln!(out, "\nthe patches that changed most\n{}", beside(Unit::Patch, &found.patches))?;
+        writeln!(
+            out,
+            "\nthe patches that changed most\n{}",
+            beside(Unit::Patch, &found.patches, found.drawn.as_ref())
+        )?;
     }
     Ok(())
 }
@@ -51,15 +56,24 @@ fn classes(found: &Comparison) -> Table {
     table
 }
 
-/// A group a line, its two figures in both sets.
-fn beside(unit: Unit, groups: &[GroupDifference]) -> Table {
-    let patches = (unit != Unit::Patch).then(|| right("patches"));
-    let numbers = ["mIoU", "other", "difference", "overall accuracy", "other", "difference"].map(right);
-    let mut table = plain([Cell::new(unit)].into_iter().chain(patches).chain(numbers).collect());
+/// A group a line, its two figures in both sets; the first with intervals, where there are any.
+fn beside(unit: Unit, groups: &[GroupDifference], drawn: Option<&Drawn>) -> Table {
+    let drawn = drawn.filter(|_| groups.iter().any(|group| group.miou.interval.is_some()));
+    let mut header = vec![Cell::new(unit)];
+    header.extend((unit != Unit::Patch).then(|| right("patches")));
+    header.extend(["mIoU", "other", "difference"].map(right));
+    if let Some(drawn) = drawn {
+        header.extend([right(percent(drawn.bootstrap.level)), right("better in")]);
+    }
+    header.extend(["overall accuracy", "other", "difference"].map(right));
+    let mut table = plain(header);
     for group in groups {
         let mut row = vec![Cell::new(&group.name)];
         row.extend((unit != Unit::Patch).then(|| right(group.patches.to_string())));
         row.extend(cells(&group.miou));
+        if drawn.is_some() {
+            row.extend([right(range(group.miou.interval, 4)), right(share(&group.miou))]);
+        }
         row.extend(cells(&group.overall_accuracy));
         table.add_row(row);
     }

@@ -53,6 +53,16 @@ fn every_level_has_its_difference() {
         domains,
         [("D001_2020", 3, Some(27.0 / 30.0 - 23.0 / 30.0)), ("D002_2021", 1, Some(7.0 / 10.0 - 6.0 / 10.0)),]
     );
+    // The first domain has three patches, of which the second alone is better: it is in 19 of 27 draws.
+    let drawn = |place: usize| found.domains[place].miou.interval.zip(found.domains[place].miou.better);
+    let (interval, better) = drawn(0).unwrap();
+    assert!(interval.low.abs() < 1e-12 && interval.high > found.domains[0].miou.difference.unwrap());
+    assert!((better - 19.0 / 27.0).abs() < 0.07, "{better}");
+    // The second has one, and drawing domains draws nothing within them.
+    assert_eq!(drawn(1), None);
+    let by_domain = compare(&this, &other, Unit::Domain).unwrap();
+    assert!(by_domain.miou.interval.is_some() && by_domain.domains[0].miou.interval.is_none());
+
     let changed: Vec<_> = found.patches.iter().map(|patch| patch.name.as_str()).collect();
     assert_eq!(changed, ["000002", "000004"]);
 }
@@ -148,14 +158,14 @@ fn the_csv_has_a_row_a_figure() {
     let short = |field: &str| field.parse::<f64>().map_or_else(|_| field.to_owned(), |value| format!("{value:.2}"));
     let lines = text.lines().map(|line| line.split(',').map(short).collect::<Vec<_>>().join(","));
     let lines: Vec<_> = lines.filter(|line| !line.ends_with(",,,,,,")).collect();
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @"
     what,group,this,other,difference,low,high,better
     miou,,0.86,0.75,0.11,0.00,0.25,0.94
     overall_accuracy,,0.93,0.86,0.06,0.00,0.15,0.94
     iou,class building,0.85,0.72,0.12,0.00,0.30,0.94
     iou,class water,0.87,0.78,0.09,0.00,0.19,0.94
-    miou,domain D001_2020,0.90,0.79,0.12,,,
-    overall_accuracy,domain D001_2020,0.95,0.88,0.07,,,
+    miou,domain D001_2020,0.90,0.79,0.12,0.00,0.32,0.74
+    overall_accuracy,domain D001_2020,0.95,0.88,0.07,0.00,0.20,0.74
     miou,domain D002_2021,0.73,0.66,0.08,,,
     overall_accuracy,domain D002_2021,0.85,0.80,0.05,,,
     miou,patch 000002,0.90,0.58,0.32,,,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{CLASSES, RawLabel};
+use crate::{CLASSES, RawLabel, seeds};
 
 fn error(text: &str) -> String {
     Protocol::from_yaml(text, "the test").unwrap_err().to_string()
@@ -150,4 +150,20 @@ fn files_are_found_by_their_ending_and_limited() {
     std::fs::write(&path, " ".repeat(300_000)).unwrap();
     let error = Protocol::find(path.to_str().unwrap()).unwrap_err();
     assert!(error.to_string().contains("more than 262144 bytes"), "{error}");
+}
+
+#[test]
+fn the_fuzzers_inputs_are_there() {
+    let own = Protocol::from_yaml("{name: own, nomenclature: flair-19, excluded: [snow], absent: zero}", "").unwrap();
+    let list = "name: two\nclasses:\n- {name: a, colour: '#000000', labels: [1, 2]}\n- {name: b, colour: '#ffffff', labels: []}\n";
+    let all = "{name: all, classes: [{name: a, colour: '#000000', labels: [0]}, {name: b, colour: '#0000ff', \
+               labels: [255]}], ignored_labels: [7], excluded_pixels: removed}";
+    let files = [
+        ("example.yml", EXAMPLE.to_owned()),
+        ("own.yml", own.to_yaml()),
+        ("list.yml", list.to_owned()),
+        ("labels.yml", all.to_owned()),
+        ("anchors.yml", "name: &n x\nclasses: [*n, *n]".to_owned()),
+    ];
+    seeds::keep("protocol", &files.map(|(name, text)| (name.to_owned(), text.into_bytes())).into());
 }
