@@ -203,10 +203,11 @@ impl Verdict {
 
 /// Holds a record against the limits. Being exactly at a limit passes, as upstream's `tt > 1500` has it.
 ///
-/// A run whose clock doesn't cover all of it can fail, but not pass.
+/// A run whose clock doesn't cover all of it can fail, but not pass. A record without a time is not judged.
 pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
+    let has_time = timing.seconds >= 0.0;
     let rule = |used: f64, limit: f64| match used.partial_cmp(&limit) {
-        _ if !(used >= 0.0 && (0.0..f64::INFINITY).contains(&limit)) => Outcome::NotJudged,
+        _ if !(has_time && used >= 0.0 && (0.0..f64::INFINITY).contains(&limit)) => Outcome::NotJudged,
         Some(std::cmp::Ordering::Greater) => Outcome::Fail { used, limit },
         Some(_) if timing.is_whole() => Outcome::Pass { used, limit },
         _ => Outcome::NotJudged,
@@ -275,6 +276,9 @@ mod tests {
         let mut resumed = Timing::new(Duration::from_secs(10), 5, ONE);
         resumed.kept_patches = 5;
         assert_eq!(judge(&resumed, &Limits::default()).absolute, Outcome::NotJudged);
+        let mut timeless = Timing::new(Duration::ZERO, 5, ONE);
+        timeless.seconds = -1.0;
+        assert_eq!(judge(&timeless, &Limits::default()).absolute, Outcome::NotJudged);
         resumed.seconds = 2000.0;
         assert!(judge(&resumed, &Limits::default()).is_over());
     }
