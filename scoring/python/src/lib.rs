@@ -159,10 +159,16 @@ fn score(
 
 /// The record of a check.
 #[pyfunction]
-fn check(py: Python<'_>, path: PathBuf, expected: Option<Vec<u32>>, crew: Crew) -> PyResult<String> {
-    let expected = patches(expected)?;
+fn check(
+    py: Python<'_>,
+    path: PathBuf,
+    expected: Option<Vec<u32>>,
+    protocol: &Bound<'_, Rules>,
+    crew: Crew,
+) -> PyResult<String> {
+    let (expected, options) = (patches(expected)?, check_options(protocol));
     let record = watch::work(py, crew, |progress| -> Result<_, Failure> {
-        let report = submission::check_path(&path, expected.as_ref(), &CheckOptions::default(), progress)?;
+        let report = submission::check_path(&path, expected.as_ref(), &options, progress)?;
         Ok(failure::json(&report))
     })?;
     Ok(record?)
@@ -171,6 +177,7 @@ fn check(py: Python<'_>, path: PathBuf, expected: Option<Vec<u32>>, crew: Crew) 
 /// The archive's path, number of predictions, size in bytes, and the record of the check before it was made. `times`
 /// are the seconds that the baseline took, and the submission.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the function is called by the Python half alone")]
 fn package(
     py: Python<'_>,
     predictions: PathBuf,
@@ -178,16 +185,17 @@ fn package(
     name: &str,
     expected: Option<Vec<u32>>,
     times: Option<(f64, f64)>,
+    protocol: &Bound<'_, Rules>,
     crew: Crew,
 ) -> PyResult<(PathBuf, usize, u64, String)> {
     let times = times.map(|(baseline, submission)| -> Result<_, Failure> {
         Ok(Times { baseline: time(baseline)?, submission: time(submission)? })
     });
     let name = ArchiveName::new(name, times.transpose()?).map_err(Failure::from)?;
-    let expected = patches(expected)?;
+    let (expected, options) = (patches(expected)?, check_options(protocol));
     let packed = watch::work(py, crew, |progress| -> Result<_, Failure> {
         let source = Source::open(&predictions)?;
-        Ok(submission::pack(&source, expected.as_ref(), &CheckOptions::default(), &folder, &name, progress)?)
+        Ok(submission::pack(&source, expected.as_ref(), &options, &folder, &name, progress)?)
     })??;
     Ok((packed.path, packed.entries, packed.bytes, failure::json(&packed.report)))
 }
@@ -196,6 +204,12 @@ fn package(
 #[pyfunction]
 fn read_ids(path: PathBuf) -> Result<Vec<u32>, Failure> {
     Ok(submission::read_ids(&path)?.into_iter().map(PatchId::number).collect())
+}
+
+fn check_options(protocol: &Bound<'_, Rules>) -> CheckOptions {
+    let mut options = CheckOptions::default();
+    options.protocol = protocol.get().0.clone();
+    options
 }
 
 fn rule(out_of_range: &str) -> Result<OutOfRange, Failure> {

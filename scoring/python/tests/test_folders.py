@@ -114,6 +114,18 @@ def test_a_check_tells_what_is_wrong(folders: Folders) -> None:
             fs.check(folders.predictions, expected=[wrong])
 
 
+def test_a_protocol_tells_which_values_there_are(folders: Folders) -> None:
+    folders.write(77413, np.full((512, 512), 18, np.uint8))
+    assert not fs.check(folders.predictions)
+    wide = fs.Protocol("flair-hub", nomenclature="flair-19")
+    assert fs.check(folders.predictions, protocol=wide).valid
+    with pytest.raises(fs.RefusedError):
+        fs.package(folders.predictions, folders.root / "out", "mine")
+    assert fs.package(folders.predictions, folders.root / "out", "mine", protocol=wide).entries == 3
+    with pytest.raises(fs.InputError, match="flair3"):
+        fs.check(folders.predictions, protocol="flair3")
+
+
 def test_a_package_is_checked_named_and_always_the_same(folders: Folders) -> None:
     out = folders.root / "out"
     packed = fs.package(folders.predictions, out, "mine", expected=folders.ids, times=(357.9, "14-40"))

@@ -105,19 +105,21 @@ def check(
     path: Path,
     *,
     expected: Patches | None = None,
+    protocol: Protocol | Path = "flair2",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Checks a submission, a folder or a zip archive, and tells all that is wrong with it at once.
 
     `expected` are the patches that must be there: numbers or six-digit texts, or the path of a list, a number, a file
-    name or a range (077413-093462) a line. Without it none can be missing.
+    name or a range (077413-093462) a line. Without it none can be missing. `protocol`, as in `confusion_matrix`, tells
+    which values a prediction may hold.
 
     Raises FileAccessError where there is nothing to read, InputError where `expected` makes no sense. What is wrong
     with the submission is never raised.
     """
-    where, numbers = os.fspath(path), _expected(expected)
-    return _records.check_report(_native.check(where, numbers, (_threads(threads), progress)))
+    where, numbers, rules = os.fspath(path), _expected(expected), _rules(protocol)
+    return _records.check_report(_native.check(where, numbers, rules, (_threads(threads), progress)))
 
 
 def package(
@@ -127,19 +129,21 @@ def package(
     *,
     expected: Patches | None = None,
     times: tuple[float | str, float | str] | None = None,
+    protocol: Protocol | Path = "flair2",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Packed:
     """Checks predictions and packs them as `out_dir`/`name`.zip: flat, sorted, the same bytes for the same files.
 
     `times` are what the challenge's baseline and this submission took on the same machine, in seconds or as "M-S"
-    ("5-57"); they become part of the archive's name. `expected` is as in `check`.
+    ("5-57"); they become part of the archive's name. `expected` and `protocol` are as in `check`.
 
     Raises RefusedError with the check's report where it finds errors; FileAccessError; InputError.
     """
     where = os.fspath(predictions), os.fspath(out_dir)
     clock = None if times is None else (_seconds(times[0]), _seconds(times[1]))
-    made = _native.package(*where, name, _expected(expected), clock, (_threads(threads), progress))
+    crew = (_threads(threads), progress)
+    made = _native.package(*where, name, _expected(expected), clock, _rules(protocol), crew)
     path, entries, size, report = made
     return Packed(path, entries, size, _records.check_report(report))
 

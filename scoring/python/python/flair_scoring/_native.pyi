@@ -57,6 +57,7 @@ def score(
 def check(
     path: str,
     expected: Sequence[int] | None,
+    protocol: Protocol,
     crew: _Crew,
 ) -> str: ...
 def package(
@@ -65,6 +66,7 @@ def package(
     name: str,
     expected: Sequence[int] | None,
     times: tuple[float, float] | None,
+    protocol: Protocol,
     crew: _Crew,
 ) -> tuple[Path, int, int, str]: ...
 def read_ids(path: str) -> list[int]: ...
