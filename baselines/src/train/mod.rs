@@ -35,12 +35,9 @@ use std::sync::atomic::AtomicBool;
 
 use flair_scoring::{PatchId, Progress};
 
-use crate::{
-    data::{Dataset, Preprocessor},
-    models::Network,
-};
+use crate::{data::Preprocessor, models::Network};
 
-/// Trains a network on the patches `train` of a dataset, and validates it on `val` after every epoch; `val` may be
+/// Trains a network on the patches `train` of a dataset as [`TrainOptions::config`] wants them, and validates it on `val` after every epoch; `val` may be
 /// empty, and epochs are then compared by their training loss.
 ///
 /// What is in `network` is where training begins, and afterwards what it ended with. In the folder `options.out` there
@@ -53,13 +50,12 @@ use crate::{
 /// the last epoch stays.
 pub fn train(
     network: &Network,
-    dataset: &Dataset,
+    preprocessor: &Preprocessor<'_>,
     train: &[PatchId],
     val: &[PatchId],
     options: &TrainOptions<'_>,
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Trained, TrainError> {
-    let examples = Preprocessor::new(options.config, dataset)?;
-    trainer::Trainer::new(network, &examples, (train, val), options)?.run(stop, progress)
+    trainer::Trainer::new(network, preprocessor, (train, val), options)?.run(stop, progress)
 }

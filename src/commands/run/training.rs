@@ -64,7 +64,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     let options = TrainOptions { workers: setup.workers, beginning, ..TrainOptions::new(config, &setup.out) };
     listen();
     LISTENS.store(true, Ordering::SeqCst);
-    let trained = train::train(network, dataset, &patches, &validation, &options, &STOP, bars);
+    let trained = train::train(network, &preprocessor, &patches, &validation, &options, &STOP, bars);
     LISTENS.store(false, Ordering::SeqCst);
     // Whoever has no room left on the disk has no bad data.
     let is_unwritable = |error: &WeightsError| matches!(error, WeightsError::Io { .. });
