@@ -37,8 +37,8 @@ use flair_scoring::{PatchId, Progress};
 
 use crate::{data::Preprocessor, models::Network};
 
-/// Trains a network on the patches `train` of a dataset as [`TrainOptions::config`] wants them, and validates it on `val` after every epoch; `val` may be
-/// empty, and epochs are then compared by their training loss.
+/// Trains a network on the patches `train`, and validates it on `val` after every epoch; `val` may be empty, and epochs
+/// are then compared by their training loss. `preprocessor` is that of [`TrainOptions::config`].
 ///
 /// What is in `network` is where training begins, and afterwards what it ended with. In the folder `options.out` there
 /// are then `checkpoints/` (see [`Checkpoints`]), `metrics.csv`, `training.svg`, `training.png` and `tensorboard/`.
