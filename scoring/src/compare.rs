@@ -10,9 +10,10 @@ use crate::{
     Metrics, PatchId, Protocol, ScoreReport,
     bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
     evaluate::{Evaluation, PatchConfusion},
+    finding::counted,
     places::{Group, PlaceError, Places, Unit},
     report::ReportError,
-    uncertainty::{Drawn, figures, sometimes_absent},
+    uncertainty::{Drawn, FEW_UNITS, figures, sometimes_absent},
 };
 
 /// One figure of both sets.
@@ -71,6 +72,9 @@ pub struct GroupDifference {
     pub overall_accuracy: Difference,
     /// Every class's `IoU` less that of the other set, in order.
     pub iou: Vec<Option<f64>>,
+    /// Of how many units the intervals' draws are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<usize>,
 }
 
 /// What sets two prediction sets apart.
@@ -199,6 +203,13 @@ impl Comparison {
         // A domain is one domain, from which nothing can be drawn.
         let within = (unit != Unit::Domain).then_some((unit, bootstrap));
         if let Ok(domains) = between(sets, Unit::Domain, within, places, protocol) {
+            let few = domains.iter().filter(|domain| domain.units.is_some_and(|units| units < FEW_UNITS)).count();
+            if few > 0 {
+                let domains = counted(few, "domain");
+                comparison
+                    .notes
+                    .push(format!("the intervals of {domains} draw fewer than {FEW_UNITS} units, and are rough"));
+            }
             comparison.domains = domains;
         }
         let mut patches = between(sets, Unit::Patch, None, places, protocol)?;
@@ -323,6 +334,7 @@ fn between(
             miou: Difference::of(a.means.miou, b.means.miou),
             overall_accuracy: Difference::of(a.means.overall_accuracy, b.means.overall_accuracy),
             iou: differences(metrics.each_ref()).split_off(2),
+            units: None,
         };
         if let Some((unit, bootstrap)) = within {
             let [a, b] = [
@@ -331,6 +343,7 @@ fn between(
             ];
             // Where a group has one unit only, there is no interval.
             if let Ok(replicates) = draw([&a, &b], bootstrap, protocol) {
+                found.units = Some(a.len());
                 let figures = [&mut found.miou, &mut found.overall_accuracy];
                 figures.into_iter().zip(&replicates).for_each(|(figure, values)| figure.draw(values, bootstrap.level));
             }

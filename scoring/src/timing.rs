@@ -213,7 +213,9 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
         _ => Outcome::NotJudged,
     };
     // Taken from its factors: a record from elsewhere may state a product that isn't theirs.
-    let device_seconds = timing.seconds * f64::from(timing.nodes) * f64::from(timing.devices_per_node);
+    // There is one device at least, whatever a record says.
+    let devices = f64::from(timing.nodes.max(1)) * f64::from(timing.devices_per_node.max(1));
+    let device_seconds = timing.seconds * devices;
     Verdict {
         absolute: rule(device_seconds.max(timing.device_seconds), limits.device_seconds),
         relative: match limits.baseline_seconds {
@@ -279,6 +281,8 @@ mod tests {
         let mut timeless = Timing::new(Duration::ZERO, 5, ONE);
         timeless.seconds = -1.0;
         assert_eq!(judge(&timeless, &Limits::default()).absolute, Outcome::NotJudged);
+        let nowhere = Timing { nodes: 0, ..Timing::new(Duration::from_secs(8000), 5, ONE) };
+        assert!(judge(&Timing { device_seconds: 0.0, ..nowhere }, &Limits::default()).is_over());
         resumed.seconds = 2000.0;
         assert!(judge(&resumed, &Limits::default()).is_over());
     }

@@ -23,14 +23,15 @@ pub(crate) fn convert(arguments: &ConvertArgs) -> Outcome {
         return Err(anyhow!("`{}` has no tensor whose name begins with `{only}`", arguments.from.display())).or_usage();
     }
     let source = arguments.from.file_name().unwrap_or_default().to_string_lossy();
-    let metadata = [("converted_from", source.as_ref()), ("source_sha256", checkpoint.sha256.as_str())];
-    let mut metadata: BTreeMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    // A part of a network is another network.
-    if arguments.only.is_none() {
-        metadata.extend(
-            Provenance::from_metadata(&checkpoint.metadata).map(|known| known.to_metadata()).unwrap_or_default(),
-        );
-    }
+    let source = format!("{source}, SHA-256 {}", checkpoint.sha256);
+    // A part of a network is another network. One entry only: several have no order, and the bytes would differ.
+    let known = Provenance::from_metadata(&checkpoint.metadata).filter(|_| arguments.only.is_none());
+    let metadata = match known {
+        Some(known) => {
+            Provenance { trained: format!("{}; converted from {source}", known.trained), ..known }.to_metadata()
+        }
+        None => BTreeMap::from([("converted_from".to_owned(), source)]),
+    };
     weights::save(&arguments.to, &tensors, &metadata).or_environment()?;
     writeln!(stdout(), "{}: {} tensors", arguments.to.display(), tensors.len())?;
     Ok(Exit::Done)

@@ -167,11 +167,62 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
         contains("trained with: unet, flair_bench.fidelity=\"corrected\"").and(contains("another value").not()),
     );
     assert_eq!(json(&dir.path().join("again/run.json"))["config"]["flair_bench"]["fidelity"], "corrected");
+    // Converted ones know it too, and are the same whenever they are converted.
+    for converted in ["1.safetensors", "2.safetensors"] {
+        let convert = ["weights", "convert", "out/checkpoints/last.safetensors", converted];
+        flair_bench(dir.path()).args(convert).assert().success();
+    }
+    let bytes = |name: &str| fs::read(dir.path().join(name)).unwrap();
+    assert!(bytes("1.safetensors") == bytes("2.safetensors"));
+    flair_bench(dir.path())
+        .args(["predict", "--data", "toy", "--out", "converted", "--weights", "1.safetensors"])
+        .assert()
+        .success()
+        .stderr(contains("trained with: unet"));
     // Month and metadata are nothing to this network; which patches it learnt from is.
     predict("same", &["--preset", "unet"]).stderr(contains("another value").not());
     let split = ["--split", "val", "--set", "flair_bench.validation=flair1"];
     predict("other", &split).stderr(contains("flair_bench.validation=\"hf\", and predict with another value"));
     assert!(fs::read_to_string(dir.path().join("other/score.json")).unwrap().contains("another value"));
+}
+
+#[test]
+fn one_folder_holds_one_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |command: &[&str], more: &[&str]| flair_bench(dir.path()).args(command).args(more).assert();
+    let file = |name: &str| dir.path().join(name);
+    run(&["data", "toy", "toy", "--patches", "3"], &[]).success();
+    let settings = ["--data", "toy", "--out", "a", "--set", "flair_bench.schedule=constant"];
+    let baseline = [&["run", "baseline"], &settings[..]].concat();
+    let train = [&["train"], &settings[..], &["--resume"]].concat();
+    run(&baseline, &["--set", "num_epochs=1"]).success();
+    let whole = json(&file("a/run.json"));
+    assert_eq!(whole["archive"], "unet.zip");
+    // Where nothing is left to train, nothing changes.
+    run(&train, &["--set", "num_epochs=1"]).success();
+    assert_eq!(json(&file("a/run.json")), whole);
+    let weights = ["--weights", "a/checkpoints/best.safetensors", "--data", "toy"];
+    run(&["predict", "--out", "a"], &weights).code(2).stderr(contains("`a` holds a training"));
+    assert_eq!(json(&file("a/run.json")), whole);
+    // Where weights change, what followed from the old ones goes.
+    run(&train, &["--set", "num_epochs=2"]).success();
+    let record = json(&file("a/run.json"));
+    assert!(record["archive"].is_null() && record["finished"].is_string() && record["config"]["num_epochs"] == 2);
+    for gone in ["a/score.json", "a/leaderboard.json", "a/submission/unet.zip"] {
+        assert!(!file(gone).exists(), "{gone}");
+    }
+    let last = ["--set", "num_epochs=2", "--resume", "--use", "last"];
+    run(&baseline, &last).success().stderr(contains("are made anew"));
+    assert!(file("a/submission/unet.zip").exists() && file("a/score.json").exists());
+
+    run(&["predict", "--out", "b"], &weights).success();
+    let score = fs::read(file("b/score.json")).unwrap();
+    run(&["train", "--data", "toy", "--out", "b", "--resume"], &[]).code(2).stderr(contains("choose another --out"));
+    assert_eq!(fs::read(file("b/score.json")).unwrap(), score);
+    fs::create_dir(file("c")).unwrap();
+    fs::write(file("c/score.json"), "mine").unwrap();
+    run(&["predict", "--out", "c"], &weights).code(2).stderr(contains("no record of their run"));
+    assert_eq!(fs::read(file("c/score.json")).unwrap(), b"mine");
 }
 
 #[test]

@@ -50,6 +50,12 @@ pub enum ConfigError {
         /// The key.
         key: String,
     },
+    /// A key that is missing beside weights.
+    #[error("`{key}` is missing")]
+    Lacking {
+        /// The key.
+        key: String,
+    },
     /// A value of the wrong type.
     #[error("`{}` is no value of `{key}`: {reason}", shown(value))]
     Value {

@@ -96,13 +96,16 @@ impl Config {
     /// call the settings.
     ///
     /// # Errors
-    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`], or a value is out of its range: they
-    /// may come from a stranger's file.
+    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`] or one of these is missing, or a value
+    /// is out of its range: they may come from a stranger's file.
     pub fn from_weights_settings(settings: &Settings, origin: &str) -> Result<Self, ConfigError> {
         let mut config = Self::preset(Model::Utt.name())?;
         let known = config.weights_settings();
         if let Some(key) = settings.keys().find(|key| !known.contains_key(*key)) {
             return Err(ConfigError::Stray { key: key.clone() });
+        }
+        if let Some(key) = known.keys().find(|key| !settings.contains_key(*key)) {
+            return Err(ConfigError::Lacking { key: key.clone() });
         }
         // What a value is wrong about may come back in the reason.
         let is_odd = |value: &str| value.len() > MAX_VALUE || value.chars().any(char::is_control);
@@ -199,9 +202,12 @@ mod tests {
     #[test]
     fn a_strangers_settings_are_checked() {
         let error = |key: &str, value: &str| {
-            let settings = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            let mut settings = config("utt", &[]).weights_settings();
+            settings.insert(key.to_owned(), value.to_owned());
             Config::from_weights_settings(&settings, "`x.safetensors`").unwrap_err().to_string()
         };
+        let lacking = Config::from_weights_settings(&Settings::new(), "`x.safetensors`").unwrap_err();
+        insta::assert_snapshot!(lacking, @"`aerial_metadata` is missing");
         insta::assert_snapshot!(error("sat_patch_size", "41"), @"
         `x.safetensors` has values that cannot be used:
           `sat_patch_size` is 41: expected 8 to 112, a multiple of 8

@@ -123,11 +123,14 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// Sizes of a patch's aerial image and mask in bytes; 0 of what is not there.
-    pub(crate) fn file_sizes(&self, id: PatchId) -> [u64; 2] {
-        let record = self.dataset.patches.get(&id);
-        let files = record.map_or([None, None], |record| [record.image.as_deref(), record.mask.as_deref()]);
-        files.map(|file| file.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len()))
+    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them; 0
+    /// of what is not there.
+    pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
+        let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
+        let area = record.sentinel.as_deref().filter(|_| self.series.is_some());
+        let area = area.map(|area| [&area.data, &area.masks, &area.products].map(|path| Some(path.as_path())));
+        let files = [record.image.as_deref(), record.mask.as_deref()].into_iter().chain(area.into_iter().flatten());
+        files.map(|file| file.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())).collect()
     }
 
     /// A patch's encoded metadata, where the model takes them.

@@ -47,7 +47,7 @@ pub(super) trait Examples: Sync {
     fn example(&self, id: PatchId) -> std::result::Result<Example, DataError>;
 
     /// What tells its files from others under the same number: their sizes in bytes.
-    fn sizes(&self, id: PatchId) -> [u64; 2];
+    fn sizes(&self, id: PatchId) -> Vec<u64>;
 }
 
 impl Examples for Preprocessor<'_> {
@@ -60,7 +60,7 @@ impl Examples for Preprocessor<'_> {
         Ok(Example { sample: self.sample(id)?, target, satellite_target: None })
     }
 
-    fn sizes(&self, id: PatchId) -> [u64; 2] {
+    fn sizes(&self, id: PatchId) -> Vec<u64> {
         self.file_sizes(id)
     }
 }

@@ -25,6 +25,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunState {
+    /// [`FORMAT`].
+    pub(super) format: u32,
     /// What the run's numbers depend on: another run cannot go on from this state.
     pub(super) identity: BTreeMap<String, String>,
     /// The epoch that goes on or comes next, from 1.
@@ -51,6 +53,9 @@ impl RunState {
         self.steps == 0 && self.best.is_some_and(|best| best.epoch == self.history.len())
     }
 }
+
+/// Of [`RunState`], and of what its identity is made of.
+pub(super) const FORMAT: u32 = 2;
 
 /// The folder of a run's checkpoints.
 #[derive(Clone, Debug)]
@@ -125,6 +130,12 @@ impl Checkpoints {
         optimizer: &mut Optimizer,
         identity: &BTreeMap<String, String>,
     ) -> Result<Option<RunState>, TrainError> {
+        /// What every version's state can be read as.
+        #[derive(Deserialize)]
+        struct Format {
+            #[serde(default)]
+            format: u32,
+        }
         let path = self.state();
         let damaged = |why: String| TrainError::State { path: path.clone(), why };
         if !self.exist() {
@@ -139,6 +150,10 @@ impl Checkpoints {
             other => other?,
         };
         let text = checkpoint.metadata.get(KEY).ok_or_else(|| damaged("it holds no state of a training".to_owned()))?;
+        let Format { format } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        if format != FORMAT {
+            return Err(damaged(format!("it is of another version of flair-bench: go on with that, or {ANEW}")));
+        }
         let state: RunState = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let differences = differences(&state.identity, identity);
         if !differences.is_empty() {

@@ -1,6 +1,7 @@
 //! The loop as a whole, on small patches that are made up.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{
@@ -9,7 +10,7 @@ use std::{
     },
 };
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use flair_scoring::{Event, PatchId, Progress, progress::Silent};
 
 use super::{
@@ -20,8 +21,9 @@ use super::{
 use crate::{
     config::Config,
     data::{DataError, Sample, SuperPatch},
-    models::utt::UttConfig,
+    models::{Network, utt::UttConfig},
     random::Generator,
+    weights,
 };
 
 const SIDE: usize = 32;
@@ -58,8 +60,8 @@ impl Examples for MadeUp {
         Ok(Example { sample: Sample { id, aerial, series, metadata: None }, target, satellite_target: None })
     }
 
-    fn sizes(&self, _: PatchId) -> [u64; 2] {
-        [u64::from(self.has_series), 0]
+    fn sizes(&self, _: PatchId) -> Vec<u64> {
+        vec![u64::from(self.has_series)]
     }
 }
 
@@ -137,7 +139,7 @@ impl Run<'_> {
         let options = TrainOptions { workers, beginning, ..options(self.config, self.out) };
         let examples = MadeUp { has_series: true, broken: None };
         let (train, val) = (ids(1..6), ids(11..14));
-        Trainer::new(&network(self.config, seed), &examples, (&train, &val), &options)?.run(stop, progress)
+        Trainer::of(&network(self.config, seed), &examples, (&train, &val), &options)?.run(stop, progress)
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
@@ -220,7 +222,7 @@ fn a_run_ends_early_where_validation_gets_no_better() {
     let examples = MadeUp { has_series: false, broken: None };
     // Labels that lie: the better the training, the worse the validation.
     let (train, val, network) = (ids(1..5), ids(100..102), network(&config, 1));
-    let trainer = Trainer::new(&network, &examples, (&train, &val), &options).unwrap();
+    let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
     let best = trained.best.unwrap();
     assert_eq!((trained.stopped, trained.epochs), (Stopped::Early, best.epoch + 2));
@@ -242,7 +244,7 @@ fn training_learns_what_colours_tell() {
         TrainOptions { epochs: 15, batch_size: 2, accumulate: 2, optimizer, learning_rate, schedule, ..given };
     let examples = MadeUp { has_series: false, broken: None };
     let (train, val, network) = (ids(1..9), ids(20..24), network(&config, 1));
-    let trainer = Trainer::new(&network, &examples, (&train, &val), &options).unwrap();
+    let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
     assert_eq!(trained.steps, 15 * 2);
     let (first, last) = (trained.history[0], trained.history[14]);
@@ -255,7 +257,7 @@ fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
     let network = network(options.config, 1);
     let examples = MadeUp { has_series: false, broken };
     let run = |trainer: Trainer<'_>| trainer.run(&AtomicBool::new(false), &Silent);
-    let error = Trainer::new(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
+    let error = Trainer::of(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
     error.to_string().replace(&options.out.display().to_string(), "OUT")
 }
 
@@ -272,7 +274,7 @@ fn what_stops_a_training_is_told() {
     let examples = MadeUp { has_series: false, broken: None };
     let network = network(&config, 1);
     let (train, nothing) = (ids(1..5), AtomicBool::new(false));
-    Trainer::new(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
+    Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
     insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
     let other = Config { pad_value: 1.0, ..config.clone() };
     let resumed = TrainOptions { config: &other, seed: 4, beginning: Beginning::Resume, ..options.clone() };
@@ -286,7 +288,7 @@ fn what_stops_a_training_is_told() {
     other.set("flair_bench.norm_momentum=0.9").unwrap();
     let resumed = TrainOptions { config: &other, beginning: Beginning::Resume, ..options.clone() };
     let examples = MadeUp { has_series: true, broken: None };
-    let told = Trainer::new(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
+    let told = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
     let told: Vec<_> = told.lines().skip(1).map(str::trim).collect();
     assert_eq!(told[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
     assert!(told.len() == 2 && told[1].starts_with("`training patches` was 4 with the digest"), "{told:?}");
@@ -295,6 +297,10 @@ fn what_stops_a_training_is_told() {
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
     let resumed = TrainOptions { beginning: Beginning::Resume, ..options.clone() };
+    let old = BTreeMap::from([("flair-bench training".to_owned(), "{\"epoch\": 3}".to_owned())]);
+    let tensors = BTreeMap::from([("a".to_owned(), Tensor::new(1f32, &Device::Cpu).unwrap())]);
+    weights::save(&checkpoints.state(), &tensors, &old).unwrap();
+    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is of another version of flair-bench: go on with that, or training begins anew in another folder");
     fs::write(checkpoints.state(), b"cut").unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it still predict, and training begins anew in another folder");
     fs::remove_file(checkpoints.state()).unwrap();

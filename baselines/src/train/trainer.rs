@@ -11,7 +11,7 @@ use super::{
     Batch, Beginning, Checkpoints, Gradients, LossWeights, Optimizer, Position, Scheduler, Stopped, TrainError,
     TrainOptions, Trained,
     batch::{Augmenting, Example, Examples},
-    checkpoint::RunState,
+    checkpoint::{FORMAT, RunState},
     logs::Logs,
     shuffle::{self, Cut},
     stopping::Best,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::Fidelity,
     data::{
-        DataError,
+        DataError, Preprocessor,
         prefetch::{Prefetch, in_order},
     },
     models::{Collapse, Network},
@@ -33,7 +33,10 @@ use crate::{
 const BATCHES_AHEAD: usize = 2;
 
 /// A training under way.
-pub(super) struct Trainer<'a> {
+///
+/// What is in the network is where it begins, and afterwards what it ended with. In the folder [`TrainOptions::out`] there
+/// are then `checkpoints/` (see [`Checkpoints`]), `metrics.csv`, `training.svg`, `training.png` and `tensorboard/`.
+pub struct Trainer<'a> {
     network: &'a Network,
     examples: &'a dyn Examples,
     train: &'a [PatchId],
@@ -59,8 +62,22 @@ enum End {
 }
 
 impl<'a> Trainer<'a> {
-    /// A training from its beginning, or from where one was stopped.
-    pub(super) fn new(
+    /// A training on the patches `train` with a validation on `val` after every epoch, from its beginning or from where
+    /// one was stopped. `val` may be empty; epochs are then compared by their training loss. `preprocessor` is that of
+    /// [`TrainOptions::config`].
+    ///
+    /// # Errors
+    /// If there are no patches, a setting or the folder cannot be used, or what is to be gone on with is of another run.
+    pub fn new(
+        network: &'a Network,
+        preprocessor: &'a Preprocessor<'a>,
+        patches: (&'a [PatchId], &'a [PatchId]),
+        options: &'a TrainOptions<'a>,
+    ) -> Result<Self, TrainError> {
+        Self::of(network, preprocessor, patches, options)
+    }
+
+    pub(super) fn of(
         network: &'a Network,
         examples: &'a dyn Examples,
         (train, val): (&'a [PatchId], &'a [PatchId]),
@@ -82,6 +99,7 @@ impl<'a> Trainer<'a> {
         };
         let is_resumed = saved.is_some();
         let state = saved.unwrap_or_else(|| RunState {
+            format: FORMAT,
             identity,
             epoch: 1,
             steps: 0,
@@ -117,8 +135,18 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Trains until the end, whichever comes first.
-    pub(super) fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
+    /// Whether there is nothing left to do.
+    pub fn is_over(&self) -> bool {
+        self.state.epoch > self.options.epochs || self.has_waited_long_enough()
+    }
+
+    /// Trains until the end, whichever comes first. Where `stop` is set from another thread, the step that is under way is
+    /// finished, a checkpoint is written, and [`Stopped::Interrupted`] is returned.
+    ///
+    /// # Errors
+    /// If a patch cannot be used, the device fails, a file cannot be written, or a loss is not finite. The checkpoint of
+    /// the last epoch stays.
+    pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         while self.state.epoch <= self.options.epochs {
             if self.has_waited_long_enough() {
                 return Ok(self.trained(Stopped::Early));

@@ -37,11 +37,8 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let predicted = prediction::patches(&setup, &arguments.prediction)?;
     let trained = match training::train(&setup, &arguments.training, &predicted, &bars)? {
         Ended::Interrupted => return Ok(Exit::Environment),
-        // The prediction goes on with the record.
-        Ended::Done(trained, record) => {
-            record.write()?;
-            trained
-        }
+        // The prediction has a record of its own.
+        Ended::Done(trained, _) => trained,
     };
     let file = match arguments.which {
         UseArg::Best => trained.checkpoints.best(),
@@ -57,7 +54,7 @@ pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
     match training::train(&setup, &arguments.training, &[], &bars)? {
         Ended::Interrupted => Ok(Exit::Environment),
         Ended::Done(trained, record) => {
-            record.finish()?;
+            record.map(|record| record.finish()).transpose()?;
             training::summarise(&arguments.setup, &setup, &trained)
         }
     }

@@ -27,7 +27,7 @@ use flair_scoring::{
 use super::{
     super::score::{Scored, score, write_all, write_file},
     TOY,
-    record::RunRecord,
+    record::{RunRecord, TIMING},
     setup::Setup,
     summary::Summary,
 };
@@ -210,7 +210,7 @@ impl<'a> Job<'a> {
     /// The record of the time, and its file. A run that had nothing left to do keeps the record that it has; and so does
     /// one that was over time, however little was left to do.
     fn timing(&self, environment: &Environment, predicted: &Predicted, limits: &Limits) -> Outcome<Timing> {
-        let path = self.setup.out.join("timing.json");
+        let path = self.setup.out.join(TIMING);
         if predicted.kept > 0 {
             let earlier = read_text(&path, MAX_RECORD).ok().and_then(|text| serde_json::from_str(&text).ok());
             let counts = |earlier: &Timing| predicted.predicted == 0 || judge(earlier, limits).is_over();

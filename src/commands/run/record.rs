@@ -32,6 +32,8 @@ use crate::{
 };
 
 const SCHEMA: &str = "flair-bench/run/1";
+/// What the clock said.
+pub(super) const TIMING: &str = "timing.json";
 /// Files that a run makes of its predictions, beside the archive.
 const RESULTS: [&str; 8] = [
     "score.json",
@@ -108,6 +110,12 @@ struct Earlier {
     identity: Option<String>,
     encoder_weights: Option<FileRecord>,
     archive: Option<String>,
+    weights: Option<EarlierWeights>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierWeights {
+    trained_here: bool,
 }
 
 /// The record in a folder, if there is one.
@@ -123,38 +131,34 @@ fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
 }
 
 impl RunRecord {
-    /// Writes the record of a run that begins with training, or goes on with it. A folder that holds another run is left
-    /// alone, unless that one failed before it had learnt anything.
-    pub(super) fn begin_training(
-        setup: &Setup,
-        encoder: Option<EncoderWeights>,
-        beginning: Beginning,
-    ) -> Outcome<Self> {
+    /// The record of a run that begins with training, or goes on with it; it is not written yet. A folder that holds
+    /// another run is left alone, unless that one failed before it had learnt anything.
+    pub(super) fn of_training(setup: &Setup, encoder: Option<EncoderWeights>, beginning: Beginning) -> Outcome<Self> {
         let path = setup.out.join("run.json");
         let earlier = earlier(&path)?;
         let has_learnt = Checkpoints::of(&setup.out, &setup.config).exist();
+        let goes_on = has_learnt && beginning == Beginning::Resume;
         let is_taken = has_learnt || holds_something(&setup.out.join("predictions"))?;
-        if earlier.is_some() && is_taken && beginning == Beginning::Fresh {
-            return Err(anyhow!(
-                "`{}` holds a run already: go on with --resume, or choose another --out",
-                setup.out.display()
-            ))
-            .or_usage();
+        if is_taken && !goes_on {
+            let way = if has_learnt { "go on with --resume, or choose another --out" } else { "choose another --out" };
+            return Err(anyhow!("`{}` holds a run already: {way}", setup.out.display())).or_usage();
         }
-        let Earlier { identity, encoder_weights, archive } = earlier.filter(|_| has_learnt).unwrap_or_default();
+        let Earlier { identity, encoder_weights, archive, .. } = earlier.unwrap_or_default();
         let encoder = encoder.map(|encoder| FileRecord { file: encoder.path, sha256: encoder.sha256 });
-        let record = Self {
+        Ok(Self {
             identity,
             untrained: false,
-            encoder_weights: encoder.or(encoder_weights),
+            encoder_weights: if goes_on { encoder_weights } else { encoder },
             archive,
             ..Self::new(setup, Environment::of(setup.device()), path)
-        };
-        // The record of a run that goes on stays until its settings have been found to be the same.
-        if !has_learnt {
-            record.write()?;
-        }
-        Ok(record)
+        })
+    }
+
+    /// Writes it before the first step, and removes what follows from weights that there will be no more.
+    pub(super) fn begin_training(&mut self, out: &Path) -> Outcome<()> {
+        // Predictions and their time stay: the best weights may be the old ones still.
+        remove_results(out, self.archive.take().as_deref())?;
+        self.write()
     }
 
     /// Writes it as it is.
@@ -207,24 +211,18 @@ impl RunRecord {
             .or_usage();
         }
         let earlier = earlier(&path)?;
+        let refusal = |what: &str| Err(anyhow!("`{}` holds {what}: choose another --out", out.display())).or_usage();
+        let is_of_own_weights = |earlier: &Earlier| earlier.weights.as_ref().is_none_or(|weights| weights.trained_here);
         match &earlier {
+            _ if !is_trained_here && Checkpoints::of(out, &job.setup.config).exist() => return refusal("a training"),
             Some(earlier) if is_same(earlier) => {}
             // What predicted nothing is in nobody's way.
             Some(_) if !holds_something(folder)? => {}
-            Some(_) if is_trained_here => remove_stale(folder)?,
-            Some(_) => {
-                return Err(anyhow!(
-                    "`{}` holds a run with other settings, weights or data: choose another --out",
-                    out.display()
-                ))
-                .or_usage();
-            }
-            None if folder.exists() => {
-                return Err(anyhow!(
-                    "`{}` holds predictions, but no record of their run: choose another --out",
-                    out.display()
-                ))
-                .or_usage();
+            Some(earlier) if is_trained_here && is_of_own_weights(earlier) => remove_stale(folder)?,
+            Some(_) => return refusal("a run with other settings, weights or data"),
+            None if folder.exists() => return refusal("predictions, but no record of their run"),
+            None if RESULTS.iter().any(|result| out.join(result).exists()) => {
+                return refusal("results, but no record of their run");
             }
             None => {}
         }
@@ -233,7 +231,13 @@ impl RunRecord {
             sha256: weights.sha256.clone(),
             trained_here: is_trained_here,
         });
-        remove_results(out, earlier.as_ref().and_then(|earlier| earlier.archive.as_deref()))?;
+        if let Some(earlier) = &earlier {
+            remove_results(out, earlier.archive.as_deref())?;
+            // The time is that of the predictions which are there.
+            if !is_same(earlier) {
+                remove(&out.join(TIMING))?;
+            }
+        }
         let record = Self {
             identity: Some(identity),
             untrained: job.is_untrained(),
@@ -271,15 +275,17 @@ fn holds_something(folder: &Path) -> Outcome<bool> {
 fn remove_results(out: &Path, archive: Option<&str>) -> Outcome<()> {
     // A record is a file that may be changed: of a path only the name counts.
     let archive = archive.and_then(|name| Path::new(name).file_name()).map(|name| out.join("submission").join(name));
-    for path in RESULTS.iter().map(|result| out.join(result)).chain(archive) {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove `{}`", path.display())).or_environment();
-            }
-            _ => {}
+    RESULTS.iter().map(|result| out.join(result)).chain(archive).try_for_each(|path| remove(&path))
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Outcome<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Removes the predictions of this run's earlier weights.

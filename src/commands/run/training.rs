@@ -10,7 +10,7 @@ use std::{
 use flair_baselines::{
     data::{DataError, Preprocessor, Split},
     models::Network,
-    train::{self, Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained},
+    train::{Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained, Trainer},
     weights::{self, EncoderWeights, WeightsError},
 };
 use flair_scoring::PatchId;
@@ -24,7 +24,8 @@ use crate::{
 
 /// How a training ended.
 pub(super) enum Ended {
-    Done(Box<Trained>, Box<RunRecord>),
+    /// With its record, if there was anything left to do.
+    Done(Box<Trained>, Option<Box<RunRecord>>),
     Interrupted,
 }
 
@@ -59,25 +60,20 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         }
         encoder(arguments, network)?
     };
-    let record = RunRecord::begin_training(setup, encoder, beginning)?;
+    let mut record = RunRecord::of_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
     let options = TrainOptions { workers: setup.workers, beginning, ..TrainOptions::new(config, &setup.out) };
+    let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(told)?;
+    let is_over = trainer.is_over();
+    if !is_over {
+        record.begin_training(&setup.out)?;
+    }
     listen();
     LISTENS.store(true, Ordering::SeqCst);
-    let trained = train::train(network, &preprocessor, &patches, &validation, &options, &STOP, bars);
+    let trained = trainer.run(&STOP, bars);
     LISTENS.store(false, Ordering::SeqCst);
-    // Whoever has no room left on the disk has no bad data.
-    let is_unwritable = |error: &WeightsError| matches!(error, WeightsError::Io { .. });
-    let trained = match trained {
-        Err(TrainError::Weights(error)) if is_unwritable(&error) => Err(error).or_environment()?,
-        Err(error @ (TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. })) => {
-            Err(error).or_usage()?
-        }
-        Err(error @ (TrainError::Device { .. } | TrainError::Write { .. })) => Err(error).or_environment()?,
-        other => other.or_input()?,
-    };
+    let trained = trained.or_else(told)?;
     if trained.stopped == Stopped::Interrupted {
-        record.write()?;
         say(&format!(
             "stopped after step {}, with all that was learnt; the same command with --out {} --resume goes on",
             trained.steps,
@@ -85,7 +81,18 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         ));
         return Ok(Ended::Interrupted);
     }
-    Ok(Ended::Done(Box::new(trained), Box::new(record)))
+    Ok(Ended::Done(Box::new(trained), (!is_over).then(|| Box::new(record))))
+}
+
+/// Whose fault it is.
+fn told<T>(error: TrainError) -> Outcome<T> {
+    match error {
+        TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. } => Err(error).or_usage(),
+        TrainError::Device { .. } | TrainError::Write { .. } => Err(error).or_environment(),
+        // Whoever has no room left on the disk has no bad data.
+        TrainError::Weights(error) if matches!(*error, WeightsError::Io { .. }) => Err(error).or_environment(),
+        _ => Err(error).or_input(),
+    }
 }
 
 /// Fills the encoder with the weights that the user has, if any.
