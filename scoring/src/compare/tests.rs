@@ -59,7 +59,7 @@ fn every_level_has_its_difference() {
     assert!(interval.low.abs() < 1e-12 && interval.high > found.domains[0].miou.difference.unwrap());
     assert!((better - 19.0 / 27.0).abs() < 0.07, "{better}");
     // The second has one, and drawing domains draws nothing within them.
-    assert_eq!(drawn(1), None);
+    assert_eq!((drawn(1), found.domains[0].units, found.domains[1].units), (None, Some(3), None));
     let by_domain = compare(&this, &other, Unit::Domain).unwrap();
     assert!(by_domain.miou.interval.is_some() && by_domain.domains[0].miou.interval.is_none());
 
@@ -92,9 +92,10 @@ fn classes_that_draws_are_without_are_told() {
     let patches = |wrong| (1..=4).map(|n| patch(n, if n == 2 { &[(4, 4, 5)] } else { wrong })).collect();
     let of = |wrong| evaluation(patches(wrong), Protocol::flair2());
     let found = compare(&of(&[(0, 0, 9)]), &of(&[(0, 0, 8), (0, 2, 1)]), Unit::Patch).unwrap();
-    insta::assert_snapshot!(found.notes.join("\n"), @r"
+    insta::assert_snapshot!(found.notes.join("\n"), @"
     the intervals are rough: there are only 4 patches to draw from
     classes whose difference some of the 400 replicates are without: building (2), water (123)
+    the intervals of 1 domain draw fewer than 10 units, and are rough
     ");
 }
 
