@@ -10,8 +10,20 @@ use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS, Validation};
 pub type Settings = BTreeMap<String, String>;
 
 /// Keys that are for training alone.
-const TRAINING_KEYS: [&str; 6] =
-    ["w_unet_utae", "use_augmentation", "weights_aerial_satellite", "num_epochs", "batch_size", "lr"];
+const TRAINING_KEYS: [&str; 12] = [
+    "w_unet_utae",
+    "use_augmentation",
+    "weights_aerial_satellite",
+    "num_epochs",
+    "batch_size",
+    "lr",
+    "flair_bench.optimizer",
+    "flair_bench.schedule",
+    "flair_bench.accumulate",
+    "flair_bench.norm_momentum",
+    "flair_bench.clip",
+    "flair_bench.patience",
+];
 /// Keys that the U-Net alone has nothing to do with.
 const SATELLITE_KEYS: [&str; 20] = [
     "sat_patch_size",
@@ -45,22 +57,21 @@ const SPLIT_KEYS: [&str; 2] = ["flair_bench.validation", "flair_bench.seed"];
 const MAX_VALUE: usize = 1000;
 
 impl Config {
-    /// What travels with the weights of a training: all but what no number depends on, and what is for training alone.
+    /// All settings that a number may depend on.
+    pub(crate) fn settings(&self) -> Settings {
+        let Ok(Value::Object(mut all)) = serde_json::to_value(self) else { return Settings::new() };
+        let ours =
+            all.remove(OURS).and_then(|section| if let Value::Object(ours) = section { Some(ours) } else { None });
+        let ours = ours.into_iter().flatten().map(|(key, value)| (format!("{OURS}.{key}"), value));
+        let counts = |(key, _): &(String, Value)| !INDIFFERENT_KEYS.contains(&key.as_str());
+        all.into_iter().filter(counts).chain(ours).map(|(key, value)| (key, value.to_string())).collect()
+    }
+
+    /// What travels with the weights of a training: all but what is for training alone.
     #[must_use]
     pub fn weights_settings(&self) -> Settings {
-        let bench = &self.flair_bench;
-        let ours = [
-            ("flair_bench.model", serde_json::to_value(bench.model)),
-            ("flair_bench.fidelity", serde_json::to_value(bench.fidelity)),
-            ("flair_bench.validation", serde_json::to_value(bench.validation)),
-            ("flair_bench.seed", serde_json::to_value(bench.seed)),
-        ];
-        let mut settings: Settings =
-            ours.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.ok()?.to_string()))).collect();
-        if let Ok(Value::Object(all)) = serde_json::to_value(self) {
-            let travels = |key: &str| key != OURS && !INDIFFERENT_KEYS.contains(&key) && !TRAINING_KEYS.contains(&key);
-            settings.extend(all.into_iter().filter(|(key, _)| travels(key)).map(|(key, v)| (key, v.to_string())));
-        }
+        let mut settings = self.settings();
+        settings.retain(|key, _| !TRAINING_KEYS.contains(&key.as_str()));
         settings
     }
 

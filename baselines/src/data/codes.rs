@@ -79,7 +79,7 @@ finding_codes! {
             fix: "Unpack the archive again.";
         BlankBand = "blank-band", Warning, "a band is 0 in all aerial images",
             cause: "The images were made without it: often the fifth band, the elevation, is filled with 0.",
-            fix: "Take IGN's images, or leave the band out of `channels`.";
+            fix: "Take IGN's images: their fifth band is the elevation.";
         SingleLabel = "single-label", Warning, "all masks have one and the same label",
             cause: "The masks were made by a program that failed, or thrown together from a part of the dataset.",
             fix: "Unpack the archive of the labels again.";

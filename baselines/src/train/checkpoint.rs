@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
-    config::{Config, Settings},
+    config::Config,
     models::Network,
     random::GeneratorState,
     weights::{self, Provenance, WeightsError},
@@ -61,8 +61,6 @@ pub(super) const FORMAT: u32 = 2;
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// What predictions with the weights must share with their training.
-    settings: Settings,
 }
 
 /// The key under which the state stands in its file's metadata. There is one only, since several have no fixed order.
@@ -73,9 +71,9 @@ const ANEW: &str = "training begins anew in another folder";
 const OPTIMIZER: &str = "optimizer.";
 
 impl Checkpoints {
-    /// Those of the run folder `out`, of a training with these settings.
-    pub fn of(out: &Path, config: &Config) -> Self {
-        Self { folder: out.join("checkpoints"), settings: config.weights_settings() }
+    /// Those of the run folder `out`.
+    pub fn of(out: &Path) -> Self {
+        Self { folder: out.join("checkpoints") }
     }
 
     /// The weights of the epoch with the lowest validation loss.
@@ -98,8 +96,14 @@ impl Checkpoints {
         [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
     }
 
-    /// Writes all that there is to write of a moment.
-    pub(super) fn save(&self, network: &Network, optimizer: &Optimizer, state: &RunState) -> Result<(), TrainError> {
+    /// Writes all that there is to write of a moment; `config` is that of the training.
+    pub(super) fn save(
+        &self,
+        network: &Network,
+        optimizer: &Optimizer,
+        config: &Config,
+        state: &RunState,
+    ) -> Result<(), TrainError> {
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
         let device = |source| WeightsError::Device { path: self.state(), source };
@@ -111,15 +115,15 @@ impl Checkpoints {
         })?;
         let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
         weights::save(&self.state(), &weights.chain(moments).collect(), &metadata)?;
-        self.save_weights(network, state)
+        self.save_weights(network, config, state)
     }
 
     /// Writes the weights, once more after a stop between the files: they follow from the state.
-    pub(super) fn save_weights(&self, network: &Network, state: &RunState) -> Result<(), TrainError> {
+    pub(super) fn save_weights(&self, network: &Network, config: &Config, state: &RunState) -> Result<(), TrainError> {
         if state.is_of_the_best() {
-            save_weights(&self.best(), network, &self.settings, state)?;
+            save_weights(&self.best(), network, config, state)?;
         }
-        save_weights(&self.last(), network, &self.settings, state)
+        save_weights(&self.last(), network, config, state)
     }
 
     /// Reads the state of a stopped run, and puts its weights into the network and its moments into the optimiser;
@@ -170,11 +174,11 @@ impl Checkpoints {
     }
 }
 
-fn save_weights(path: &Path, network: &Network, settings: &Settings, state: &RunState) -> Result<(), TrainError> {
+fn save_weights(path: &Path, network: &Network, config: &Config, state: &RunState) -> Result<(), TrainError> {
     let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
     let provenance = Provenance {
         trained: format!("{} epochs and {} steps in all", state.history.len(), state.total),
-        settings: settings.clone(),
+        settings: config.weights_settings(),
     };
     Ok(weights::save(path, &tensors.collect(), &provenance.to_metadata())?)
 }

@@ -1,14 +1,11 @@
 //! How to train, and what came of it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use flair_scoring::{PatchId, files::sha256};
 
 use super::{Best, Checkpoints, EpochMetrics, OptimizerConfig, Schedule, batch::Examples};
-use crate::config::{Config, INDIFFERENT_KEYS};
+use crate::config::{Config, Settings};
 
 /// How to train.
 #[derive(Clone, Debug)]
@@ -73,26 +70,10 @@ impl<'a> TrainOptions<'a> {
 
     /// All that a run's numbers depend on, by names that a message can show. More epochs may be added to a run whose
     /// schedule does not look ahead to its end, and its patience may change: both only tell when it ends.
-    pub(super) fn identity(
-        &self,
-        examples: &dyn Examples,
-        train: &[PatchId],
-        val: &[PatchId],
-    ) -> BTreeMap<String, String> {
-        let mut identity = BTreeMap::new();
+    pub(super) fn identity(&self, examples: &dyn Examples, train: &[PatchId], val: &[PatchId]) -> Settings {
+        let mut identity = self.config.settings();
+        identity.retain(|key, _| !OPTIONS.contains(&key.as_str()));
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
-        if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(self.config) {
-            let is_ours = |key: &str| !INDIFFERENT_KEYS.contains(&key) && !OPTIONS.contains(&key);
-            for (key, value) in settings.iter().filter(|(key, _)| is_ours(key)) {
-                add(key, value.to_string());
-            }
-        }
-        let bench = serde_json::to_value(&self.config.flair_bench);
-        if let Ok(serde_json::Value::Object(settings)) = bench {
-            for (key, value) in settings.iter().filter(|(key, _)| !BENCH_OPTIONS.contains(&key.as_str())) {
-                add(&format!("{OURS}.{key}"), value.to_string());
-            }
-        }
         add("batch size", self.batch_size.to_string());
         add("learning rate", self.learning_rate.to_string());
         add("optimizer", format!("{:?}", self.optimizer));
@@ -109,12 +90,19 @@ impl<'a> TrainOptions<'a> {
     }
 }
 
-/// Keys of the configuration whose place one of the options takes.
-const OPTIONS: [&str; 4] = ["num_epochs", "batch_size", "lr", OURS];
-/// The section of our own keys.
-const OURS: &str = "flair_bench";
-/// Those of its keys whose place an option takes, or that only tell which patches there are.
-const BENCH_OPTIONS: [&str; 7] = ["validation", "seed", "optimizer", "schedule", "accumulate", "clip", "patience"];
+/// Keys of the configuration whose place one of the options takes, or that only tell which patches there are.
+const OPTIONS: [&str; 10] = [
+    "num_epochs",
+    "batch_size",
+    "lr",
+    "flair_bench.validation",
+    "flair_bench.seed",
+    "flair_bench.optimizer",
+    "flair_bench.schedule",
+    "flair_bench.accumulate",
+    "flair_bench.clip",
+    "flair_bench.patience",
+];
 
 fn digest(examples: &dyn Examples, patches: &[PatchId]) -> String {
     let line = |id: &PatchId| format!("{id} {:?}\n", examples.sizes(*id));

@@ -293,7 +293,7 @@ fn what_stops_a_training_is_told() {
     assert_eq!(told[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
     assert!(told.len() == 2 && told[1].starts_with("`training patches` was 4 with the digest"), "{told:?}");
 
-    let checkpoints = Checkpoints::of(folder.path(), &config);
+    let checkpoints = Checkpoints::of(folder.path());
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
     let resumed = TrainOptions { beginning: Beginning::Resume, ..options.clone() };

@@ -86,7 +86,7 @@ impl<'a> Trainer<'a> {
         if train.is_empty() {
             return Err(TrainError::NoPatches);
         }
-        let checkpoints = Checkpoints::of(options.out, options.config);
+        let checkpoints = Checkpoints::of(options.out);
         let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
         let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
         let identity = options.identity(examples, train, val);
@@ -114,7 +114,7 @@ impl<'a> Trainer<'a> {
         let logs = Logs::new(options.out, state.total + 1);
         if is_resumed {
             // The state is whole; what follows from it may be older, or of an epoch that comes again.
-            checkpoints.save_weights(network, &state)?;
+            checkpoints.save_weights(network, options.config, &state)?;
             logs.history(&state.history)?;
         }
         Ok(Self {
@@ -147,17 +147,15 @@ impl<'a> Trainer<'a> {
     /// If a patch cannot be used, the device fails, a file cannot be written, or a loss is not finite. The checkpoint of
     /// the last epoch stays.
     pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
-        while self.state.epoch <= self.options.epochs {
-            if self.has_waited_long_enough() {
-                return Ok(self.trained(Stopped::Early));
-            }
+        while !self.is_over() {
             if self.train_epoch(stop, progress)? == End::Interrupted {
                 return self.interrupted();
             }
             let Some((validation, shown)) = self.validate(stop, progress)? else { return self.interrupted() };
             self.end_epoch(validation, shown.as_ref())?;
         }
-        Ok(self.trained(Stopped::Finished))
+        let has_epochs_left = self.state.epoch <= self.options.epochs;
+        Ok(self.trained(if has_epochs_left { Stopped::Early } else { Stopped::Finished }))
     }
 
     /// What is left of the epoch's steps.
@@ -319,7 +317,7 @@ impl<'a> Trainer<'a> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.schedule = self.scheduler.state();
         self.state.dropout = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
-        self.checkpoints.save(self.network, &self.optimizer, &self.state)
+        self.checkpoints.save(self.network, &self.optimizer, self.options.config, &self.state)
     }
 
     fn prefetch(&self) -> Prefetch {

@@ -136,7 +136,7 @@ impl RunRecord {
     pub(super) fn of_training(setup: &Setup, encoder: Option<EncoderWeights>, beginning: Beginning) -> Outcome<Self> {
         let path = setup.out.join("run.json");
         let earlier = earlier(&path)?;
-        let has_learnt = Checkpoints::of(&setup.out, &setup.config).exist();
+        let has_learnt = Checkpoints::of(&setup.out).exist();
         let goes_on = has_learnt && beginning == Beginning::Resume;
         let is_taken = has_learnt || holds_something(&setup.out.join("predictions"))?;
         if is_taken && !goes_on {
@@ -214,7 +214,7 @@ impl RunRecord {
         let refusal = |what: &str| Err(anyhow!("`{}` holds {what}: choose another --out", out.display())).or_usage();
         let is_of_own_weights = |earlier: &Earlier| earlier.weights.as_ref().is_none_or(|weights| weights.trained_here);
         match &earlier {
-            _ if !is_trained_here && Checkpoints::of(out, &job.setup.config).exist() => return refusal("a training"),
+            _ if !is_trained_here && Checkpoints::of(out).exist() => return refusal("a training"),
             Some(earlier) if is_same(earlier) => {}
             // What predicted nothing is in nobody's way.
             Some(_) if !holds_something(folder)? => {}
@@ -295,9 +295,7 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     }
     let source = Source::open(folder).or_environment()?;
     let names: Vec<_> = predictions(&source).map(|(_, entry)| folder.join(&entry.name)).collect();
-    for path in &names {
-        fs::remove_file(path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
-    }
+    names.iter().try_for_each(|path| remove(path))?;
     if !names.is_empty() {
         say(&format!("note: {} predictions of this run's earlier weights are made anew", names.len()));
     }

@@ -71,13 +71,11 @@ pub(super) enum Purpose<'a> {
 
 impl Setup {
     pub(super) fn new(arguments: &SetupArgs, purpose: Purpose<'_>, bars: &Bars) -> Outcome<Self> {
-        let provenance = match purpose {
-            Purpose::Prediction(Some(weights), _) => {
-                Provenance::read(weights).or_input()?.map(|known| (weights, known))
-            }
+        let trained = match purpose {
+            Purpose::Prediction(Some(weights), _) => trained_with(weights, arguments)?,
             _ => None,
         };
-        let (name, mut config) = configuration(arguments, &[], provenance.as_ref())?;
+        let (name, mut config) = configuration(arguments, &[], trained.as_ref())?;
         let device = match arguments.device.open() {
             Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
             other => other.or_environment()?,
@@ -92,7 +90,7 @@ impl Setup {
         let network = Network::new(&UttConfig::from(&config), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {error}"))
             .or_usage()?;
-        let deviations = provenance.map_or_else(Vec::new, |(path, known)| deviating(path, &known, &config, purpose));
+        let deviations = trained.map_or_else(Vec::new, |trained| deviating(&trained, &config, purpose));
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             out: arguments.out.clone().unwrap_or_else(|| next_free(&name)),
@@ -121,14 +119,10 @@ impl Setup {
     }
 }
 
-/// The configuration, and the name that the run goes by. `recipe` comes before the user's own `--set`; what weights know
-/// of their training counts where the user names neither preset nor file.
-fn configuration(
-    arguments: &SetupArgs,
-    recipe: &[&str],
-    provenance: Option<&(&Path, Provenance)>,
-) -> Outcome<(String, Config)> {
-    let (name, mut config) = match (&arguments.config, &arguments.preset, provenance) {
+/// The configuration, and the name that the run goes by. `recipe` comes before the user's own `--set`; what the weights
+/// were trained with counts where the user names neither preset nor file.
+fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config>) -> Outcome<(String, Config)> {
+    let (name, mut config) = match (&arguments.config, &arguments.preset, trained) {
         (Some(path), ..) => {
             let text = read_config(path).or_usage()?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -137,18 +131,10 @@ fn configuration(
             let name = name.trim_start_matches(['-', '.']);
             (format!("config-{name}"), Config::from_yaml(&text, &path.display().to_string()).or_usage()?)
         }
-        (None, None, Some((path, provenance))) => {
-            let config = Config::from_weights_settings(&provenance.settings, "what they say")
-                .with_context(|| {
-                    format!(
-                        "`{}` says of its training what is of no use here: name --preset or --config",
-                        path.display()
-                    )
-                })
-                .or_input()?;
-            let near = config.nearest_preset();
+        (None, None, Some(trained)) => {
+            let near = trained.nearest_preset();
             say(&format!("note: settings are those that the weights were trained with: {near}"));
-            (near.name.to_owned(), config)
+            (near.name.to_owned(), trained.clone())
         }
         (None, preset, _) => {
             let name = preset.as_deref().unwrap_or(Model::Unet.name());
@@ -163,15 +149,21 @@ fn configuration(
     Ok((name, config))
 }
 
-/// Settings as the weights were trained with, where the configuration has others that matter to the prediction.
-fn deviating(weights: &Path, known: &Provenance, config: &Config, purpose: Purpose<'_>) -> Vec<String> {
-    let trained = match Config::from_weights_settings(&known.settings, "what they say") {
-        Ok(trained) => trained,
-        Err(error) => {
-            say(&format!("note: `{}` says of its training what is of no use here: {error}", weights.display()));
-            return Vec::new();
+/// What the weights say that they were trained with. What is of no use stops the run only where nothing else is named.
+fn trained_with(weights: &Path, arguments: &SetupArgs) -> Outcome<Option<Config>> {
+    let Some(known) = Provenance::read(weights).or_input()? else { return Ok(None) };
+    let no_use = || format!("`{}` says of its training what is of no use here", weights.display());
+    match Config::from_weights_settings(&known.settings, "what they say") {
+        Err(error) if arguments.preset.is_some() || arguments.config.is_some() => {
+            say(&format!("note: {}: {error}", no_use()));
+            Ok(None)
         }
-    };
+        trained => trained.map(Some).with_context(|| no_use() + ": name --preset or --config").or_input(),
+    }
+}
+
+/// Settings as the weights were trained with, where the configuration has others that matter to the prediction.
+fn deviating(trained: &Config, config: &Config, purpose: Purpose<'_>) -> Vec<String> {
     let mut found = deviations(&trained.prediction_settings(), &config.prediction_settings());
     // Which patches it learnt from matters where they may be predicted.
     if !matches!(purpose, Purpose::Prediction(_, Split::Test)) {

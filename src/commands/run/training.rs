@@ -50,7 +50,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     let preprocessor = Preprocessor::new(config, dataset).or_input()?;
     let all: BTreeSet<_> = patches.iter().chain(&validation).chain(predicted).copied().collect();
     usable(&preprocessor, &Vec::from_iter(all))?;
-    let goes_on = Checkpoints::of(&setup.out, config).exist() && beginning == Beginning::Resume;
+    let goes_on = Checkpoints::of(&setup.out).exist() && beginning == Beginning::Resume;
     let encoder = if goes_on {
         say(&format!("going on with the training in {}", setup.out.display()));
         None
