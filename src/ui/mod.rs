@@ -2,6 +2,7 @@
 
 #[cfg(feature = "baselines")]
 mod audit;
+mod cells;
 #[cfg(feature = "baselines")]
 mod command;
 mod comparison;
@@ -15,12 +16,12 @@ mod time;
 #[cfg(feature = "baselines")]
 pub(crate) use audit::{Rows, audit_table};
 #[cfg(feature = "baselines")]
+pub(crate) use cells::figure;
+#[cfg(feature = "baselines")]
 pub(crate) use command::quoted;
 pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 pub(crate) use protocol::protocol_text;
-#[cfg(feature = "baselines")]
-pub(crate) use score::figure;
 pub(crate) use score::score_table;
 #[cfg(feature = "baselines")]
 pub(crate) use time::rule;
