@@ -14,6 +14,7 @@ use flair_scoring::{
         make,
     },
     pairing::Masks,
+    places::Unit,
 };
 
 use super::protocol::chosen;
@@ -59,8 +60,8 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
             let mut out = stdout().lock();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
-                let patches = if masks.len() == 1 { "patch" } else { "patches" };
-                writeln!(out, "{path}: for {}, {} {patches}, {bytes} bytes", bundle.platform, masks.len())?;
+                let patches = Unit::Patch.count(masks.len());
+                writeln!(out, "{path}: for {}, {patches}, {bytes} bytes", bundle.platform)?;
             }
             Ok(Exit::Done)
         }

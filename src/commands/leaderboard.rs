@@ -11,7 +11,7 @@ use flair_leaderboard::{
 };
 use flair_scoring::files::{MAX_RECORD, read_text};
 
-use super::score::write_file;
+use super::results::write_file;
 use crate::{
     cli::{AddArgs, LeaderboardArgs, LeaderboardCommand},
     exit::{Exit, OrExit, Outcome},
