@@ -4,6 +4,7 @@
 mod csv;
 mod json;
 mod markdown;
+pub mod markers;
 mod terminal;
 
 use std::str::FromStr;
