@@ -159,24 +159,21 @@ impl Sources {
 
     fn read_module(&mut self, parent: usize, declared: ItemMod, folder: &Path, base: &Path) {
         let name = declared.ident.to_string();
-        let module = match declared.content {
-            Some((_, items)) => {
-                let module = self.push_module(self.modules[parent].file, Some(parent));
-                self.read_items(module, items, &folder.join(&name), base);
-                module
-            }
-            None => {
-                let path = file_of(&name, &declared.attrs, folder);
-                // `a/mod.rs` and `a.rs` both have their modules in `a/`; a file named by `#[path]` beside itself.
-                let below = if path.starts_with(folder.join(&name)) || path == folder.join(format!("{name}.rs")) {
-                    folder.join(&name)
-                } else {
-                    path.parent().unwrap().to_owned()
-                };
-                // The modules of the crate's root are its rooms.
-                let room = if parent == 0 { name.clone() } else { self.files[self.modules[parent].file].room.clone() };
-                self.read_file(&path, &below, base, &room, Some(parent))
-            }
+        let module = if let Some((_, items)) = declared.content {
+            let module = self.push_module(self.modules[parent].file, Some(parent));
+            self.read_items(module, items, &folder.join(&name), base);
+            module
+        } else {
+            let path = file_of(&name, &declared.attrs, folder);
+            // `a/mod.rs` and `a.rs` both have their modules in `a/`; a file named by `#[path]` beside itself.
+            let below = if path.starts_with(folder.join(&name)) || path == folder.join(format!("{name}.rs")) {
+                folder.join(&name)
+            } else {
+                path.parent().unwrap().to_owned()
+            };
+            // The modules of the crate's root are its rooms.
+            let room = if parent == 0 { name.clone() } else { self.files[self.modules[parent].file].room.clone() };
+            self.read_file(&path, &below, base, &room, Some(parent))
         };
         self.define(parent, &name, Name::Module(module));
     }
@@ -525,15 +522,18 @@ impl<'ast> Visit<'ast> for Reader {
 
 /// The rooms of a crate's `src/`: `name/` for folders, `name.rs` for files; without its roots.
 pub(crate) fn rooms(src: &Path) -> BTreeSet<String> {
-    let names = fs::read_dir(src).unwrap().map(|found| {
-        let found = found.unwrap();
-        let name = found.file_name().into_string().unwrap();
-        if found.path().is_dir() { format!("{name}/") } else { name }
+    let names = fs::read_dir(src).unwrap().filter_map(|found| {
+        let path = found.unwrap().path();
+        let stem = path.file_stem()?.to_str()?.to_owned();
+        let is_module = path.join("mod.rs").is_file() || path.with_extension("rs").is_file();
+        match stem.as_str() {
+            "lib" | "main" => None,
+            _ if !is_module => None,
+            _ if src.join(&stem).is_dir() => Some(format!("{stem}/")),
+            _ => Some(format!("{stem}.rs")),
+        }
     });
-    let names: BTreeSet<_> = names.filter(|name| name != "lib.rs" && name != "main.rs").collect();
-    let is_beside_its_folder =
-        |name: &str| name.strip_suffix(".rs").is_some_and(|stem| names.contains(&format!("{stem}/")));
-    names.iter().filter(|name| !is_beside_its_folder(name)).cloned().collect()
+    names.collect()
 }
 
 /// A crate made for a trial: its files with their texts, `lib.rs` among them.
