@@ -10,17 +10,21 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use flair_hosting::{Declared, evalai};
 use flair_scoring::{
-    Finding, OutOfRange, Progress, ScoreReport, evaluate,
-    evaluate::{EvaluateError, Evaluation, Options},
-    figure,
+    Finding, OutOfRange, Progress, ScoreReport,
+    analysis::normalized::{self, Share},
+    dataset::places::Unit,
+    evaluate,
     files::write_atomically,
+    finding::shown as escaped,
     finding::truncate,
-    hosting::{Declared, evalai},
-    matrices::{self, Share},
-    pairing::Masks,
-    places::Unit,
-    submission::{Source, shown as escaped},
+    report::figure,
+    score::{
+        evaluate::{EvaluateError, Evaluation, Options},
+        pairing::Masks,
+    },
+    source::Source,
     timing::Limits,
 };
 use serde::Serialize;
@@ -196,7 +200,7 @@ pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
     let shares = [("", None), ("-rows", Some(Share::OfTruth)), ("-columns", Some(Share::OfPredicted))];
     for (suffix, share) in shares {
         let mut csv = Vec::new();
-        matrices::write_csv(report, share, &mut csv).or_environment()?;
+        normalized::write_csv(report, share, &mut csv).or_environment()?;
         write_file(&folder.join(format!("confusion{suffix}.csv")), &csv)?;
     }
     if let Some(groups) = &report.groups {

@@ -8,11 +8,13 @@ use std::{
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use flair_scoring::{
     ScoreReport,
-    bootstrap::Interval,
-    boundary::BoundaryWidth,
-    places::Unit,
-    submission::shown,
-    uncertainty::{Drawn, Uncertainty},
+    analysis::{
+        bootstrap::Interval,
+        uncertainty::{Drawn, Uncertainty},
+    },
+    dataset::places::Unit,
+    finding::shown,
+    score::boundary::BoundaryWidth,
 };
 
 use super::{comparison::write_comparison, groups::groups};

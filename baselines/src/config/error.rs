@@ -1,6 +1,6 @@
 //! What can be wrong with settings.
 
-use flair_scoring::submission::shown;
+use flair_scoring::finding::shown;
 
 use super::{Config, PRESETS, Problem, assign::nearest_keys};
 

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Finding, PatchId, submission::fold_ranges};
+use flair_scoring::{Finding, PatchId, dataset::fold_ranges};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 

@@ -4,12 +4,13 @@
 //! declares: [`Code`] here, the dataset's in the crate that reads datasets. So each has a stable code, a severity, a
 //! meaning, a usual cause and a fix, and [`page`] makes `docs/findings.md` of them.
 
-mod codes;
 pub mod page;
+pub(crate) mod remarks;
+mod shown;
 
 use serde::{Deserialize, Serialize};
 
-pub use codes::Code;
+pub use shown::shown;
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +47,14 @@ pub struct Finding {
     pub subject: String,
     /// What is wrong, and what to do about it, in a sentence.
     pub message: String,
+}
+
+impl Finding {
+    /// The same finding with another severity, where the rules at hand weigh it otherwise.
+    #[must_use]
+    pub fn with_severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
 }
 
 /// What the registry says of a kind of findings.

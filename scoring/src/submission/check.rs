@@ -13,18 +13,20 @@ use super::{
     age,
     content::{Content, look},
     declared,
-    expected::fold_ranges,
     hints::{Extent, Named, Values, by_name, by_values},
-    magic, patches,
-    remarks::{Remarks, ranges, with_files},
-    shown,
-    source::{Entry, Kind, Source, SourceError},
+    patches,
 };
 use crate::{
     Code, Event, Finding, PatchId, Progress, Protocol,
+    dataset::fold_ranges,
     files::open_regular,
     finding::{counted, tally, truncate},
+    finding::{
+        remarks::{Remarks, ranges, with_files},
+        shown,
+    },
     raster::Limits,
+    source::{Entry, Kind, Source, SourceError, magic},
     timing,
 };
 

@@ -3,12 +3,12 @@
 use super::{
     check::CheckOptions,
     hints::{Values, has_class_colours},
-    magic, shown,
-    source::{Entry, ReadError, Source},
 };
 use crate::{
     Code, PATCH_SIZE,
+    finding::shown,
     raster::{self, Compression, Header, Photometric, RasterError, SampleFormat},
+    source::{Entry, ReadError, Source, magic},
 };
 
 /// What is in one prediction's file.

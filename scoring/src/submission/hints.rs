@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::shown;
 use crate::{
     Code, PatchId, Protocol,
+    finding::shown,
     protocol::{LabelTable, Nomenclature},
 };
 

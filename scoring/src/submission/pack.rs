@@ -11,9 +11,14 @@ use zip::{CompressionMethod, DateTime, System, ZipWriter, result::ZipError, writ
 use super::{
     check::{CheckOptions, CheckReport, check},
     name::ArchiveName,
+};
+use crate::{
+    Event, PatchId, Progress,
+    files::write_atomically,
+    finding::counted,
+    raster,
     source::{Entry, ReadError, Source},
 };
-use crate::{Event, PatchId, Progress, files::write_atomically, finding::counted, raster};
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,14 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::{
-    remarks::{MAX_TOLD, ranges, with_files},
-    shown,
+use crate::{
+    Code, Finding, PatchId,
+    finding::{
+        remarks::{MAX_TOLD, ranges, with_files},
+        shown,
+    },
     source::{Entry, Source},
 };
-use crate::{Code, Finding, PatchId};
 
 /// Most patches that a data loader loses with its last batch.
 const MAX_BATCH: usize = 64;

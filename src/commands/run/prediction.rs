@@ -17,10 +17,10 @@ use flair_baselines::{
 use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
     PatchId,
-    evaluate::Options,
     files::{MAX_RECORD, read_text},
-    pairing::Masks,
-    submission::{ArchiveName, CheckOptions, CheckReport, PackError, Packed, Source, Times, pack},
+    score::{evaluate::Options, pairing::Masks},
+    source::Source,
+    submission::{ArchiveName, CheckOptions, CheckReport, PackError, Packed, Times, pack},
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
 

@@ -5,16 +5,21 @@ use std::path::Path;
 use anyhow::Context;
 use flair_scoring::{
     ScoreReport,
-    bootstrap::{Bootstrap, BootstrapError},
-    boundary::BoundaryWidth,
-    compare::Comparison,
-    evaluate::{Evaluation, Keep},
+    analysis::{
+        bootstrap::{Bootstrap, BootstrapError},
+        compare::Comparison,
+        groups::{GroupTable, worst_patches},
+        uncertainty::Uncertainty,
+    },
+    dataset::places::{Places, Unit},
     files::{MAX_RECORD, read_text},
-    groups::{GroupTable, worst_patches},
-    pairing::Masks,
-    places::{Places, Unit},
-    submission::{Source, shown},
-    uncertainty::Uncertainty,
+    finding::shown,
+    score::{
+        boundary::BoundaryWidth,
+        evaluate::{Evaluation, Keep},
+        pairing::Masks,
+    },
+    source::Source,
 };
 
 use crate::{

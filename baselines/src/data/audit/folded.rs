@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use flair_scoring::{
     Finding, PatchId,
+    dataset::fold_ranges,
     finding::{Kind, without_numbers},
-    submission::fold_ranges,
 };
 
 use crate::data::{Part, PatchRecord};

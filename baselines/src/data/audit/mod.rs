@@ -13,7 +13,10 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Code, Finding, PatchId, Progress, finding::tally, submission::shown};
+use flair_scoring::{
+    Code, Finding, PatchId, Progress,
+    finding::{shown, tally},
+};
 use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};
