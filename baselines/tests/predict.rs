@@ -6,12 +6,10 @@ use std::{fs, path::Path, time::Duration};
 use flair_baselines::{
     DType, Device,
     config::Config,
-    data::{
-        Dataset, Preprocessor, Split,
-        toy::{ToyOptions, generate},
-    },
+    data::{Dataset, Preprocessor, Split},
     models::{Network, utt::UttConfig},
     predict::{PredictError, PredictOptions, Predicted, predict},
+    toy::{ToyOptions, generate},
 };
 use flair_scoring::{progress::Silent, raster, timing::ScriptedClock};
 

@@ -3,15 +3,14 @@
 //! [`layout`] finds a dataset's files, [`splits`] chooses patches, [`sample`] makes a network's inputs of one of them.
 
 pub mod aerial;
-pub mod audit;
 pub mod augment;
 mod clouds;
 mod codes;
 pub mod dates;
 mod error;
 #[cfg(test)]
-mod fixture;
-mod json;
+pub(crate) mod fixture;
+pub(crate) mod json;
 pub mod layout;
 pub mod metadata;
 mod months;
@@ -20,7 +19,6 @@ pub mod prefetch;
 pub mod sample;
 pub mod sentinel;
 pub mod splits;
-pub mod toy;
 
 pub use augment::Augmentation;
 pub use codes::DataCode;

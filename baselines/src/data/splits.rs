@@ -70,7 +70,7 @@ pub const TRAIN_DOMAINS: [&str; 40] = [
 ];
 
 /// Patches of the domains of which the published number is known.
-pub(super) const OFFICIAL_PATCHES: [(Part, &str, usize); 8] = [
+pub(crate) const OFFICIAL_PATCHES: [(Part, &str, usize); 8] = [
     (Part::Train, "D004_2021", 1800),
     (Part::Train, "D014_2020", 1750),
     (Part::Train, "D029_2021", 1800),

@@ -9,12 +9,10 @@ use anyhow::{Context, anyhow};
 use flair_baselines::{
     DType, Device,
     config::{Config, DataPaths, Model, deviations},
-    data::{
-        Dataset, Split,
-        toy::{self, ToyOptions},
-    },
+    data::{Dataset, Split},
     models::{Network, utt::UttConfig},
     runtime::DeviceError,
+    toy::{self, ToyOptions},
     weights::Provenance,
 };
 use flair_scoring::files::read_text;

@@ -18,7 +18,8 @@ use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};
 pub use self::report::{AuditReport, AuditSchema, Count, DomainCounts, PartCounts, ZoneCounts};
-use super::{
+use crate::config::Fidelity;
+use crate::data::{
     DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
     json::read_by_patch,
     metadata::AerialMetadata,
@@ -26,7 +27,6 @@ use super::{
     sentinel::SuperArea,
     splits::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
 };
-use crate::config::Fidelity;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
