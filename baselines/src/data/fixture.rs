@@ -11,7 +11,7 @@ use flair_scoring::{
 };
 use tempfile::TempDir;
 
-use super::Part;
+use super::{Part, npy::forged::npy};
 
 /// A dataset that is written piece by piece.
 pub(crate) struct Fixture {
@@ -105,29 +105,6 @@ impl Fixture {
         self.file("flair_aerial_metadata.json", text.as_bytes());
         self
     }
-}
-
-/// A `.npy` file.
-pub(crate) fn npy(descr: &str, shape: &[usize], numbers: &[u8]) -> Vec<u8> {
-    let sizes = format!("{shape:?}");
-    let sizes = sizes.trim_matches(['[', ']']);
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
-    raw_npy(1, &header, numbers)
-}
-
-/// A `.npy` file of that format and header.
-pub(crate) fn raw_npy(format: u8, header: &str, numbers: &[u8]) -> Vec<u8> {
-    let mut bytes = b"\x93NUMPY".to_vec();
-    bytes.extend([format, 0]);
-    if format == 1 {
-        bytes.extend(u16::try_from(header.len() + 1).unwrap().to_le_bytes());
-    } else {
-        bytes.extend(u32::try_from(header.len() + 1).unwrap().to_le_bytes());
-    }
-    bytes.extend(header.as_bytes());
-    bytes.push(b'\n');
-    bytes.extend(numbers);
-    bytes
 }
 
 fn folders(part: Part) -> (&'static str, &'static str, &'static str) {

@@ -237,7 +237,8 @@ mod tests {
     use super::*;
     use crate::data::{
         Dataset, Part,
-        fixture::{Fixture, Series, id, npy, stored},
+        fixture::{Fixture, Series, id, stored},
+        npy::forged::npy,
     };
 
     const ZONE: &str = "D004_2021/Z1_UA";

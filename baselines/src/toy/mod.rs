@@ -11,7 +11,6 @@ mod blocks;
 mod cover;
 mod landscape;
 mod noise;
-mod npy;
 mod objects;
 mod plan;
 mod scene;

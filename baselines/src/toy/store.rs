@@ -16,12 +16,11 @@ use super::{
     aerial::{Camera, picture},
     cover::BANDS,
     landscape::Landscape,
-    npy,
     plan::{Patch, Zone, zones},
     scene::Dealer,
     sentinel::series,
 };
-use crate::random::Generator;
+use crate::{data::npy, random::Generator};
 
 /// A zone, its world and its camera.
 struct Place {
