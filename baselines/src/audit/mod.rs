@@ -18,9 +18,8 @@ use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};
 pub use self::report::{AuditReport, AuditSchema, Count, DomainCounts, PartCounts, ZoneCounts};
-use crate::config::Fidelity;
 use crate::data::{
-    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
+    DataCode, DataError, Dataset, Fidelity, Part, PatchRecord, SuperAreaPaths,
     json::read_by_patch,
     metadata::AerialMetadata,
     npy::Dtype,

@@ -16,12 +16,13 @@ mod assign;
 mod checks;
 mod error;
 mod prediction;
+mod rooms;
 mod schema;
 
 pub use checks::Problem;
 pub use error::ConfigError;
-pub use prediction::{NearestPreset, Settings, deviations};
-pub use schema::{Bench, Config, DataPaths, Fidelity, Model, Validation};
+pub use prediction::{NearestPreset, deviations};
+pub use schema::{Bench, Config, Model};
 
 /// The rows of the published table: the preset's name, and its file in upstream's format.
 pub const PRESETS: [(&str, &str); 4] = [
@@ -74,6 +75,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Fidelity;
 
     fn error(text: &str) -> String {
         Config::from_yaml(text, "the test").unwrap_err().to_string()

@@ -1,13 +1,11 @@
 //! The settings that decide what weights predict, and those that travel with them.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS, Validation};
-
-/// Keys, as `--set` takes them, and their values as JSON.
-pub type Settings = BTreeMap<String, String>;
+use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS};
+use crate::{data::Validation, weights::Settings};
 
 /// Keys that are for training alone.
 const TRAINING_KEYS: [&str; 12] = [
@@ -58,7 +56,7 @@ const MAX_VALUE: usize = 1000;
 
 impl Config {
     /// All settings that a number may depend on.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         let Ok(Value::Object(mut all)) = serde_json::to_value(self) else { return Settings::new() };
         let ours =
             all.remove(OURS).and_then(|section| if let Value::Object(ours) = section { Some(ours) } else { None });
@@ -169,7 +167,7 @@ pub fn deviations(settings: &Settings, others: &Settings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Fidelity;
+    use crate::data::Fidelity;
 
     fn config(preset: &str, assignments: &[&str]) -> Config {
         let mut config = Config::preset(preset).unwrap();

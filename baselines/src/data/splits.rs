@@ -6,10 +6,7 @@ use flair_scoring::PatchId;
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, Dataset, Part};
-use crate::{
-    config::{Bench, Validation},
-    random::Generator,
-};
+use crate::random::Generator;
 
 /// The ten domains of FLAIR #2's test.
 pub const TEST_DOMAINS: [&str; 10] = [
@@ -89,6 +86,27 @@ pub const VALIDATION_HF: [&str; 8] =
 pub const VALIDATION_FLAIR1: [&str; 8] =
     ["D004_2021", "D014_2020", "D029_2021", "D031_2019", "D058_2020", "D066_2021", "D067_2021", "D070_2020"];
 
+/// Which of the training domains validate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// The eight of the Hugging Face card and of the paper.
+    Hf,
+    /// The eight of the FLAIR #1 repository's lists: D070 in place of D077.
+    Flair1,
+    /// A fifth of the domains, drawn by the seed, as upstream does.
+    Random,
+}
+
+/// How the training part is divided into training and validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitSettings {
+    /// Which domains validate.
+    pub validation: Validation,
+    /// Seed of [`Validation::Random`].
+    pub seed: u64,
+}
+
 /// A choice of patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,8 +136,8 @@ impl Split {
     ///
     /// # Errors
     /// [`DataError::EmptySplit`] where there is none, which says what would help.
-    pub fn patches(self, dataset: &Dataset, bench: &Bench) -> Result<Vec<PatchId>, DataError> {
-        let validation = validation_domains(dataset, bench);
+    pub fn patches(self, dataset: &Dataset, settings: &SplitSettings) -> Result<Vec<PatchId>, DataError> {
+        let validation = validation_domains(dataset, settings);
         let patches: Vec<_> = dataset
             .patches
             .values()
@@ -133,15 +151,15 @@ impl Split {
             .map(|record| record.id)
             .collect();
         if patches.is_empty() {
-            let reason = self.why_empty(dataset, bench);
+            let reason = self.why_empty(dataset, settings);
             return Err(DataError::EmptySplit { split: self.name(), reason });
         }
         Ok(patches)
     }
 
-    fn why_empty(self, dataset: &Dataset, bench: &Bench) -> String {
+    fn why_empty(self, dataset: &Dataset, settings: &SplitSettings) -> String {
         let train: Vec<_> = dataset.domains(Part::Train).into_iter().collect();
-        let named = match bench.validation {
+        let named = match settings.validation {
             Validation::Hf => Some(("hf", VALIDATION_HF)),
             Validation::Flair1 => Some(("flair1", VALIDATION_FLAIR1)),
             Validation::Random => None,
@@ -154,7 +172,7 @@ impl Split {
             }
             (Self::Val, Some((name, domains))) => format!(
                 "none of the validation domains `{name}` ({}) is among the dataset's ({}); set \
-                 flair_bench.validation=random, or choose another split",
+                 flair_settings.validation=random, or choose another split",
                 domains.join(", "),
                 train.join(", ")
             ),
@@ -176,13 +194,13 @@ impl FromStr for Split {
 
 /// The domains that validate. Upstream's fifth, drawn at random, depends on the order in which the file system lists
 /// the folders (`src/load_data.py:53-56`); here it depends on the seed alone.
-fn validation_domains<'a>(dataset: &'a Dataset, bench: &Bench) -> BTreeSet<&'a str> {
-    match bench.validation {
+fn validation_domains<'a>(dataset: &'a Dataset, settings: &SplitSettings) -> BTreeSet<&'a str> {
+    match settings.validation {
         Validation::Hf => VALIDATION_HF.into(),
         Validation::Flair1 => VALIDATION_FLAIR1.into(),
         Validation::Random => {
             let mut domains: Vec<_> = dataset.domains(Part::Train).into_iter().collect();
-            Generator::new(bench.seed, "validation domains").shuffle(&mut domains);
+            Generator::new(settings.seed, "validation domains").shuffle(&mut domains);
             // int(0.8 n) of them train
             domains.split_off(domains.len() * 4 / 5).into_iter().collect()
         }
@@ -217,12 +235,12 @@ mod tests {
         Dataset { trees: Vec::new(), patches, centroids: None, metadata: None, findings: Vec::new() }
     }
 
-    fn bench(validation: Validation) -> Bench {
-        Bench { validation, ..Bench::default() }
+    fn settings(validation: Validation) -> SplitSettings {
+        SplitSettings { validation, seed: 2022 }
     }
 
     fn numbers(split: Split, dataset: &Dataset, validation: Validation) -> Vec<u32> {
-        split.patches(dataset, &bench(validation)).unwrap().into_iter().map(PatchId::number).collect()
+        split.patches(dataset, &settings(validation)).unwrap().into_iter().map(PatchId::number).collect()
     }
 
     #[test]
@@ -243,7 +261,7 @@ mod tests {
         assert_eq!((val.len(), train.len()), (16, 64));
         assert!(val.iter().all(|number| *number < 80 && !train.contains(number)));
         assert_eq!(val, numbers(Split::Val, &dataset, Validation::Random));
-        let other = Bench { seed: 1, ..bench(Validation::Random) };
+        let other = SplitSettings { validation: Validation::Random, seed: 1 };
         let other: Vec<_> = Split::Val.patches(&dataset, &other).unwrap().into_iter().map(PatchId::number).collect();
         assert_ne!(val, other);
     }
@@ -260,9 +278,10 @@ mod tests {
 
     #[test]
     fn an_empty_split_says_what_would_help() {
-        let error =
-            |split: Split, dataset: &Dataset| split.patches(dataset, &bench(Validation::Hf)).unwrap_err().to_string();
-        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_bench.validation=random, or choose another split");
+        let error = |split: Split, dataset: &Dataset| {
+            split.patches(dataset, &settings(Validation::Hf)).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_settings.validation=random, or choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&["D004_2021"], &[])), @"no patches in the split `train`: the dataset's training domains (D004_2021) all validate; choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&[], &["D015_2020"])), @"no patches in the split `train`: the dataset has no aerial images of the training part; choose another split");
         insta::assert_snapshot!(error(Split::Test, &dataset(&["D006_2020"], &[])), @"no patches in the split `test`: the dataset has no aerial images of the test part; choose another split");

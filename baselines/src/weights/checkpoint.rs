@@ -225,10 +225,10 @@ pub fn save(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, models::utt::UttConfig};
+    use crate::config::Config;
 
     fn unet(seed: u64) -> Network {
-        let config = UttConfig::from(&Config::preset("unet").unwrap());
+        let config = Config::preset("unet").unwrap().network();
         Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
     }
 
@@ -262,7 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
         let config = Config::preset("unet-mtd-aug").unwrap();
-        let with_metadata = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 0).unwrap();
+        let with_metadata = Network::new(&config.network(), DType::F32, &Device::Cpu, 0).unwrap();
         save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
         let text = load(&path, &unet(0)).unwrap_err().to_string();
         assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");

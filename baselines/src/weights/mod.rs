@@ -10,4 +10,4 @@ mod pytorch;
 
 pub use checkpoint::{Checkpoint, WeightsError, adapted, load, read, save};
 pub use encoder::{EncoderWeights, load_encoder};
-pub use provenance::Provenance;
+pub use provenance::{Provenance, Settings};
