@@ -20,11 +20,11 @@ use self::folded::{Folded, name, ranges};
 pub use self::report::{AuditReport, AuditSchema, Count, DomainCounts, PartCounts, ZoneCounts};
 use crate::data::{
     DataCode, DataError, Dataset, Fidelity, Part, PatchRecord, SuperAreaPaths,
+    domains::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
     json::read_by_patch,
     metadata::AerialMetadata,
     npy::Dtype,
     sentinel::SuperArea,
-    splits::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
 };
 
 /// How closely to look.

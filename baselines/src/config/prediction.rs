@@ -4,8 +4,24 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS};
+use super::{Config, ConfigError, Model, PRESETS};
 use crate::{data::Validation, weights::Settings};
+
+/// Keys that no number depends on: where things lie, and how broadly and how loudly a run works. A run may be gone on
+/// with under other values of them.
+pub const INDIFFERENT_KEYS: [&str; 11] = [
+    "data",
+    "out_folder",
+    "out_model_name",
+    "batch_size_inference",
+    "num_workers",
+    "accelerator",
+    "gpus_per_node",
+    "num_nodes",
+    "strategy",
+    "enable_progress_bar",
+    "progress_rate",
+];
 
 /// Keys that are for training alone.
 const TRAINING_KEYS: [&str; 12] = [

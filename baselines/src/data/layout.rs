@@ -13,17 +13,10 @@ use flair_scoring::{Finding, PatchId, submission::fold_ranges};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{DataCode, DataError, splits};
-
-/// A part of the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// 61,712 patches of 40 domains, for training and validation.
-    Train,
-    /// 16,050 patches of 10 domains, for the challenge.
-    Test,
-}
+use super::{
+    DataCode, DataError,
+    domains::{Part, TEST_DOMAINS},
+};
 
 /// A patch, and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,7 +357,7 @@ fn zone_of(path: &Path, part: Option<Part>) -> Option<Zone> {
     let mut names = path.parent()?.iter().filter_map(|name| name.to_str());
     let domain = names.by_ref().find(|name| is_domain(name))?;
     let zone = names.find(|name| is_zone(name))?;
-    let by_domain = || if splits::TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
+    let by_domain = || if TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
     Some((part.unwrap_or_else(by_domain), domain.to_owned(), zone.to_owned()))
 }
 

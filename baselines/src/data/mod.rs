@@ -7,6 +7,7 @@ pub mod augment;
 mod clouds;
 mod codes;
 pub mod dates;
+pub mod domains;
 mod error;
 mod fidelity;
 #[cfg(test)]
@@ -23,9 +24,10 @@ pub mod splits;
 
 pub use augment::Augmentation;
 pub use codes::DataCode;
+pub use domains::Part;
 pub use error::DataError;
 pub use fidelity::Fidelity;
-pub use layout::{DataPaths, Dataset, Part, PatchRecord, SuperAreaPaths};
+pub use layout::{DataPaths, Dataset, PatchRecord, SuperAreaPaths};
 pub use metadata::MetadataSettings;
 pub use sample::{InputSettings, Preprocessor, Sample};
 pub use sentinel::{SeriesSettings, SuperPatch};

@@ -12,11 +12,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    GENERATOR, MARKER, SCHEMA, ToyDomain, ToyError, ToyMarker, ToyOptions, ToySplit, VERSION,
     aerial::{Camera, picture},
     cover::BANDS,
+    error::ToyError,
     landscape::Landscape,
-    plan::{Patch, Zone, zones},
+    marker::{GENERATOR, MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION},
+    plan::{Patch, ToySplit, Zone, zones},
     scene::Dealer,
     sentinel::series,
 };
