@@ -1,7 +1,8 @@
-//! Settings: upstream's `flair-2-config.yml`, with a section of our own.
+//! The configuration: upstream's `flair-2-config.yml`, with a section of our own.
 //!
-//! A configuration file is upstream's, key by key, so that the files which people have go on working. What upstream
-//! has no key for stands in the section `flair_bench`, which may be left out.
+//! The keys are upstream's, so that existing files keep working. Settings that upstream has no key for are in the section
+//! `flair_bench`, which may be left out. [`Config`] makes the settings of each room of this crate, such as
+//! [`Config::inputs`] for [`crate::data`]; no room imports this one.
 //!
 //! ```
 //! use flair_baselines::config::{Config, Model};
