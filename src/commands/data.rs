@@ -7,9 +7,9 @@ use crate::{
     exit::{Exit, OrExit, Outcome},
     ui::{Bars, Rows, audit_table, write_first},
 };
-use flair_baselines::data::{
-    Dataset,
+use flair_baselines::{
     audit::{Depth, audit as audit_dataset},
+    data::Dataset,
     toy::{self, ToyError, ToyOptions, ToyOrigin},
 };
 use flair_scoring::finding::counted;

@@ -88,7 +88,7 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
 
 /// The patches to predict.
 pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<PatchId>> {
-    arguments.split.patches(&setup.dataset, &setup.config.flair_bench).or_input()
+    arguments.split.patches(&setup.dataset, &setup.config.split()).or_input()
 }
 
 /// What the clock is held against.
@@ -149,7 +149,7 @@ impl<'a> Job<'a> {
         let environment = Environment::of(self.setup.device());
         let limits = limits(self.arguments)?;
         let predictions = self.setup.out.join("predictions");
-        let preprocessor = Preprocessor::new(&self.setup.config, &self.setup.dataset).or_input()?;
+        let preprocessor = Preprocessor::new(&self.setup.config.inputs(), &self.setup.dataset).or_input()?;
         usable(&preprocessor, &self.patches)?;
         let mut record = RunRecord::begin(self, environment.clone(), &predictions)?;
         for note in self.notes() {

@@ -132,13 +132,3 @@ impl DomainCounts {
         self.zones.iter().filter_map(|zone| zone.super_area).map(|[acquisitions, ..]| acquisitions).sum()
     }
 }
-
-impl Part {
-    /// Number of patches as published.
-    pub fn official_patches(self) -> usize {
-        match self {
-            Self::Train => 61_712,
-            Self::Test => 16_050,
-        }
-    }
-}

@@ -9,9 +9,10 @@
 mod aerial;
 mod blocks;
 mod cover;
+mod error;
 mod landscape;
+mod marker;
 mod noise;
-mod npy;
 mod objects;
 mod plan;
 mod scene;
@@ -30,70 +31,10 @@ use flair_scoring::{
     Progress,
     files::{MAX_RECORD, read_text},
 };
-use serde::{Deserialize, Serialize};
 
+pub use error::ToyError;
+pub use marker::{MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION};
 pub use plan::ToySplit;
-
-/// Name of the file that marks a dataset as synthetic.
-pub const MARKER: &str = "TOY.json";
-/// What [`ToyMarker::schema`] says.
-pub const SCHEMA: &str = "flair-bench/toy-dataset/1";
-/// Version of the generator: the same version, options and machine give the same bytes.
-pub const VERSION: u32 = 1;
-/// What [`ToyMarker::generator`] says.
-const GENERATOR: &str = "flair-bench data toy: synthetic landscapes; no data of IGN, Copernicus or anybody else";
-
-/// What toy dataset to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ToyOptions {
-    /// Seed of everything in it.
-    pub seed: u64,
-    /// Number of patches, a third of them for the test: [`ToyOptions::PATCHES`].
-    pub patches: usize,
-}
-
-impl ToyOptions {
-    /// What [`ToyOptions::patches`] may be: at most as many as the official test set has numbers for.
-    pub const PATCHES: std::ops::RangeInclusive<usize> = 3..=48_150;
-}
-
-impl Default for ToyOptions {
-    /// 48 patches: all classes in each domain, some 80 MB, made in seconds.
-    fn default() -> Self {
-        Self { seed: 1, patches: 48 }
-    }
-}
-
-/// What [`MARKER`] holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToyMarker {
-    /// [`SCHEMA`].
-    pub schema: String,
-    /// Always true.
-    pub synthetic: bool,
-    /// What made it, in words.
-    pub generator: String,
-    /// [`VERSION`] of the generator that made it.
-    pub version: u32,
-    /// What it was made with.
-    pub options: ToyOptions,
-    /// What is in it, in the order of the patches' numbers.
-    pub domains: Vec<ToyDomain>,
-}
-
-/// One domain of a toy dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToyDomain {
-    /// Its official name, such as `D004_2021`; what it shows has nothing to do with that place.
-    pub name: String,
-    /// Where it belongs.
-    pub split: ToySplit,
-    /// Its zones, such as `Z1_UA`.
-    pub zones: Vec<String>,
-    /// Number of its patches.
-    pub patches: usize,
-}
 
 /// How [`generate`] came by the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,53 +54,6 @@ pub struct ToySummary {
     pub marker: ToyMarker,
     /// How it came there.
     pub origin: ToyOrigin,
-}
-
-/// Why there is no toy dataset.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ToyError {
-    /// The number of patches is out of range.
-    #[error("`patches` is {0}, expected {min} to {max}", min = ToyOptions::PATCHES.start(), max = ToyOptions::PATCHES.end())]
-    Patches(usize),
-    /// The folder holds something else, which is never touched.
-    #[error("`{}` is no toy dataset and not empty: name another folder", .0.display())]
-    Occupied(PathBuf),
-    /// The folder holds a toy dataset made with other options, or by another version.
-    #[error(
-        "`{}` holds a toy dataset of seed {}, {} patches, version {}: remove it or name another folder",
-        path.display(), found.options.seed, found.options.patches, found.version
-    )]
-    Other {
-        /// The folder.
-        path: PathBuf,
-        /// What it holds.
-        found: Box<ToyMarker>,
-    },
-    /// The marker is not one.
-    #[error("`{}` does not mark a toy dataset: {reason}", path.display())]
-    Marker {
-        /// The marker's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The file system refused.
-    #[error("`{}`: {error}", path.display())]
-    Io {
-        /// What was read or written.
-        path: PathBuf,
-        /// What the file system says.
-        #[source]
-        error: io::Error,
-    },
-}
-
-impl ToyError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |error| Self::Io { path, error }
-    }
 }
 
 /// Makes a toy dataset in `root`, in the official layout (`flair_aerial_train/`, … and the two JSON files), or finds

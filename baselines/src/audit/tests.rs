@@ -10,7 +10,10 @@ use flair_scoring::{
 };
 
 use super::*;
-use crate::data::fixture::{Fixture, Series, npy};
+use crate::data::{
+    fixture::{Fixture, Series},
+    npy::forged::npy,
+};
 
 const ZONES: [&str; 2] = ["D004_2021/Z1_UA", "D004_2021/Z2_UA"];
 const SERIES: [(&str, &str); 3] =

@@ -21,15 +21,14 @@ use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};
 pub use self::report::{AuditReport, AuditSchema, Count, DomainCounts, PartCounts, ZoneCounts};
-use super::{
-    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
+use crate::data::{
+    DataCode, DataError, Dataset, Fidelity, Part, PatchRecord, SuperAreaPaths,
+    domains::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
     json::read_by_patch,
     metadata::AerialMetadata,
     npy::Dtype,
     sentinel::SuperArea,
-    splits::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
 };
-use crate::config::Fidelity;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! After one backward pass of every model, each trained parameter has a gradient: candle has operations that lose it
 //! without a word.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 
 use candle_core::{DType, Device, Tensor};
-
-use super::{Collapse, Network, utt::UttConfig};
-use crate::{
+use flair_baselines::{
     config::Config,
+    models::{Collapse, Network, utt::UttConfig},
     nn::{Kind, Mode},
-    train::{Gradients, LossWeights, two_branch},
+    train::{Gradients, two_branch},
 };
 
 /// Of the largest gradient, what rounding in f64 could be taken for.
@@ -45,7 +46,7 @@ fn every_parameter_of_every_model_learns() {
     for preset in ["unet", "unet-mtd-aug", "utt", "utt-mtd"] {
         let mut config = Config::preset(preset.strip_suffix("-mtd").unwrap_or(preset)).unwrap();
         config.aerial_metadata = preset.contains("-mtd");
-        let sizes = UttConfig { patch_size: 64, ..UttConfig::from(&config) };
+        let sizes = UttConfig { patch_size: 64, ..config.network() };
         let network = Network::new(&sizes, DType::F64, &Device::Cpu, 3).unwrap();
         let (aerial, images) = (pixels(&[2, 5, 64, 64], 1.0), pixels(&[2, 3, 10, 16, 16], 2.0));
         let dates = Tensor::new(&[[100f64, 3.0, -90.0], [80.0, 2.0, -7.0]], &Device::Cpu).unwrap();
@@ -56,7 +57,7 @@ fn every_parameter_of_every_model_learns() {
         let series = sizes.utae.is_some().then_some((&images, &dates));
         let metadata = sizes.metadata.map(|_| &metadata);
         let logits = network.layers.forward(&aerial, series, metadata, Collapse::Each, mode).unwrap();
-        let losses = two_branch(&logits, &target, &target, &LossWeights::from(&config)).unwrap();
+        let losses = two_branch(&logits, &target, &target, &config.loss_weights()).unwrap();
         let gradients = Gradients::of(&losses.total, &network.parameters).unwrap();
         let size = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
         let largest = gradients.iter().map(|(_, gradient)| size(gradient)).fold(0.0, f64::max);

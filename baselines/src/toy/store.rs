@@ -12,16 +12,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    GENERATOR, MARKER, SCHEMA, ToyDomain, ToyError, ToyMarker, ToyOptions, ToySplit, VERSION,
     aerial::{Camera, picture},
     cover::BANDS,
+    error::ToyError,
     landscape::Landscape,
-    npy,
-    plan::{Patch, Zone, zones},
+    marker::{GENERATOR, MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION},
+    plan::{Patch, ToySplit, Zone, zones},
     scene::Dealer,
     sentinel::series,
 };
-use crate::random::Generator;
+use crate::{data::npy, random::Generator};
 
 /// A zone, its world and its camera.
 struct Place {
