@@ -38,6 +38,7 @@ pub mod score;
 mod seeds;
 pub mod source;
 pub mod submission;
+pub mod text;
 pub mod timing;
 
 pub use dataset::{CLASS_COUNT, CLASSES, Class, ClassId, InvalidPatchId, PATCH_SIZE, PatchId, RawLabel};

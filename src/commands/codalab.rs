@@ -10,11 +10,11 @@ use anyhow::{Context, anyhow};
 use flair_hosting::{Declared, Input, InputError, Scores, page};
 use flair_scoring::{
     Code, Finding, ScoreReport, Severity, evaluate,
-    finding::counted,
     score::{
         evaluate::{EvaluateError, Options},
         pairing::Masks,
     },
+    text::counted,
     timing::Limits,
 };
 

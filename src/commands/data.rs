@@ -12,7 +12,7 @@ use flair_baselines::{
     data::Dataset,
     toy::{self, ToyError, ToyOptions, ToyOrigin},
 };
-use flair_scoring::finding::counted;
+use flair_scoring::text::counted;
 
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;

@@ -200,7 +200,7 @@ pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
     let shares = [("", None), ("-rows", Some(Share::OfTruth)), ("-columns", Some(Share::OfPredicted))];
     for (suffix, share) in shares {
         let mut csv = Vec::new();
-        normalized::write_csv(report, share, &mut csv).or_environment()?;
+        report.write_confusion_csv(share, &mut csv).or_environment()?;
         write_file(&folder.join(format!("confusion{suffix}.csv")), &csv)?;
     }
     if let Some(groups) = &report.groups {

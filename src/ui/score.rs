@@ -13,8 +13,8 @@ use flair_scoring::{
         uncertainty::{Drawn, Uncertainty},
     },
     dataset::places::Unit,
-    finding::shown,
     score::boundary::BoundaryWidth,
+    text::shown,
 };
 
 use super::{comparison::write_comparison, groups::groups};

@@ -13,10 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{
-    Code, Finding, PatchId, Progress,
-    finding::{shown, tally},
-};
+use flair_scoring::{Code, Finding, PatchId, Progress, finding::tally, text::shown};
 use serde::Deserialize;
 
 use self::folded::{Folded, name, ranges};

@@ -1,6 +1,6 @@
 //! What can be wrong with settings.
 
-use flair_scoring::finding::shown;
+use flair_scoring::text::shown;
 
 use super::presets::PRESETS;
 

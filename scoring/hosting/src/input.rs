@@ -7,9 +7,9 @@ use std::{
 
 use flair_scoring::{
     Finding,
-    finding::shown,
     source::{Defect, Entry, Source, SourceError},
     submission::{ArchiveName, Code, predictions},
+    text::shown,
 };
 
 /// The two halves of a scoring program's input.

@@ -9,6 +9,7 @@ use super::{rules, times::Declared};
 use flair_scoring::{
     CLASSES, Finding, ScoreReport, Severity,
     report::figure::{FigureError, confusion_svg},
+    text::is_unsafe,
     timing::{Hms, Limits},
 };
 
@@ -23,7 +24,6 @@ pub struct Escaped<'a>(pub &'a str);
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             match c {
                 '&' => f.write_str("&amp;")?,
                 '<' => f.write_str("&lt;")?,
@@ -31,7 +31,7 @@ impl Display for Escaped<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 '\n' => f.write_char(' ')?,
-                c if c.is_control() || turns => write!(f, "{}", c.escape_unicode())?,
+                c if is_unsafe(c) => write!(f, "{}", c.escape_unicode())?,
                 c => f.write_char(c)?,
             }
         }

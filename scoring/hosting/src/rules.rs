@@ -5,7 +5,7 @@ use std::fmt::Write;
 use flair_scoring::{
     Protocol, ScoreReport,
     protocol::{Absent, Definition, ExcludedPixels, NomenclatureClass},
-    report::ClassReport,
+    score::metrics::ClassScores,
 };
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ pub(super) fn averaged(protocol: &Protocol) -> Vec<&str> {
 }
 
 /// The classes of a score that its mean is meant to hold, those that are absent among them.
-pub(super) fn averaged_of(report: &ScoreReport) -> impl Iterator<Item = &ClassReport> {
+pub(super) fn averaged_of(report: &ScoreReport) -> impl Iterator<Item = &ClassScores> {
     let listed = report.definition.nomenclature.classes.iter();
     report.classes.iter().zip(listed).filter(|(_, class)| class.averaged).map(|(metrics, _)| metrics)
 }

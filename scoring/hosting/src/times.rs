@@ -5,9 +5,9 @@ use serde::Deserialize;
 use super::{HostingCode, input::Input};
 use flair_scoring::{
     Code, Finding, Severity,
-    finding::shown,
     source::{Entry, Kind, Source},
     submission::{ArchiveName, MinutesSeconds, Times},
+    text::shown,
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
 

@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfusionMatrix, Protocol, dataset::places::Group};
+use crate::{ConfusionMatrix, Protocol, analysis::Group};
 
 /// Fewest replicates that are drawn: the ends of fewer say nothing.
 pub const LEAST_REPLICATES: u32 = 10;
@@ -227,7 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Metrics, dataset::places::tests::patch};
+    use crate::{Metrics, analysis::units::tests::patch};
 
     fn matrix(cells: &[(usize, usize, u64)]) -> ConfusionMatrix {
         patch(1, cells).matrix(13)

@@ -2,20 +2,20 @@
 //!
 //! Only like is compared with like: another protocol, other patches or other masks are refused.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Metrics, PatchId, Protocol, ScoreReport,
+    Metrics, PatchId, Protocol,
+    analysis::units::group,
     analysis::{
+        Group,
         bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
         uncertainty::{Drawn, FEW_UNITS, figures, sometimes_absent},
     },
-    dataset::places::{Group, PlaceError, Places, Unit},
-    finding::counted,
-    report::ReportError,
+    dataset::places::{PlaceError, Places, Unit},
+    score::ConfusionMatrix,
     score::evaluate::{Evaluation, PatchConfusion},
+    text::counted,
 };
 
 /// One figure of both sets.
@@ -103,6 +103,17 @@ pub struct Comparison {
     pub notes: Vec<String>,
 }
 
+/// A score of which only the whole is known, as in a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// By which classes and rules.
+    pub protocol: &'a Protocol,
+    /// The matrix of all pixels.
+    pub matrix: &'a ConfusionMatrix,
+    /// Number of patches.
+    pub patches: u64,
+}
+
 /// Why two sets are not compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -141,9 +152,6 @@ pub enum CompareError {
     /// Nothing can be drawn.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
-    /// A record contradicts itself.
-    #[error(transparent)]
-    Report(#[from] ReportError),
 }
 
 fn for_one(patch: Option<PatchId>) -> String {
@@ -151,24 +159,24 @@ fn for_one(patch: Option<PatchId>) -> String {
 }
 
 impl Comparison {
-    /// Compares two score records, which know the whole only: no intervals, domains or patches. `name` is what the
+    /// Compares two scores of which only the whole is known: no intervals, domains or patches. `name` is what the
     /// comparison calls the other.
     ///
     /// # Errors
     /// If protocol, number of patches or pixels of a class differ.
-    pub fn of_records(this: &ScoreReport, other: &ScoreReport, name: &str) -> Result<Self, CompareError> {
-        let protocol = this.protocol()?;
-        same_protocol(&protocol, &other.protocol()?)?;
+    pub fn of_wholes(this: &Whole<'_>, other: &Whole<'_>, name: &str) -> Result<Self, CompareError> {
+        let protocol = this.protocol;
+        same_protocol(protocol, other.protocol)?;
         if this.patches != other.patches {
             let [a, b] = [this.patches, other.patches].map(|patches| usize::try_from(patches).unwrap_or(usize::MAX));
             return Err(CompareError::Patches { this: a.saturating_sub(b), other: b.saturating_sub(a), first: None });
         }
-        let [a, b] = [this.matrix()?, other.matrix()?];
+        let [a, b] = [this.matrix, other.matrix];
         let support = |rows: &mut dyn Iterator<Item = &[u64]>| rows.map(|row| row.iter().sum()).collect::<Vec<u64>>();
         if support(&mut a.rows()) != support(&mut b.rows()) || a.ignored() != b.ignored() {
             return Err(CompareError::Masks { first: None });
         }
-        Ok(Self::of_metrics([&Metrics::of(&a, &protocol), &Metrics::of(&b, &protocol)], &protocol, name))
+        Ok(Self::of_metrics([&Metrics::of(a, protocol), &Metrics::of(b, protocol)], protocol, name))
     }
 
     /// Compares two evaluations that kept their patches ([`crate::score::evaluate::Keep::Patches`]).
@@ -194,7 +202,7 @@ impl Comparison {
         let metrics = [&this.matrix, &other.matrix].map(|matrix| Metrics::of(matrix, protocol));
         let mut comparison = Self::of_metrics(metrics.each_ref(), protocol, name);
 
-        let [a, b] = [places.group(sets[0], unit)?, places.group(sets[1], unit)?];
+        let [a, b] = [group(places, sets[0], unit)?, group(places, sets[1], unit)?];
         match draw([&a, &b], bootstrap, protocol) {
             Ok(replicates) => comparison.draw(&replicates, Drawn { unit, units: a.len(), bootstrap }),
             Err(error @ BootstrapError::TooFewUnits { .. }) => {
@@ -222,34 +230,6 @@ impl Comparison {
         patches.truncate(most);
         comparison.patches = patches;
         Ok(comparison)
-    }
-
-    /// The comparison as CSV: a header, and a row a figure: `what` (`miou`, `overall_accuracy`, `iou`), of which
-    /// `group` (`class NAME`, `domain NAME`, `patch NAME`, or nothing for all), this, other, difference, the interval's
-    /// ends, and the share of replicates that are better. What does not exist is empty.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_csv(&self, out: impl io::Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(["what", "group", "this", "other", "difference", "low", "high", "better"])?;
-        let mut row = |what: &str, group: String, figure: &Difference| {
-            let Difference { this, other, difference, interval, better } = figure;
-            let ends = interval.map(|interval| (interval.low, interval.high)).unzip();
-            csv.serialize((what, group, this, other, difference, ends, better))
-        };
-        row("miou", String::new(), &self.miou)?;
-        row("overall_accuracy", String::new(), &self.overall_accuracy)?;
-        for class in &self.classes {
-            row("iou", format!("class {}", class.name), &class.iou)?;
-        }
-        for (unit, groups) in [(Unit::Domain, &self.domains), (Unit::Patch, &self.patches)] {
-            for group in groups {
-                row("miou", format!("{unit} {}", group.name), &group.miou)?;
-                row("overall_accuracy", format!("{unit} {}", group.name), &group.overall_accuracy)?;
-            }
-        }
-        csv.flush()
     }
 
     fn of_metrics([this, other]: [&Metrics; 2], protocol: &Protocol, name: &str) -> Self {
@@ -325,7 +305,7 @@ fn between(
     places: &Places,
     protocol: &Protocol,
 ) -> Result<Vec<GroupDifference>, PlaceError> {
-    let [this, other] = [places.group(sets[0], unit)?, places.group(sets[1], unit)?];
+    let [this, other] = [group(places, sets[0], unit)?, group(places, sets[1], unit)?];
     let pairs = this.into_iter().zip(other).map(|pair| {
         let pair = <[Group<'_>; 2]>::from(pair);
         let metrics = pair.each_ref().map(|group| Metrics::of(&group.matrix(protocol.class_count()), protocol));
@@ -340,8 +320,8 @@ fn between(
         };
         if let Some((unit, bootstrap)) = within {
             let [a, b] = [
-                places.group(pair[0].patches.iter().copied(), unit)?,
-                places.group(pair[1].patches.iter().copied(), unit)?,
+                group(places, pair[0].patches.iter().copied(), unit)?,
+                group(places, pair[1].patches.iter().copied(), unit)?,
             ];
             // Where a group has one unit only, there is no interval.
             if let Ok(replicates) = draw([&a, &b], bootstrap, protocol) {

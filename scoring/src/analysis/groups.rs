@@ -1,15 +1,16 @@
 //! Scores by domain, zone or patch.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConfusionMatrix, Metrics, Protocol,
-    analysis::normalized::{Share, shares},
-    dataset::places::{Group, PlaceError, Places, Unit},
-    report::ClassReport,
-    score::{evaluate::PatchConfusion, metrics::Means},
+    Metrics, Protocol,
+    analysis::Group,
+    analysis::units::group,
+    dataset::places::{PlaceError, Places, Unit},
+    score::{
+        evaluate::PatchConfusion,
+        metrics::{ClassScores, Means},
+    },
 };
 
 /// The scores of one group: the same figures as of the whole, from its own matrix by the same protocol.
@@ -28,7 +29,7 @@ pub struct GroupReport {
     pub iou: Vec<Option<f64>>,
     /// Every class's scores, in order; domains and zones have them, single patches only their `IoU`s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<ClassReport>,
+    pub classes: Vec<ClassScores>,
     /// Number of pixels, `[truth, prediction]`; domains and zones have it, single patches do not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
@@ -42,7 +43,7 @@ impl GroupReport {
         let (classes, confusion) = match unit {
             Unit::Patch => (Vec::new(), Vec::new()),
             Unit::Domain | Unit::Zone => {
-                (ClassReport::all(protocol, &metrics), matrix.rows().map(<[u64]>::to_vec).collect())
+                (ClassScores::all(protocol, &metrics), matrix.rows().map(<[u64]>::to_vec).collect())
             }
         };
         Self {
@@ -77,69 +78,8 @@ impl GroupTable {
         places: &Places,
         protocol: &Protocol,
     ) -> Result<Self, PlaceError> {
-        let groups = places.group(patches, unit)?;
+        let groups = group(places, patches, unit)?;
         Ok(Self { by: unit, groups: groups.iter().map(|group| GroupReport::new(group, unit, protocol)).collect() })
-    }
-
-    /// The table as CSV: a header, and a row a group: its name, patches, pixels and figures, then the `IoU` of each
-    /// class of the protocol. What does not exist is empty.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_csv(&self, protocol: &Protocol, out: impl io::Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        let unit = self.by.to_string();
-        let header = [unit.as_str(), "patches", "pixels", "classes_averaged"].into_iter().chain(Means::NAMES);
-        csv.write_record(header.chain(protocol.classes().iter().map(|class| class.name.as_str())))?;
-        for group in &self.groups {
-            csv.serialize((
-                (&group.name, group.patches, group.pixels, group.means.classes_averaged),
-                group.means.figures(),
-                &group.iou,
-            ))?;
-        }
-        csv.flush()
-    }
-
-    /// Every class's scores in every domain or zone as CSV, a row a class of a group. What does not exist is empty.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_classes_csv(&self, out: impl io::Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        let unit = self.by.to_string();
-        csv.write_record([&unit, "class", "iou", "precision", "recall", "f1", "support", "predicted", "in_mean"])?;
-        for group in &self.groups {
-            for class in &group.classes {
-                let scores = &class.scores;
-                let counts = (scores.support, scores.predicted, scores.in_mean);
-                csv.serialize((&group.name, &class.name, scores.figures(), counts))?;
-            }
-        }
-        csv.flush()
-    }
-
-    /// The confusion matrix of every domain or zone as CSV, a row a pair of classes that occurs: its pixels, and their
-    /// shares of the truth's class and of the predicted class.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_confusion_csv(&self, out: impl io::Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        let unit = self.by.to_string();
-        csv.write_record([&unit, "truth", "predicted", "pixels", "share_of_truth", "share_of_predicted"])?;
-        for group in &self.groups {
-            let counts = group.confusion.concat();
-            let Some(matrix) = ConfusionMatrix::new(group.confusion.len(), counts, 0, 0) else { continue };
-            let [of_truth, of_predicted] = [Share::OfTruth, Share::OfPredicted].map(|share| shares(&matrix, share));
-            for (t, truth) in group.classes.iter().enumerate() {
-                for (p, predicted) in group.classes.iter().enumerate().filter(|(p, _)| matrix.count(t, *p) > 0) {
-                    let cell = (matrix.count(t, p), of_truth[t][p], of_predicted[t][p]);
-                    csv.serialize((&group.name, &truth.name, &predicted.name, cell))?;
-                }
-            }
-        }
-        csv.flush()
     }
 }
 
@@ -163,7 +103,10 @@ pub fn worst_patches(patches: &[PatchConfusion], protocol: &Protocol, most: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::places::tests::{four, patch, places};
+    use crate::{
+        analysis::units::tests::{four, patch},
+        dataset::places::tests::places,
+    };
 
     #[test]
     fn a_group_has_the_scores_of_its_own_matrix() {

@@ -7,3 +7,6 @@ pub mod costliest;
 pub mod groups;
 pub mod normalized;
 pub mod uncertainty;
+pub mod units;
+
+pub use units::Group;

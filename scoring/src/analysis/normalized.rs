@@ -1,8 +1,6 @@
 //! The confusion matrix as it is looked at: counts, or shares of its rows or columns.
 
-use std::io;
-
-use crate::{ConfusionMatrix, ScoreReport};
+use crate::score::ConfusionMatrix;
 
 /// What a cell of a confusion matrix is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,29 +31,6 @@ pub fn shares(matrix: &ConfusionMatrix, share: Share) -> Vec<Vec<Option<f64>>> {
     classes.clone().map(|row| classes.clone().map(|column| cell(row, column)).collect()).collect()
 }
 
-/// Writes a report's confusion matrix as CSV: a header with the predicted classes, then a row for each class of the
-/// truth; counts, or shares, which are empty where there is nothing to share.
-///
-/// # Errors
-/// What `out` says.
-pub fn write_csv(report: &ScoreReport, share: Option<Share>, out: impl io::Write) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    let names = || report.classes.iter().map(|class| class.name.as_str());
-    csv.write_record(["truth \\ predicted"].into_iter().chain(names()))?;
-    let cells: Vec<Vec<String>> = match share {
-        None => report.confusion.iter().map(|row| row.iter().map(u64::to_string).collect()).collect(),
-        Some(share) => {
-            let matrix = report.matrix().map_err(io::Error::other)?;
-            let text = |value: &Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-            shares(&matrix, share).iter().map(|row| row.iter().map(text).collect()).collect()
-        }
-    };
-    for (name, row) in names().zip(&cells) {
-        csv.write_record([name].into_iter().chain(row.iter().map(String::as_str)))?;
-    }
-    csv.flush()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,20 +44,5 @@ mod tests {
         assert_eq!(of_truth[2], [None; 13]);
         assert_eq!([0, 1, 2, 12].map(|row| of_predicted[row][0]), [Some(0.75), Some(0.0), Some(0.0), Some(0.25)]);
         assert_eq!(of_predicted[0][2], None);
-
-        let report = ScoreReport::new(&evaluation);
-        let csv = |share| {
-            let mut text = Vec::new();
-            write_csv(&report, share, &mut text).unwrap();
-            String::from_utf8(text).unwrap().lines().take(2).collect::<Vec<_>>().join("\n")
-        };
-        insta::assert_snapshot!([None, Some(Share::OfTruth), Some(Share::OfPredicted)].map(csv).join("\n"), @r"
-        truth \ predicted,building,pervious surface,impervious surface,bare soil,water,coniferous,deciduous,brushwood,vineyard,herbaceous vegetation,agricultural land,plowed land,other
-        building,3,1,0,0,0,0,0,0,0,0,0,0,0
-        truth \ predicted,building,pervious surface,impervious surface,bare soil,water,coniferous,deciduous,brushwood,vineyard,herbaceous vegetation,agricultural land,plowed land,other
-        building,0.75,0.25,0,0,0,0,0,0,0,0,0,0,0
-        truth \ predicted,building,pervious surface,impervious surface,bare soil,water,coniferous,deciduous,brushwood,vineyard,herbaceous vegetation,agricultural land,plowed land,other
-        building,0.75,0.2,,,,,,,,,,,
-        ");
     }
 }

@@ -4,8 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Metrics, Protocol,
-    analysis::bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
-    dataset::places::{Group, Unit},
+    analysis::{
+        Group,
+        bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
+    },
+    dataset::places::Unit,
 };
 
 /// With fewer units than this an interval is rough, and says so.
@@ -114,16 +117,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        ConfusionMatrix,
-        dataset::places::{Places, tests::patch},
-    };
+    use crate::{ConfusionMatrix, analysis::units::tests::patch, dataset::places::Places};
 
     #[test]
     fn few_units_and_rare_classes_are_told() {
         let patches: Vec<_> =
             (1..=4).map(|n| patch(n, if n == 1 { &[(4, 4, 5)] } else { &[(0, 0, 9), (0, 1, 1)] })).collect();
-        let groups = Places::default().group(&patches, Unit::Patch).unwrap();
+        let groups = crate::analysis::units::group(&Places::default(), &patches, Unit::Patch).unwrap();
         let bootstrap = Bootstrap { replicates: 100, ..Bootstrap::default() };
         let found = Uncertainty::new(&groups, Unit::Patch, &Protocol::flair2(), bootstrap).unwrap();
         assert_eq!(found.drawn, Drawn { unit: Unit::Patch, units: 4, bootstrap });
@@ -171,7 +171,7 @@ mod tests {
                 .zip(errors)
                 .map(|(n, (a, b, c))| patch(n, &[(0, 0, 90), (4, 4, 80), (6, 6, 50), (0, 4, a), (4, 6, b), (12, 0, c)]))
                 .collect();
-            let groups = Places::default().group(&patches, Unit::Patch).unwrap();
+            let groups = crate::analysis::units::group(&Places::default(), &patches, Unit::Patch).unwrap();
             let mut matrix = ConfusionMatrix::empty(13);
             for group in &groups {
                 matrix.merge(&group.matrix(13));

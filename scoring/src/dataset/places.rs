@@ -9,11 +9,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    metadata::image_key,
+    names::{is_domain, is_zone},
+    patch::PatchId,
+};
 use crate::{
-    ConfusionMatrix, PatchId,
     files::open_regular,
-    finding::shown,
-    score::{evaluate::PatchConfusion, pairing::Masks},
+    text::{counted, shown},
 };
 
 /// Largest file of metadata that is read, in bytes: the dataset's has 21 MB.
@@ -32,26 +35,24 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// `domain`, `zone` or `patch`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Zone => "zone",
+            Self::Patch => "patch",
+        }
+    }
+
     /// `1 domain`, `2 domains`.
     pub fn count(self, count: usize) -> String {
-        format!(
-            "{count} {self}{}",
-            match (self, count) {
-                (_, 1) => "",
-                (Self::Patch, _) => "es",
-                _ => "s",
-            }
-        )
+        counted(count, self.name())
     }
 }
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Domain => "domain",
-            Self::Zone => "zone",
-            Self::Patch => "patch",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -83,24 +84,6 @@ impl Place {
         };
         is_fit(&self.domain) && is_fit(&self.zone)
     }
-}
-
-/// `D036_2020`.
-fn is_domain(name: &str) -> bool {
-    let parts = name.strip_prefix('D').and_then(|rest| rest.split_once('_'));
-    parts.is_some_and(|(department, year)| (department.len(), year.len()) == (3, 4) && is_number(&[department, year]))
-}
-
-/// `Z17_UA`.
-fn is_zone(name: &str) -> bool {
-    let parts = name.strip_prefix('Z').and_then(|rest| rest.split_once('_'));
-    parts.is_some_and(|(number, kind)| {
-        !number.is_empty() && is_number(&[number]) && kind.len() == 2 && kind.bytes().all(|b| b.is_ascii_uppercase())
-    })
-}
-
-fn is_number(parts: &[&str]) -> bool {
-    parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Where patches lie, of those of which it is known.
@@ -151,9 +134,9 @@ fn others(missing: usize) -> String {
 }
 
 impl Places {
-    /// The places that the masks' paths tell.
-    pub fn of_masks(masks: &Masks) -> Self {
-        masks.iter().filter_map(|(id, path)| Some((id, Place::of_path(path)?))).collect()
+    /// The places that the paths of masks or images name.
+    pub fn of_paths<'a>(paths: impl IntoIterator<Item = (PatchId, &'a Path)>) -> Self {
+        paths.into_iter().filter_map(|(id, path)| Some((id, Place::of_path(path)?))).collect()
     }
 
     /// The places of the dataset's `flair_aerial_metadata.json`: an object whose keys name aerial images,
@@ -176,8 +159,8 @@ impl Places {
         entries
             .into_iter()
             .map(|(key, place)| {
-                let id = key.strip_suffix(".tif").unwrap_or(&key).strip_prefix("IMG_").and_then(|id| id.parse().ok());
-                let id = id.ok_or_else(|| format(format!("`{}` names no image: expected IMG_000826", shown(&key))))?;
+                let id = image_key(&key)
+                    .ok_or_else(|| format(format!("`{}` names no image: expected IMG_000826", shown(&key))))?;
                 if !place.is_fit() {
                     return Err(format(format!("the domain or the zone of patch {id} is no name such as D036_2020")));
                 }
@@ -202,7 +185,7 @@ impl Places {
     }
 
     /// The name of the unit that a patch is in: `D036_2020`, `D036_2020/Z17_UA`, `084558`.
-    fn name(&self, id: PatchId, unit: Unit) -> Option<String> {
+    pub fn name(&self, id: PatchId, unit: Unit) -> Option<String> {
         Some(match unit {
             Unit::Domain => self.get(id)?.domain.clone(),
             Unit::Zone => self.get(id).map(|place| format!("{}/{}", place.domain, place.zone))?,
@@ -221,49 +204,11 @@ impl Places {
             None => Ok(()),
         }
     }
-
-    /// Puts patches together by domain, zone or patch, in the order of the names.
-    ///
-    /// # Errors
-    /// [`PlaceError::Unknown`] where a patch's place is not known and asked for.
-    pub fn group<'a>(
-        &self,
-        patches: impl IntoIterator<Item = &'a PatchConfusion> + Clone,
-        unit: Unit,
-    ) -> Result<Vec<Group<'a>>, PlaceError> {
-        self.require(patches.clone().into_iter().map(|patch| patch.id), unit)?;
-        let mut groups: BTreeMap<String, Vec<&PatchConfusion>> = BTreeMap::new();
-        for patch in patches {
-            groups.entry(self.name(patch.id, unit).unwrap_or_default()).or_default().push(patch);
-        }
-        Ok(groups.into_iter().map(|(name, patches)| Group { name, patches }).collect())
-    }
 }
 
 impl FromIterator<(PatchId, Place)> for Places {
     fn from_iter<I: IntoIterator<Item = (PatchId, Place)>>(places: I) -> Self {
         Self(places.into_iter().collect())
-    }
-}
-
-/// Patches that are put together.
-#[derive(Clone, Debug)]
-pub struct Group<'a> {
-    /// The name of the domain, of the domain and zone, or of the patch.
-    pub name: String,
-    /// Its patches, in the order of their numbers.
-    pub patches: Vec<&'a PatchConfusion>,
-}
-
-impl Group<'_> {
-    /// The sum of its patches' matrices.
-    ///
-    /// # Panics
-    /// If they are of more classes than `classes`.
-    pub fn matrix(&self, classes: usize) -> ConfusionMatrix {
-        let mut matrix = ConfusionMatrix::empty(classes);
-        self.patches.iter().for_each(|patch| patch.add_to(&mut matrix));
-        matrix
     }
 }
 
@@ -273,23 +218,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A patch of counts of truth and prediction, by the challenge's classes.
-    pub(crate) fn patch(number: u32, cells: &[(usize, usize, u64)]) -> PatchConfusion {
-        let mut matrix = ConfusionMatrix::empty(13);
-        matrix.add_cells(cells.iter().map(|(truth, prediction, count)| (truth * 13 + prediction, *count)), 0, 0);
-        PatchConfusion::new(PatchId::new(number).unwrap(), &matrix).unwrap()
-    }
-
     /// Patches 1 and 2 in one zone, 3 in another one, 4 in another domain's zone of the same name.
     pub(crate) fn places() -> Places {
         let places = [("D001_2020", "Z1_UA"), ("D001_2020", "Z1_UA"), ("D001_2020", "Z2_AA"), ("D002_2021", "Z1_UA")];
         let place = |(domain, zone): (&str, &str)| Place { domain: domain.to_owned(), zone: zone.to_owned() };
         (1..).map(|number| PatchId::new(number).unwrap()).zip(places.map(place)).collect()
-    }
-
-    /// Patches 1 to 4 with as many right pixels of buildings, and two of pervious surface taken for them.
-    pub(crate) fn four() -> Vec<PatchConfusion> {
-        (1..=4).map(|number| patch(number, &[(0, 0, u64::from(number)), (1, 0, 2)])).collect()
     }
 
     #[test]
@@ -352,32 +285,5 @@ pub(crate) mod tests {
         "#);
         assert!(matches!(Places::of_metadata(dir.path()), Err(PlaceError::Io { .. })));
         assert!(matches!(Places::of_metadata(&dir.path().join("none")), Err(PlaceError::Io { .. })));
-    }
-
-    #[test]
-    fn groups_share_out_the_patches() {
-        let (patches, places) = (four(), places());
-        let names = |unit| {
-            let groups = places.group(&patches, unit).unwrap();
-            groups.iter().map(|group| format!("{} {}", group.name, group.patches.len())).collect::<Vec<_>>()
-        };
-        assert_eq!(names(Unit::Domain), ["D001_2020 3", "D002_2021 1"]);
-        assert_eq!(names(Unit::Zone), ["D001_2020/Z1_UA 2", "D001_2020/Z2_AA 1", "D002_2021/Z1_UA 1"]);
-        assert_eq!(names(Unit::Patch), ["000001 1", "000002 1", "000003 1", "000004 1"]);
-        for unit in [Unit::Domain, Unit::Zone, Unit::Patch] {
-            let mut sum = ConfusionMatrix::empty(13);
-            places.group(&patches, unit).unwrap().iter().for_each(|group| sum.merge(&group.matrix(13)));
-            assert_eq!((sum.count(0, 0), sum.count(1, 0), sum.pixels()), (10, 8, 18), "{unit}");
-        }
-    }
-
-    #[test]
-    fn a_place_that_is_not_known_is_asked_for() {
-        let patches: Vec<_> = (4..=6).map(|number| patch(number, &[(0, 0, 1)])).collect();
-        let message = |unit| places().group(&patches, unit).unwrap_err().to_string();
-        insta::assert_snapshot!(message(Unit::Zone), @"the zone of patch 000005 is not known, nor that of 2 patches in all: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
-        insta::assert_snapshot!(places().group(&patches[..2], Unit::Domain).unwrap_err().to_string(), @"the domain of patch 000005 is not known: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
-        // A patch needs no place.
-        assert_eq!(Places::default().group(&patches, Unit::Patch).unwrap().len(), 3);
     }
 }

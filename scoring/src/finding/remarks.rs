@@ -2,8 +2,11 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::shown;
-use crate::{Code, Finding, PatchId, dataset::fold_ranges, finding::without_numbers, source::Entry};
+use super::{registry::Registry, severity::Finding};
+use crate::{
+    dataset::{PatchId, fold_ranges},
+    text::shown,
+};
 
 /// Most ranges that a finding's subject lists.
 const MAX_RANGES: usize = 8;
@@ -16,9 +19,14 @@ const MAX_VARIANTS: usize = 4;
 
 /// Remarks on single files; those that say the same of several files are one finding, and so are those that differ in
 /// their numbers alone, where there are many. What is kept does not depend on the order in which they come.
-#[derive(Default)]
-pub(crate) struct Remarks<'a> {
-    codes: BTreeMap<Code, Kinds<'a>>,
+pub(crate) struct Remarks<'a, C> {
+    codes: BTreeMap<C, Kinds<'a>>,
+}
+
+impl<C> Default for Remarks<'_, C> {
+    fn default() -> Self {
+        Self { codes: BTreeMap::new() }
+    }
 }
 
 /// The remarks of one code: those of the first [`MAX_TOLD`] kinds, and the number of all.
@@ -46,17 +54,13 @@ struct Group<'a> {
     ids: Vec<PatchId>,
 }
 
-impl<'a> Remarks<'a> {
-    pub(crate) fn add(&mut self, entry: &'a Entry, id: Option<PatchId>, code: Code, message: impl Into<String>) {
-        self.add_named(&entry.name, id, code, message);
-    }
-
+impl<'a, C: Registry> Remarks<'a, C> {
     /// Adds a remark on a file of that name.
-    pub(crate) fn add_named(
+    pub(crate) fn add(
         &mut self,
         name: impl Into<Cow<'a, str>>,
         id: Option<PatchId>,
-        code: Code,
+        code: C,
         message: impl Into<String>,
     ) {
         let group = Group { files: 1, first: name.into(), ids: id.into_iter().collect() };
@@ -94,7 +98,7 @@ impl<'a> Kinds<'a> {
         }
     }
 
-    fn into_findings(self, code: Code) -> Vec<Finding> {
+    fn into_findings(self, code: impl Registry) -> Vec<Finding> {
         let told: usize = self.kept.values().map(Variants::files).sum();
         let of_kind = |variants: Variants<'a>| {
             let is_folded = variants.is_folded;
@@ -103,7 +107,7 @@ impl<'a> Kinds<'a> {
         let mut findings: Vec<_> = self.kept.into_values().flat_map(of_kind).collect();
         if self.files > told {
             let message = format!("as much is wrong with them, each in its own way ({MAX_TOLD} ways are told)");
-            findings.push(code.finding(format!("{} more files", self.files - told), message));
+            findings.push(code.of().finding(format!("{} more files", self.files - told), message));
         }
         findings
     }
@@ -143,7 +147,7 @@ impl Group<'_> {
         self.ids.append(&mut other.ids);
     }
 
-    fn into_finding(self, code: Code, message: String, is_example: bool) -> Finding {
+    fn into_finding(self, code: impl Registry, message: String, is_example: bool) -> Finding {
         let are_patches = self.ids.len() == self.files;
         let subject = if are_patches && self.files > 1 { ranges(self.ids) } else { shown(&self.first) };
         let message = if is_example {
@@ -151,7 +155,7 @@ impl Group<'_> {
         } else {
             with_files(message, self.files)
         };
-        code.finding(subject, message)
+        code.of().finding(subject, message)
     }
 }
 
@@ -167,14 +171,35 @@ pub(crate) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
     ranges[..ranges.len().min(MAX_RANGES)].join(", ") + &more
 }
 
+/// A message with `0` in the place of every number: what is the same of faults that differ in numbers alone.
+pub fn without_numbers(message: &str) -> String {
+    let mut kind = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c {
+            '0'..='9' if kind.ends_with('0') => {}
+            '0'..='9' => kind.push('0'),
+            _ => kind.push(c),
+        }
+    }
+    kind
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn entries(count: usize) -> Vec<Entry> {
-        (0..count).map(|i| Entry::new(format!("PRED_{i:06}.tif"), 0, i, Vec::new())).collect()
+    crate::finding_codes! {
+        /// Two kinds for these tests.
+        enum Code {
+            DamagedEntry = "damaged-entry", Error, "damage", cause: "A cause.", fix: "A fix.";
+            UnreadableImage = "unreadable-image", Error, "no image", cause: "A cause.", fix: "A fix.";
+        }
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|i| format!("PRED_{i:06}.tif")).collect()
     }
 
     /// A text without digits for each number.
@@ -189,13 +214,13 @@ mod tests {
 
     #[test]
     fn what_differs_in_numbers_alone_is_one_finding_where_there_is_much_of_it() {
-        let entries = entries(5);
+        let names = names(5);
         let told = |count: usize| {
             let mut remarks = Remarks::default();
             // The last file first: the example is that of the first file all the same.
-            for (i, entry) in entries[..count].iter().enumerate().rev() {
+            for (i, name) in names[..count].iter().enumerate().rev() {
                 let message = format!("cut short: {} bytes of {}", 900 - i, 1000 + i);
-                remarks.add(entry, PatchId::new(u32::try_from(i).unwrap()), Code::UnreadableImage, message);
+                remarks.add(name, PatchId::new(u32::try_from(i).unwrap()), Code::UnreadableImage, message);
             }
             let findings = remarks.into_findings();
             findings.into_iter().map(|f| format!("{}: {}", f.subject, f.message)).collect::<Vec<_>>()
@@ -206,11 +231,11 @@ mod tests {
 
     #[test]
     fn endless_faults_are_told_in_part_and_counted_in_full() {
-        let entries = entries(5000);
+        let names = names(5000);
         let mut remarks = Remarks::default();
-        for (i, entry) in entries.iter().enumerate() {
+        for (i, name) in names.iter().enumerate() {
             remarks.add(
-                entry,
+                name,
                 PatchId::new(u32::try_from(i).unwrap()),
                 Code::DamagedEntry,
                 format!("fault {}", word(u32::try_from(i % 4999).unwrap())),
@@ -229,11 +254,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
         fn parts_merge_to_the_same_whole(faults in prop::collection::vec(0u32..9000, 0..4000), cut in 0usize..4000) {
-            let entries = entries(faults.len());
+            let names = names(faults.len());
             let remarks = |range: std::ops::Range<usize>| {
                 let mut remarks = Remarks::default();
                 for i in range {
-                    remarks.add(&entries[i], None, Code::DamagedEntry, format!("fault {} {}", word(faults[i] / 7), faults[i]));
+                    remarks.add(&names[i], None, Code::DamagedEntry, format!("fault {} {}", word(faults[i] / 7), faults[i]));
                 }
                 remarks
             };

@@ -8,17 +8,14 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use crate::{
     ConfusionMatrix, Metrics, OutOfRange, Protocol,
     analysis::{
-        compare::Comparison,
+        compare::{CompareError, Comparison, Whole},
         costliest::{Confusion, costliest},
         groups::{GroupReport, GroupTable},
         uncertainty::Uncertainty,
     },
     protocol::Definition,
-    score::{
-        boundary::BoundaryReport,
-        evaluate::Evaluation,
-        metrics::{ClassMetrics, Means},
-    },
+    score::metrics::ClassScores,
+    score::{boundary::BoundaryReport, evaluate::Evaluation, metrics::Means},
 };
 
 /// Name and version of the record's form.
@@ -50,7 +47,7 @@ pub struct ScoreReport {
     /// All that the protocol says.
     pub definition: Definition,
     /// The classes, in order.
-    pub classes: Vec<ClassReport>,
+    pub classes: Vec<ClassScores>,
     /// Number of pixels, `[truth, prediction]`.
     pub confusion: Vec<Vec<u64>>,
     /// The [`COSTLIEST`] confusions that cost the `mIoU` most, the costliest first.
@@ -76,18 +73,6 @@ pub struct ScoreReport {
     pub notes: Vec<String>,
 }
 
-/// A class and its scores.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassReport {
-    /// Its index, its value in a prediction.
-    pub id: usize,
-    /// Its name.
-    pub name: String,
-    /// Its scores.
-    #[serde(flatten)]
-    pub scores: ClassMetrics,
-}
-
 /// Why a record could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,6 +92,9 @@ pub enum ReportError {
     /// It contradicts itself.
     #[error("the score record contradicts itself: {0}")]
     Contradiction(&'static str),
+    /// It is not compared with another record.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
 }
 
 impl ScoreReport {
@@ -154,7 +142,7 @@ impl ScoreReport {
             ignored_pixels: matrix.ignored(),
             out_of_range,
             definition: protocol.definition().clone(),
-            classes: ClassReport::all(protocol, &metrics),
+            classes: ClassScores::all(protocol, &metrics),
             confusion: matrix.rows().map(<[u64]>::to_vec).collect(),
             costliest: costliest(matrix, protocol, COSTLIEST),
             uncertainty: None,
@@ -194,6 +182,21 @@ impl ScoreReport {
         Protocol::from_definition(self.definition.clone()).map_err(ReportError::Protocol)
     }
 
+    /// Compares two records: the whole only, without intervals, domains or patches. `name` is what the comparison
+    /// calls the other.
+    ///
+    /// # Errors
+    /// [`ReportError::Compare`] if protocol, number of patches or pixels of a class differ; or if a record contradicts
+    /// itself.
+    pub fn compare(&self, other: &Self, name: &str) -> Result<Comparison, ReportError> {
+        let protocols = [self.protocol()?, other.protocol()?];
+        let matrices = [self.matrix()?, other.matrix()?];
+        let whole = |i: usize, report: &Self| -> Whole<'_> {
+            Whole { protocol: &protocols[i], matrix: &matrices[i], patches: report.patches }
+        };
+        Ok(Comparison::of_wholes(&whole(0, self), &whole(1, other), name)?)
+    }
+
     /// The record as JSON, a field a line, a row of the matrix a line, with a line break at the end. The same record
     /// always gives the same text.
     pub fn to_json(&self) -> String {
@@ -231,7 +234,7 @@ impl ScoreReport {
             return Err(ReportError::Contradiction("its protocol is not the one that it describes"));
         }
         let due = Self::of_matrix(&matrix, &protocol, self.patches, self.out_of_range);
-        let is_same_class = |(found, due): (&ClassReport, &ClassReport)| {
+        let is_same_class = |(found, due): (&ClassScores, &ClassScores)| {
             let (scores, expected) = (&found.scores, &due.scores);
             (found.id, &found.name, scores.support, scores.predicted, scores.in_mean)
                 == (due.id, &due.name, expected.support, expected.predicted, expected.in_mean)
@@ -249,37 +252,6 @@ impl ScoreReport {
             && self.means.classes_averaged == due.means.classes_averaged
             && self.means.figures().iter().zip(due.means.figures()).all(|(found, due)| is_close(*found, due));
         is_same.then_some(()).ok_or(ReportError::Contradiction("its figures do not follow from its confusion matrix"))
-    }
-
-    /// The record as CSV: a header, a row a class, a row `mean` with the `mIoU`, and a row a note. What does not
-    /// exist is empty. The texts are those of the class table, so none can be taken for a formula by a spreadsheet.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_csv(&self, out: impl io::Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(["id", "class", "iou", "precision", "recall", "f1", "support", "predicted", "in_mean"])?;
-        for class in &self.classes {
-            csv.serialize((
-                class.id,
-                &class.name,
-                class.scores.figures(),
-                (class.scores.support, class.scores.predicted, class.scores.in_mean),
-            ))?;
-        }
-        csv.serialize((None::<u8>, "mean", self.means.miou, [None::<f64>; 3], [None::<u64>; 3]))?;
-        for note in &self.notes {
-            csv.serialize((None::<u8>, format!("note: {note}"), [None::<f64>; 4], [None::<u64>; 3]))?;
-        }
-        csv.flush()
-    }
-}
-
-impl ClassReport {
-    /// All classes of a protocol, with their scores.
-    pub(crate) fn all(protocol: &Protocol, metrics: &Metrics) -> Vec<Self> {
-        let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
-        listed.map(|(id, (class, scores))| Self { id, name: class.name.clone(), scores: *scores }).collect()
     }
 }
 

@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use super::faults::{About, Faults, Refusal};
 use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
-    finding::{counted, shown},
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
     score::{
         boundary::{BoundaryCounts, BoundaryWidth, MapPair},
@@ -14,6 +13,7 @@ use crate::{
     },
     source::{ReadError, Source},
     submission::Code,
+    text::{counted, shown},
 };
 
 /// How to score.

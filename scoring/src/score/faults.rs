@@ -4,12 +4,10 @@ use std::borrow::Cow;
 
 use crate::{
     Finding, PatchId, Protocol,
-    finding::{
-        remarks::{Remarks, ranges, with_files},
-        shown,
-    },
+    finding::remarks::{Remarks, ranges, with_files},
     score::{confusion_matrix::Strays, pairing::Pair},
     submission::Code,
+    text::shown,
 };
 
 /// Most values that a message lists.
@@ -47,7 +45,7 @@ impl Faults {
 /// What is wrong with all pairs.
 #[derive(Default)]
 pub(super) struct Refusal<'a> {
-    remarks: Remarks<'a>,
+    remarks: Remarks<'a, Code>,
     labels: Strange<'a>,
     classes: Strange<'a>,
     /// Of predictions that look as if they counted from 1.
@@ -59,7 +57,7 @@ impl<'a> Refusal<'a> {
         let mask = || pair.mask.to_string_lossy();
         for (about, code, message) in faults.told {
             let name = if about == About::Mask { mask() } else { Cow::from(&pair.prediction.name) };
-            self.remarks.add_named(name, Some(pair.id), code, message);
+            self.remarks.add(name, Some(pair.id), code, message);
         }
         self.labels.merge(Strange::of(faults.labels, pair.id, mask));
         let count = protocol.class_count();

@@ -156,6 +156,26 @@ fn kappa(hits: u64, pixels: u64, by_chance: u128) -> Option<f64> {
     Some(if observed >= by_chance { gain } else { -gain })
 }
 
+/// A class and its scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// Its index, its value in a prediction.
+    pub id: usize,
+    /// Its name.
+    pub name: String,
+    /// Its scores.
+    #[serde(flatten)]
+    pub scores: ClassMetrics,
+}
+
+impl ClassScores {
+    /// All classes of a protocol, with their scores.
+    pub(crate) fn all(protocol: &Protocol, metrics: &Metrics) -> Vec<Self> {
+        let listed = protocol.classes().iter().zip(&metrics.classes).enumerate();
+        listed.map(|(id, (class, scores))| Self { id, name: class.name.clone(), scores: *scores }).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,15 +7,13 @@ use std::{
 
 use crate::{
     Finding, PatchId,
-    finding::{
-        remarks::{Remarks, ranges, with_files},
-        shown,
-    },
+    finding::remarks::{Remarks, ranges, with_files},
     source::{Entry, Source},
     submission::{
         Code,
-        hints::{Named, by_name},
+        named::{Named, by_name},
     },
+    text::shown,
 };
 
 /// Prefix of a mask's file name.
@@ -88,7 +86,7 @@ impl Masks {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut remarks = Remarks::default();
         for (path, why) in &self.wrong {
-            remarks.add_named(path.to_string_lossy(), None, Code::WrongMaskName, *why);
+            remarks.add(path.to_string_lossy(), None, Code::WrongMaskName, *why);
         }
         let mut findings = remarks.into_findings();
         let first = |id: &PatchId| self.paths.get(id).map(|path| path.display().to_string()).unwrap_or_default();
@@ -162,7 +160,7 @@ impl<'a> Pairing<'a> {
                 Named::Prediction(id) => predictions.entry(id).or_default().push(entry),
                 Named::WrongName(why) => {
                     let remarks = if tiff_stem(&entry.file_name).is_some() { &mut images } else { &mut others };
-                    remarks.add_named(&entry.name, None, Code::WrongName, why);
+                    remarks.add(&entry.name, None, Code::WrongName, why);
                 }
                 _ => {}
             }

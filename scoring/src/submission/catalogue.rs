@@ -16,6 +16,7 @@ use crate::{
         evaluate::{EvaluateError, Options, evaluate},
         pairing::Masks,
     },
+    source::Source,
     source::crafted::{self, Part},
 };
 

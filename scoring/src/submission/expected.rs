@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{PatchId, files::read_text, finding::shown};
+use crate::{PatchId, files::read_text, text::shown};
 
 /// Largest list of IDs, in bytes: the whole dataset, a file name a line, is below it.
 const MAX_LIST: u64 = 32 << 20;

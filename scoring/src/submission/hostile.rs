@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     progress::Silent,
     raster::{Raster, encode},
+    source::Source,
     source::{
         ReadError,
         crafted::{Part, zip},

@@ -7,11 +7,9 @@ use std::{
 
 use crate::{
     Code, Finding, PatchId,
-    finding::{
-        remarks::{MAX_TOLD, ranges, with_files},
-        shown,
-    },
+    finding::remarks::{MAX_TOLD, ranges, with_files},
     source::{Entry, Source},
+    text::shown,
 };
 
 /// Most patches that a data loader loses with its last batch.

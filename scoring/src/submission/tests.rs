@@ -11,9 +11,10 @@ use tiff::encoder::{TiffEncoder, colortype};
 
 use super::*;
 use crate::{
-    Event, PATCH_SIZE, Progress, Protocol, Severity,
+    Event, PATCH_SIZE, PatchId, Progress, Protocol, Severity,
     progress::Silent,
     raster::{Raster, encode},
+    source::Source,
     source::crafted::{self, Part},
 };
 

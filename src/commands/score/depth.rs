@@ -13,13 +13,13 @@ use flair_scoring::{
     },
     dataset::places::{Places, Unit},
     files::{MAX_RECORD, read_text},
-    finding::shown,
     score::{
         boundary::BoundaryWidth,
         evaluate::{Evaluation, Keep},
         pairing::Masks,
     },
     source::Source,
+    text::shown,
 };
 
 use crate::{
@@ -64,7 +64,7 @@ impl<'a> Depth<'a> {
         bootstrap.check().or_usage()?;
         let places = match &arguments.metadata {
             Some(path) => Places::of_metadata(path).or_input()?,
-            None => Places::of_masks(masks),
+            None => Places::of_paths(masks.iter()),
         };
         let are_in = |unit| places.require(masks.iter().map(|(id, _)| id), unit);
         let (by, drawn) = (arguments.by.map(Unit::from), arguments.bootstrap.flatten().map(Unit::from));
@@ -116,7 +116,7 @@ impl<'a> Depth<'a> {
             let name = shown(&path.to_string_lossy());
             let most = arguments.worst.unwrap_or(MOST_CHANGED);
             let comparison = match (&self.other, other) {
-                (Some(Other::Record(record)), _) => Comparison::of_records(&report, record, &name),
+                (Some(Other::Record(record)), _) => report.compare(record, &name),
                 (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most),
                 (_, None) => return Ok(report),
             };

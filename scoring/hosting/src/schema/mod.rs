@@ -21,7 +21,7 @@ use crate::HostingCode;
 use documented::{BenchPhase, Board, Codabench, Codalab, Html, Metadata};
 
 use super::{Platform, challenge::SUBMISSION_RULES, leaderboard::MAX_COLUMN_TEXT};
-use flair_scoring::{Finding, finding::shown, source::Source};
+use flair_scoring::{Finding, source::Source, text::shown};
 
 /// Largest part of a bundle that is looked into, in bytes; reference data are not.
 const MAX_PART: u64 = 256 << 20;

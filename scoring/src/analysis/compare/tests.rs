@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    ConfusionMatrix, OutOfRange,
-    dataset::places::tests::{patch, places},
-};
+use crate::{ConfusionMatrix, OutOfRange, ScoreReport, analysis::units::tests::patch, dataset::places::tests::places};
 
 fn evaluation(patches: Vec<PatchConfusion>, protocol: Protocol) -> Evaluation {
     let mut matrix = ConfusionMatrix::empty(protocol.class_count());
@@ -121,7 +118,7 @@ fn unlike_is_not_compared() {
     let this = scored([0, 1, 2, 3]);
     let told = |other: &Evaluation| {
         let records = [&this, other].map(ScoreReport::new);
-        let of_records = Comparison::of_records(&records[0], &records[1], "other").unwrap_err();
+        let of_records = records[0].compare(&records[1], "other").unwrap_err();
         format!("{}\n{of_records}", compare(&this, other, Unit::Patch).unwrap_err())
     };
     let hub = evaluation(this.by_patch.clone(), Protocol::named("flair-hub").unwrap());
@@ -142,7 +139,7 @@ fn unlike_is_not_compared() {
 #[test]
 fn records_are_compared_as_wholes() {
     let records = [scored([0, 1, 2, 3]), scored([1, 0, 3, 4])].map(|evaluation| ScoreReport::new(&evaluation));
-    let found = Comparison::of_records(&records[0], &records[1], "b.json").unwrap();
+    let found = records[0].compare(&records[1], "b.json").unwrap();
     let whole = compare(&scored([0, 1, 2, 3]), &scored([1, 0, 3, 4]), Unit::Patch).unwrap();
     assert_eq!(found.miou.difference, whole.miou.difference);
     assert_eq!(found.classes[4].iou.this, whole.classes[4].iou.this);
