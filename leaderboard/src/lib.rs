@@ -13,20 +13,11 @@
 
 pub mod columns;
 mod entry;
-mod error;
-pub mod markdown;
-mod published;
 mod rank;
 pub mod render;
-mod run;
-mod slug;
 mod store;
 
-pub use entry::{Entry, EntrySchema, FLAIR2_TEST, TOY};
-pub use error::LeaderboardError;
-pub use published::published;
+pub use entry::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, slug};
 pub use rank::{Ranking, Row, merge, rank};
 pub use render::{Format, render};
-pub use run::Description;
-pub use slug::slug;
-pub use store::{Existing, Store};
+pub use store::{Description, Existing, Store, published};

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ByArgs;
+use super::shared::ByArgs;
 
 /// For which platform a bundle is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValuesParser};
 
-use super::{ExpectedArgs, FindingsArgs, RulesArgs};
+use super::shared::{ExpectedArgs, FindingsArgs, RulesArgs};
 use crate::codes;
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ByArgs;
+use super::shared::{ByArgs, above_0};
 
 #[derive(Debug, Args)]
 pub(crate) struct CodalabArgs {
@@ -24,9 +24,4 @@ pub(crate) struct CodalabArgs {
     /// How many times the baseline's time a prediction may declare
     #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = above_0)]
     pub(crate) factor: f64,
-}
-
-pub(super) fn above_0(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::FindingsArgs;
+use super::shared::FindingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {

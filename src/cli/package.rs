@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use flair_scoring::submission::MinutesSeconds;
 
-use super::{ExpectedArgs, FindingsArgs, RulesArgs};
+use super::shared::{ExpectedArgs, FindingsArgs, RulesArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PackageArgs {

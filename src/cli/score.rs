@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ByArgs, DepthArgs, FindingsArgs};
+use super::{
+    depth::DepthArgs,
+    shared::{ByArgs, FindingsArgs},
+};
 
 /// What to do with values above 12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

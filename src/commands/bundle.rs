@@ -11,7 +11,7 @@ use flair_hosting::{
     bundle::program::{Linkage, linkage},
     make,
 };
-use flair_scoring::{files::read_limited, score::pairing::Masks};
+use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks};
 
 use super::protocol::chosen;
 use crate::{
@@ -56,8 +56,8 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
             let mut out = stdout().lock();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
-                let patches = if masks.len() == 1 { "patch" } else { "patches" };
-                writeln!(out, "{path}: for {}, {} {patches}, {bytes} bytes", bundle.platform, masks.len())?;
+                let patches = Unit::Patch.count(masks.len());
+                writeln!(out, "{path}: for {}, {patches}, {bytes} bytes", bundle.platform)?;
             }
             Ok(Exit::Done)
         }

@@ -18,7 +18,7 @@ use flair_scoring::{
     timing::Limits,
 };
 
-use super::{protocol::chosen, score::write_file};
+use super::{protocol::chosen, results::write_file};
 use crate::{
     cli::CodalabArgs,
     exit::{Exit, Failure, OrExit, Outcome},

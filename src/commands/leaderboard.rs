@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use flair_leaderboard::{
-    Description, Entry, Existing, Format, LeaderboardError, Store, markdown, merge, published, rank, render, slug,
+    Description, Entry, Existing, Format, LeaderboardError, Store, merge, published, rank, render, render::markers,
+    slug,
 };
 use flair_scoring::files::{MAX_RECORD, read_text};
 
-use super::score::write_file;
+use super::results::write_file;
 use crate::{
     cli::{AddArgs, LeaderboardArgs, LeaderboardCommand},
     exit::{Exit, OrExit, Outcome},
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
         return Ok(Exit::Done);
     };
     let text = read_text(file, MAX_RECORD).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;
-    let new = markdown::regenerate(&text, &render(&rankings, Format::Markdown))
+    let new = markers::regenerate(&text, &render(&rankings, Format::Markdown))
         .with_context(|| format!("cannot write the tables into `{}`", file.display()))
         .or_input()?;
     let is_current = new == text;

@@ -8,6 +8,7 @@ mod generate;
 mod leaderboard;
 mod package;
 mod protocol;
+mod results;
 mod score;
 
 #[cfg(feature = "baselines")]

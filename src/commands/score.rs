@@ -4,36 +4,33 @@ mod depth;
 
 use std::{
     cmp::Reverse,
-    fs,
-    io::{self, BufWriter, Write, stderr, stdout},
+    io::{self, Write, stderr, stdout},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use flair_hosting::{Declared, evalai};
 use flair_scoring::{
-    Finding, OutOfRange, Progress, ScoreReport,
-    analysis::normalized::{self, Share},
-    dataset::places::Unit,
-    evaluate,
-    files::write_atomically,
-    finding::shown as escaped,
+    Finding, OutOfRange, Progress, ScoreReport, evaluate,
     finding::truncate,
-    report::figure,
     score::{
         evaluate::{EvaluateError, Evaluation, Options},
         pairing::Masks,
     },
     source::Source,
+    text::shown as escaped,
     timing::Limits,
 };
 use serde::Serialize;
 
 use self::depth::Depth;
-use super::protocol::chosen;
+use super::{
+    protocol::chosen,
+    results::{Picture, draw, write_all, write_csv, write_file},
+};
 use crate::{
     cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
-    exit::{Exit, Failure, OrExit, Outcome},
+    exit::{Exit, OrExit, Outcome},
     ui::{Bars, score_table, write_findings, write_first},
 };
 
@@ -190,74 +187,4 @@ fn evaluated(
         }
         Err(error) => Err(error).or_input(),
     }
-}
-
-/// `score.json`, `score.csv`, and the confusion matrix: `confusion.csv`, by rows and by columns, `.svg` and `.png`;
-/// the scores by domain, zone or patch and the comparison, if there are any.
-pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
-    write_file(&folder.join("score.json"), report.to_json().as_bytes())?;
-    write_csv(&folder.join("score.csv"), report)?;
-    let shares = [("", None), ("-rows", Some(Share::OfTruth)), ("-columns", Some(Share::OfPredicted))];
-    for (suffix, share) in shares {
-        let mut csv = Vec::new();
-        report.write_confusion_csv(share, &mut csv).or_environment()?;
-        write_file(&folder.join(format!("confusion{suffix}.csv")), &csv)?;
-    }
-    if let Some(groups) = &report.groups {
-        let mut csv = Vec::new();
-        groups.write_csv(&report.protocol().or_input()?, &mut csv).or_environment()?;
-        write_file(&folder.join(format!("score-by-{}.csv", groups.by)), &csv)?;
-        if groups.by != Unit::Patch {
-            let (mut classes, mut confusion) = (Vec::new(), Vec::new());
-            groups.write_classes_csv(&mut classes).or_environment()?;
-            groups.write_confusion_csv(&mut confusion).or_environment()?;
-            write_file(&folder.join(format!("classes-by-{}.csv", groups.by)), &classes)?;
-            write_file(&folder.join(format!("confusion-by-{}.csv", groups.by)), &confusion)?;
-        }
-    }
-    if let Some(comparison) = &report.comparison {
-        let mut csv = Vec::new();
-        comparison.write_csv(&mut csv).or_environment()?;
-        write_file(&folder.join("comparison.csv"), &csv)?;
-    }
-    draw(&folder.join("confusion.svg"), report)?;
-    draw(&folder.join("confusion.png"), report)
-}
-
-/// Writes a file, whole or not at all.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    write_atomically(path, |file| file.write_all(bytes))
-        .with_context(|| format!("cannot write `{}`", path.display()))
-        .or_environment()
-}
-
-fn write_csv(path: &Path, report: &ScoreReport) -> Outcome<()> {
-    write_atomically(path, |file: &mut BufWriter<fs::File>| report.write_csv(file))
-        .with_context(|| format!("cannot write `{}`", path.display()))
-        .or_environment()
-}
-
-enum Picture {
-    Svg,
-    Png,
-}
-
-impl Picture {
-    fn of(path: &Path) -> Outcome<Self> {
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("svg") => Ok(Self::Svg),
-            Some("png") => Ok(Self::Png),
-            _ => Err(anyhow!("`{}` names no picture: expected a name that ends in .svg or .png", path.display()))
-                .or_usage(),
-        }
-    }
-}
-
-fn draw(path: &Path, report: &ScoreReport) -> Outcome<()> {
-    let failed = |error| Failure { exit: Exit::Internal, error: anyhow!("cannot draw the matrix: {error}") };
-    let bytes = match Picture::of(path)? {
-        Picture::Svg => figure::confusion_svg(report).map_err(|e| failed(e.to_string()))?.into_bytes(),
-        Picture::Png => figure::confusion_png(report).map_err(|e| failed(e.to_string()))?,
-    };
-    write_file(path, &bytes)
 }

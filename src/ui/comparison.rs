@@ -11,7 +11,7 @@ use flair_scoring::{
     dataset::places::Unit,
 };
 
-use super::score::{drawn, figure, percent, plain, range, right};
+use super::cells::{drawn, figure, percent, plain, range, right};
 
 /// The classes, the means below, then the domains, and the patches that changed most, each with the difference.
 pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt::Result {

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, Table};
 use flair_scoring::{analysis::groups::GroupReport, dataset::places::Unit, text::shown};
 
-use super::score::{figure, plain, right};
+use super::cells::{figure, plain, right};
 
 /// A domain, zone or patch a line.
 pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {

@@ -5,19 +5,20 @@ use std::{
     fmt::{self, Write},
 };
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, Table};
 use flair_scoring::{
     ScoreReport,
-    analysis::{
-        bootstrap::Interval,
-        uncertainty::{Drawn, Uncertainty},
-    },
+    analysis::{bootstrap::Interval, uncertainty::Uncertainty},
     dataset::places::Unit,
     score::boundary::BoundaryWidth,
     text::shown,
 };
 
-use super::{comparison::write_comparison, groups::groups};
+use super::{
+    cells::{drawn, figure, percent, plain, range, right},
+    comparison::write_comparison,
+    groups::groups,
+};
 
 /// How many of the costliest confusions are shown.
 const SHOWN_CONFUSIONS: usize = 5;
@@ -121,46 +122,7 @@ fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     Ok(())
 }
 
-/// What was drawn for intervals.
-pub(super) fn drawn(drawn: &Drawn) -> String {
-    let Drawn { unit, units, bootstrap } = drawn;
-    format!(
-        "{} intervals: {} replicates of {}, seed {}",
-        percent(bootstrap.level),
-        bootstrap.replicates,
-        unit.count(*units),
-        bootstrap.seed
-    )
-}
-
 /// `1 patch`, `2 patches`.
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-/// `95 %`.
-pub(super) fn percent(share: f64) -> String {
-    let text = format!("{:.3}", 100.0 * share);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-/// `0.5123 to 0.5456`.
-pub(super) fn range(interval: Option<Interval>, digits: usize) -> String {
-    interval.map_or_else(|| "–".to_owned(), |ends| format!("{:.digits$} to {:.digits$}", ends.low, ends.high))
-}
-
-/// An empty table with that header.
-pub(super) fn plain(header: Vec<Cell>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
-    table
-}
-
-pub(super) fn right(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).set_alignment(CellAlignment::Right)
-}
-
-/// A figure, or a dash where there is none.
-pub(crate) fn figure(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }

@@ -12,6 +12,7 @@ mod fixture;
 mod golden;
 mod help;
 mod hosting;
+mod imports;
 mod leaderboard;
 mod score;
 #[cfg(unix)]

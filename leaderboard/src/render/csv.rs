@@ -1,6 +1,6 @@
 //! Rows for spreadsheets and programs.
 
-use super::clean;
+use super::text::clean;
 use crate::{Ranking, columns::COLUMNS};
 
 pub(super) fn render(rankings: &[Ranking<'_>]) -> String {

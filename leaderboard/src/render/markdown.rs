@@ -1,6 +1,6 @@
 //! Pipe tables, as GitHub and most others read them.
 
-use super::clean;
+use super::text::clean;
 use crate::{
     Ranking,
     columns::{Align, Shown, columns},

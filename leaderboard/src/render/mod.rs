@@ -4,7 +4,9 @@
 mod csv;
 mod json;
 mod markdown;
+pub mod markers;
 mod terminal;
+mod text;
 
 use std::str::FromStr;
 
@@ -53,15 +55,6 @@ pub fn render(rankings: &[Ranking<'_>], format: Format) -> String {
         Format::Csv => csv::render(rankings),
         Format::Json => json::render(rankings),
     }
-}
-
-/// A text on one line, without what steers a terminal or turns the direction of writing.
-fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|&c| !steers(c)).collect();
-    text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

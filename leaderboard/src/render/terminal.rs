@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::clean;
+use super::text::clean;
 use crate::{
     Ranking,
     columns::{Align, Shown, columns},

@@ -189,14 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    crate::finding_codes! {
-        /// Two kinds for these tests.
-        enum Code {
-            DamagedEntry = "damaged-entry", Error, "damage", cause: "A cause.", fix: "A fix.";
-            UnreadableImage = "unreadable-image", Error, "no image", cause: "A cause.", fix: "A fix.";
-        }
-    }
+    use crate::submission::Code;
 
     fn names(count: usize) -> Vec<String> {
         (0..count).map(|i| format!("PRED_{i:06}.tif")).collect()

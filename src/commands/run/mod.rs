@@ -5,13 +5,13 @@ mod record;
 mod setup;
 mod summary;
 mod training;
-
-use flair_scoring::PatchId;
+mod weights;
 
 use self::{
-    prediction::{Job, Weights},
+    prediction::Job,
     setup::{Purpose, Setup},
     training::Ended,
+    weights::{Weights, check_file},
 };
 use crate::{
     cli::{BaselineArgs, PredictArgs, TrainArgs, UseArg},
@@ -19,15 +19,12 @@ use crate::{
     ui::Bars,
 };
 
-/// What every output on the toy dataset says.
-const TOY: &str = "the data are synthetic: the score says nothing of the challenge";
-
 pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let bars = Bars::new();
     // What is wrong with the second half should be known before hours of the first.
     prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
-        prediction::check_file(weights)?;
+        check_file(weights)?;
         let setup =
             Setup::new(&arguments.setup, Purpose::Prediction(Some(weights), arguments.prediction.split), &bars)?;
         let weights = Weights::load(weights, &setup.network)?;
@@ -63,13 +60,8 @@ pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
 pub(crate) fn predict(arguments: &PredictArgs) -> Outcome {
     let bars = Bars::new();
     let weights = arguments.weights.as_deref();
-    weights.map(prediction::check_file).transpose()?;
+    weights.map(check_file).transpose()?;
     let setup = Setup::new(&arguments.setup, Purpose::Prediction(weights, arguments.prediction.split), &bars)?;
     let weights = weights.map(|file| Weights::load(file, &setup.network)).transpose()?;
     Job::new(setup, weights, &arguments.prediction)?.run(&bars)
-}
-
-/// Numbers of patches, for messages.
-fn count(patches: &[PatchId], what: &str) -> String {
-    format!("{} patches {what}", patches.len())
 }

@@ -1,35 +1,32 @@
 //! The second half: weights in; predictions, timing, score, figures and an archive out.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, io::Write, path::Path};
 
 use anyhow::anyhow;
 use flair_baselines::{
     data::{Preprocessor, Split},
-    models::Network,
     predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
     runtime::Environment,
-    weights,
 };
 use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
     PatchId,
     files::{MAX_RECORD, read_text},
-    score::{evaluate::Options, pairing::Masks},
+    score::{Masks, Options},
     source::Source,
-    submission::{ArchiveName, CheckOptions, CheckReport, PackError, Packed, Times, pack},
+    submission::{ArchiveName, CheckOptions, PackError, Packed, Times, pack},
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
 
 use super::{
-    super::score::{Scored, score, write_all, write_file},
-    TOY,
-    record::{RunRecord, TIMING},
-    setup::Setup,
-    summary::Summary,
+    super::{
+        results::{ENTRY, write_all, write_file},
+        score::{Scored, score},
+    },
+    record::{Prediction, RunRecord, TIMING, write_json},
+    setup::{Setup, usable},
+    summary::{Summary, Unpacked},
+    weights::Weights,
 };
 use crate::{
     cli::PredictionArgs,
@@ -37,54 +34,10 @@ use crate::{
     ui::{Bars, rules, say, write_findings},
 };
 
+/// What every output on the toy dataset says.
+const TOY: &str = "the data are synthetic: the score says nothing of the challenge";
 /// What every output of a network without weights says.
 const UNTRAINED: &str = "the model is untrained: its weights are random, and so is what it predicts";
-
-/// Where a network's weights are from.
-#[derive(Clone, Debug)]
-pub(super) struct Weights {
-    pub(super) file: PathBuf,
-    pub(super) sha256: String,
-    /// Whether the run that predicts made them.
-    pub(super) origin: Origin,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Given,
-    TrainedHere,
-}
-
-impl Weights {
-    /// Reads them into the network.
-    pub(super) fn load(file: &Path, network: &Network) -> Outcome<Self> {
-        let sha256 = weights::load(file, network).or_input()?.sha256;
-        Ok(Self { file: file.to_owned(), sha256, origin: Origin::Given })
-    }
-
-    pub(super) fn trained_here(self) -> Self {
-        Self { origin: Origin::TrainedHere, ..self }
-    }
-}
-
-/// Tells of a missing file before anything else is done.
-pub(super) fn check_file(weights: &Path) -> Outcome<()> {
-    if weights.is_file() {
-        Ok(())
-    } else {
-        Err(anyhow!("there is no file `{}` to take weights from", weights.display())).or_input()
-    }
-}
-
-/// Tells everything that would stop a run on these patches, before it begins.
-pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Outcome<()> {
-    let findings = preprocessor.problems(patches);
-    if findings.is_empty() {
-        return Ok(());
-    }
-    write_findings(&mut std::io::stderr(), &findings)?;
-    Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
-}
 
 /// The patches to predict.
 pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<PatchId>> {
@@ -107,21 +60,12 @@ pub(super) fn limits(arguments: &PredictionArgs) -> Outcome<Limits> {
     }
 }
 
-/// Why a run leaves no archive.
-#[derive(Debug)]
-pub(super) enum Unpacked {
-    /// The time rule, as it judged.
-    OverTime(String),
-    /// What the check found.
-    Invalid(Box<CheckReport>),
-}
-
 /// A prediction, with all that comes after it.
 pub(super) struct Job<'a> {
-    pub(super) setup: Setup,
-    pub(super) weights: Option<Weights>,
-    pub(super) split: Split,
-    pub(super) patches: Vec<PatchId>,
+    setup: Setup,
+    weights: Option<Weights>,
+    split: Split,
+    patches: Vec<PatchId>,
     arguments: &'a PredictionArgs,
 }
 
@@ -131,12 +75,12 @@ impl<'a> Job<'a> {
         Ok(Self { setup, weights, split: arguments.split, patches, arguments })
     }
 
-    pub(super) fn is_untrained(&self) -> bool {
+    fn is_untrained(&self) -> bool {
         self.weights.is_none()
     }
 
     /// What every output must say.
-    pub(super) fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let notes = [(self.is_untrained(), UNTRAINED), (self.setup.is_toy, TOY)];
         let notes = notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned());
         let deviations = &self.setup.deviations;
@@ -145,14 +89,20 @@ impl<'a> Job<'a> {
         notes.chain((!deviations.is_empty()).then(deviates)).collect()
     }
 
+    fn facts<'b>(&'b self, notes: &'b [String]) -> Prediction<'b> {
+        let Self { setup, weights, split, patches, .. } = self;
+        Prediction { setup, weights: weights.as_ref(), split: *split, patches, notes }
+    }
+
     pub(super) fn run(&self, bars: &Bars) -> Outcome {
         let environment = Environment::of(self.setup.device());
         let limits = limits(self.arguments)?;
         let predictions = self.setup.out.join("predictions");
         let preprocessor = Preprocessor::new(&self.setup.config.inputs(), &self.setup.dataset).or_input()?;
         usable(&preprocessor, &self.patches)?;
-        let mut record = RunRecord::begin(self, environment.clone(), &predictions)?;
-        for note in self.notes() {
+        let notes = self.notes();
+        let mut record = RunRecord::begin(self.facts(&notes), environment.clone(), &predictions)?;
+        for note in &notes {
             say(&format!("note: {note}"));
         }
         let predicted = self.predict(&preprocessor, &predictions, bars)?;
@@ -187,8 +137,14 @@ impl<'a> Job<'a> {
             self.write_entry()?;
         }
         let is_negative = verdict.is_over() || packed.is_err();
-        let summary =
-            Summary { job: self, timing: &timing, verdict: &verdict, score: score.as_deref(), packed: packed.as_ref() };
+        let summary = Summary {
+            out: &self.setup.out,
+            notes: &notes,
+            timing: &timing,
+            verdict: &verdict,
+            score: score.as_deref(),
+            packed: packed.as_ref(),
+        };
         write!(std::io::stdout(), "{summary}")?;
         if let Some(error) = refused {
             return Err(error).or_input();
@@ -276,7 +232,7 @@ impl<'a> Job<'a> {
             ..Description::default()
         };
         match Entry::from_run(out, &description) {
-            Ok(entry) => write_file(&out.join("leaderboard.json"), entry.to_json().as_bytes()),
+            Ok(entry) => write_file(&out.join(ENTRY), entry.to_json().as_bytes()),
             // Masks of classes that are all outside the mean have no mIoU, and make no row.
             Err(error) => {
                 say(&format!("note: no leaderboard row: {error}"));
@@ -284,10 +240,4 @@ impl<'a> Job<'a> {
             }
         }
     }
-}
-
-pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Outcome<()> {
-    let mut text = serde_json::to_string_pretty(value).or_environment()?;
-    text.push('\n');
-    write_file(path, text.as_bytes())
 }

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use flair_baselines::{
     config::Config,
+    data::Split,
     runtime::Environment,
     train::{Beginning, Checkpoints},
     weights::EncoderWeights,
@@ -25,8 +26,9 @@ use flair_scoring::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    prediction::{Job, Origin, write_json},
+    super::results::{self, write_file},
     setup::Setup,
+    weights::{Origin, Weights},
 };
 use crate::{
     exit::{OrExit, Outcome},
@@ -36,18 +38,6 @@ use crate::{
 const SCHEMA: &str = "flair-bench/run/1";
 /// What the clock said.
 pub(super) const TIMING: &str = "timing.json";
-/// Files that a run makes of its predictions, beside the archive.
-const RESULTS: [&str; 8] = [
-    "score.json",
-    "score.csv",
-    "confusion.csv",
-    "confusion-rows.csv",
-    "confusion-columns.csv",
-    "confusion.svg",
-    "confusion.png",
-    "leaderboard.json",
-];
-
 /// The record of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct RunRecord {
@@ -84,6 +74,19 @@ pub(super) struct RunRecord {
     environment: Environment,
     #[serde(skip)]
     path: PathBuf,
+}
+
+/// What a prediction is made of, as its record needs it.
+#[derive(Clone, Copy)]
+pub(super) struct Prediction<'a> {
+    pub(super) setup: &'a Setup,
+    /// `None` where the network is untrained.
+    pub(super) weights: Option<&'a Weights>,
+    pub(super) split: Split,
+    /// In ascending order.
+    pub(super) patches: &'a [PatchId],
+    /// What every output must say.
+    pub(super) notes: &'a [String],
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -197,13 +200,14 @@ impl RunRecord {
 
     /// Writes the record of a prediction that begins. If its folder holds predictions, they must be this run's; those
     /// of weights that this run trained further since are made anew.
-    pub(super) fn begin(job: &Job<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
-        let out = &job.setup.out;
+    pub(super) fn begin(prediction: Prediction<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
+        let Prediction { setup, weights, split, patches, notes } = prediction;
+        let out = &setup.out;
         let path = out.join("run.json");
-        let identity = identity(job).or_environment()?;
+        let identity = identity(prediction).or_environment()?;
         let is_same = |earlier: &Earlier| earlier.identity.as_ref() == Some(&identity);
-        let is_trained_here = job.weights.as_ref().is_some_and(|weights| weights.origin == Origin::TrainedHere);
-        let strays = removed_parts_and_strays(folder, &job.patches)?;
+        let is_trained_here = weights.is_some_and(|weights| weights.origin == Origin::TrainedHere);
+        let strays = removed_parts_and_strays(folder, patches)?;
         if let Some(stray) = strays.first() {
             return Err(anyhow!(
                 "`{}` holds {} predictions of other patches, such as `{stray}`: remove them, or choose another --out",
@@ -223,12 +227,12 @@ impl RunRecord {
             Some(earlier) if is_trained_here && is_of_own_weights(earlier) => remove_stale(folder)?,
             Some(_) => return refusal("a run with other settings, weights or data"),
             None if folder.exists() => return refusal("predictions, but no record of their run"),
-            None if RESULTS.iter().any(|result| out.join(result).exists()) => {
+            None if results::of_run().any(|result| out.join(result).exists()) => {
                 return refusal("results, but no record of their run");
             }
             None => {}
         }
-        let weights = job.weights.as_ref().map(|weights| WeightsRecord {
+        let weights = weights.map(|weights| WeightsRecord {
             file: weights.file.clone(),
             sha256: weights.sha256.clone(),
             trained_here: is_trained_here,
@@ -242,14 +246,14 @@ impl RunRecord {
         }
         let record = Self {
             identity: Some(identity),
-            untrained: job.is_untrained(),
+            untrained: weights.is_none(),
             encoder_weights: earlier.and_then(|earlier| earlier.encoder_weights).filter(|_| is_trained_here),
-            split: Some(job.split.name()),
-            patches: job.patches.len(),
-            patch_ranges: fold_ranges(job.patches.iter().copied()),
+            split: Some(split.name()),
+            patches: patches.len(),
+            patch_ranges: fold_ranges(patches.iter().copied()),
             weights,
-            notes: job.notes(),
-            ..Self::new(&job.setup, environment, path)
+            notes: notes.to_vec(),
+            ..Self::new(setup, environment, path)
         };
         record.write()?;
         Ok(record)
@@ -277,7 +281,7 @@ fn holds_something(folder: &Path) -> Outcome<bool> {
 fn remove_results(out: &Path, archive: Option<&str>) -> Outcome<()> {
     // A record is a file that may be changed: of a path only the name counts.
     let archive = archive.and_then(|name| Path::new(name).file_name()).map(|name| out.join("submission").join(name));
-    RESULTS.iter().map(|result| out.join(result)).chain(archive).try_for_each(|path| remove(&path))
+    results::of_run().map(|result| out.join(result)).chain(archive).try_for_each(|path| remove(&path))
 }
 
 /// Removes a file, if it is there.
@@ -318,16 +322,17 @@ fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<S
 
 /// What decides the predictions: version, device, network, weights (or the seed that draws them), patches and the files
 /// that are read for them, by name, size and time of change.
-fn identity(job: &Job<'_>) -> anyhow::Result<String> {
-    let Setup { config, dataset, .. } = &job.setup;
+fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
+    let Prediction { setup, weights, patches, .. } = prediction;
+    let Setup { config, dataset, .. } = setup;
     let settings = config.prediction_settings();
-    let weights = match &job.weights {
+    let weights = match weights {
         Some(weights) => weights.sha256.clone(),
         None => format!("seed {}", config.flair_bench.seed),
     };
     let mut inputs = BTreeSet::new();
     inputs.extend([&dataset.centroids, &dataset.metadata].into_iter().flatten().map(PathBuf::as_path));
-    for record in job.patches.iter().filter_map(|id| dataset.patches.get(id)) {
+    for record in patches.iter().filter_map(|id| dataset.patches.get(id)) {
         inputs.extend(record.image.as_deref());
         if let Some(area) = &record.sentinel {
             inputs.extend([&area.data, &area.masks, &area.products].map(PathBuf::as_path));
@@ -339,12 +344,18 @@ fn identity(job: &Job<'_>) -> anyhow::Result<String> {
         Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), metadata.len(), changed.as_nanos()))
     };
     let inputs = inputs.into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
-    let patches: Vec<u32> = job.patches.iter().map(|id| id.number()).collect();
-    let device = job.setup.device().is_cpu();
+    let patches: Vec<u32> = patches.iter().map(|id| id.number()).collect();
+    let device = setup.device().is_cpu();
     let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), device, settings, weights, patches, inputs))?;
     Ok(sha256(text.as_slice())?)
 }
 
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Outcome<()> {
+    let mut text = serde_json::to_string_pretty(value).or_environment()?;
+    text.push('\n');
+    write_file(path, text.as_bytes())
 }

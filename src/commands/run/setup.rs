@@ -9,13 +9,13 @@ use anyhow::{Context, anyhow};
 use flair_baselines::{
     DType, Device,
     config::{Config, Model, deviations},
-    data::{DataPaths, Dataset, Split},
+    data::{DataPaths, Dataset, Preprocessor, Split},
     models::Network,
     runtime::DeviceError,
     toy::{self, ToyOptions},
     weights::Provenance,
 };
-use flair_scoring::files::read_text;
+use flair_scoring::{PatchId, files::read_text};
 
 use crate::{
     cli::SetupArgs,
@@ -115,6 +115,16 @@ impl Setup {
             Model::Utt => "aerial+S2",
         }
     }
+}
+
+/// Tells everything that would stop a run on these patches, before it begins.
+pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Outcome<()> {
+    let findings = preprocessor.problems(patches);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    write_findings(&mut std::io::stderr(), &findings)?;
+    Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
 }
 
 /// The configuration, and the name that the run goes by. `recipe` comes before the user's own `--set`; what the weights

@@ -1,18 +1,29 @@
 //! What a run says at its end: one screen.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use flair_scoring::{
     ScoreReport,
-    submission::Packed,
+    submission::{CheckReport, Packed},
     timing::{Timing, Verdict},
 };
 
-use super::prediction::{Job, Unpacked};
 use crate::ui::{rule, score_table};
 
+/// Why a run leaves no archive.
+#[derive(Debug)]
+pub(super) enum Unpacked {
+    /// The time rule, as it judged.
+    OverTime(String),
+    /// What the check found.
+    Invalid(Box<CheckReport>),
+}
+
 pub(super) struct Summary<'a> {
-    pub(super) job: &'a Job<'a>,
+    /// The run's folder.
+    pub(super) out: &'a Path,
+    /// What every output must say.
+    pub(super) notes: &'a [String],
     pub(super) timing: &'a Timing,
     pub(super) verdict: &'a Verdict,
     pub(super) score: Option<&'a ScoreReport>,
@@ -21,12 +32,12 @@ pub(super) struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { job, timing, .. } = self;
-        let out = job.setup.out.display();
+        let Self { timing, .. } = self;
+        let out = self.out.display();
         if let Some(score) = self.score {
             writeln!(f, "{}", score_table(score))?;
         } else {
-            job.notes().iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
+            self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
         }
         writeln!(
             f,

@@ -15,7 +15,10 @@ use flair_baselines::{
 };
 use flair_scoring::PatchId;
 
-use super::{count, prediction::usable, record::RunRecord, setup::Setup};
+use super::{
+    record::RunRecord,
+    setup::{Setup, usable},
+};
 use crate::{
     cli::{SetupArgs, TrainingArgs},
     exit::{Exit, OrExit, Outcome},
@@ -158,4 +161,9 @@ fn listen() {
     if let Err(error) = ctrlc::set_handler(handler) {
         say(&format!("warning: Ctrl-C will stop at once, without saving: {error}"));
     }
+}
+
+/// Numbers of patches, for messages.
+fn count(patches: &[PatchId], what: &str) -> String {
+    format!("{} patches {what}", patches.len())
 }

@@ -10,6 +10,7 @@ use flair_scoring::{
         compare::Comparison,
         groups::{GroupTable, worst_patches},
         uncertainty::Uncertainty,
+        units,
     },
     dataset::places::{Places, Unit},
     files::{MAX_RECORD, read_text},
@@ -103,7 +104,7 @@ impl<'a> Depth<'a> {
         report.groups = table.transpose().or_input()?;
         report.worst_patches = worst_patches(by_patch, protocol, arguments.worst.unwrap_or(0));
         if arguments.bootstrap.is_some() {
-            let groups = places.group(by_patch, *unit).or_input()?;
+            let groups = units::group(places, by_patch, *unit).or_input()?;
             match Uncertainty::new(&groups, *unit, protocol, *bootstrap) {
                 Ok(uncertainty) => report.uncertainty = Some(uncertainty),
                 Err(error @ BootstrapError::TooFewUnits { .. }) => {
@@ -116,8 +117,9 @@ impl<'a> Depth<'a> {
             let name = shown(&path.to_string_lossy());
             let most = arguments.worst.unwrap_or(MOST_CHANGED);
             let comparison = match (&self.other, other) {
-                (Some(Other::Record(record)), _) => report.compare(record, &name),
-                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most),
+                (Some(Other::Record(record)), _) => report.compare(record, &name).map_err(anyhow::Error::from),
+                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most)
+                    .map_err(anyhow::Error::from),
                 (_, None) => return Ok(report),
             };
             report.comparison = Some(comparison.with_context(|| format!("cannot compare with `{name}`")).or_input()?);

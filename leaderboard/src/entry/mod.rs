@@ -1,9 +1,13 @@
 //! One row of a leaderboard.
 
+mod error;
+mod slug;
+
+pub use error::LeaderboardError;
+pub use slug::slug;
+
 use flair_scoring::{CLASS_COUNT, timing::Timing};
 use serde::{Deserialize, Serialize};
-
-use crate::LeaderboardError;
 
 /// The benchmark of the challenge: its test set, whole.
 pub const FLAIR2_TEST: &str = "FLAIR#2 test";

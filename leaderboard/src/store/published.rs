@@ -4,7 +4,7 @@ use crate::{Entry, LeaderboardError};
 
 macro_rules! files {
     ($($path:literal,)+) => {
-        &[$(($path, include_str!(concat!("../entries/", $path)))),+]
+        &[$(($path, include_str!(concat!("../../entries/", $path)))),+]
     };
 }
 

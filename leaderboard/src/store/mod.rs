@@ -1,5 +1,11 @@
 //! Entries as files: one a row, `{benchmark}/{name}.json`, both as slugs.
 
+mod published;
+mod run;
+
+pub use published::published;
+pub use run::Description;
+
 use std::{
     fs,
     io::{self, Write},

@@ -1,0 +1,76 @@
+//! The program and its subcommands.
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    bundle::BundleArgs,
+    check::CheckArgs,
+    codalab::CodalabArgs,
+    generate::{CompletionsArgs, ManArgs},
+    leaderboard::LeaderboardArgs,
+    package::PackageArgs,
+    protocol::ProtocolArgs,
+    score::ScoreArgs,
+};
+#[cfg(feature = "baselines")]
+use super::{
+    data::DataCommand,
+    run::{PredictArgs, RunCommand, TrainArgs},
+    weights::WeightsCommand,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 done, and the verdict is negative (invalid submission, over time); 2 wrong usage or \
+configuration; 3 input data bad or missing; 4 device, disk or system failed; 70 internal error.";
+
+/// Evaluation and submission toolkit of the FLAIR #2 land-cover challenge
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more of what is done (-v), or everything (-vv); `FLAIR_BENCH_LOG` takes finer filters
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a baseline: data in; weights, predictions, timing, score, figures and a submission archive out
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Train a baseline: the first half of `run baseline`
+    #[cfg(feature = "baselines")]
+    Train(TrainArgs),
+    /// Predict with weights: the second half of `run baseline`
+    #[cfg(feature = "baselines")]
+    Predict(PredictArgs),
+    /// Score predictions against masks, exactly as the challenge does
+    Score(ScoreArgs),
+    /// Check a submission, a folder or a zip, and tell everything that is wrong with it
+    Check(CheckArgs),
+    /// Pack predictions into a submission archive, if they pass the check
+    Package(PackageArgs),
+    /// Show the protocols and class lists that there are, or an example to begin your own with, or check a file
+    Protocol(ProtocolArgs),
+    /// Show the leaderboards, write them into a Markdown file, or add a run to them
+    Leaderboard(LeaderboardArgs),
+    /// Score a submission as a platform's scoring program: INPUT/ref and INPUT/res in, OUTPUT/scores.txt out
+    Codalab(CodalabArgs),
+    /// Make the bundle of a challenge for Codabench and CodaLab
+    Bundle(BundleArgs),
+    /// Convert and inspect the weights of networks
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Audit a dataset, or make a synthetic one
+    #[cfg(feature = "baselines")]
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+}

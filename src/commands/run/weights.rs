@@ -1,0 +1,44 @@
+//! The weights of a run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use flair_baselines::{models::Network, weights};
+
+use crate::exit::{OrExit, Outcome};
+
+/// Where a network's weights are from.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    pub(super) file: PathBuf,
+    pub(super) sha256: String,
+    /// Whether the run that predicts made them.
+    pub(super) origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Given,
+    TrainedHere,
+}
+
+impl Weights {
+    /// Reads them into the network.
+    pub(super) fn load(file: &Path, network: &Network) -> Outcome<Self> {
+        let sha256 = weights::load(file, network).or_input()?.sha256;
+        Ok(Self { file: file.to_owned(), sha256, origin: Origin::Given })
+    }
+
+    pub(super) fn trained_here(self) -> Self {
+        Self { origin: Origin::TrainedHere, ..self }
+    }
+}
+
+/// Tells of a missing file before anything else is done.
+pub(super) fn check_file(weights: &Path) -> Outcome<()> {
+    if weights.is_file() {
+        Ok(())
+    } else {
+        Err(anyhow!("there is no file `{}` to take weights from", weights.display())).or_input()
+    }
+}
