@@ -525,15 +525,18 @@ impl<'ast> Visit<'ast> for Reader {
 
 /// The rooms of a crate's `src/`: `name/` for folders, `name.rs` for files; without its roots.
 pub(crate) fn rooms(src: &Path) -> BTreeSet<String> {
-    let names = fs::read_dir(src).unwrap().map(|found| {
-        let found = found.unwrap();
-        let name = found.file_name().into_string().unwrap();
-        if found.path().is_dir() { format!("{name}/") } else { name }
+    let names = fs::read_dir(src).unwrap().filter_map(|found| {
+        let path = found.unwrap().path();
+        let stem = path.file_stem()?.to_str()?.to_owned();
+        let is_module = path.join("mod.rs").is_file() || path.with_extension("rs").is_file();
+        match stem.as_str() {
+            "lib" | "main" => None,
+            _ if !is_module => None,
+            _ if src.join(&stem).is_dir() => Some(format!("{stem}/")),
+            _ => Some(format!("{stem}.rs")),
+        }
     });
-    let names: BTreeSet<_> = names.filter(|name| name != "lib.rs" && name != "main.rs").collect();
-    let is_beside_its_folder =
-        |name: &str| name.strip_suffix(".rs").is_some_and(|stem| names.contains(&format!("{stem}/")));
-    names.iter().filter(|name| !is_beside_its_folder(name)).cloned().collect()
+    names.collect()
 }
 
 /// A crate made for a trial: its files with their texts, `lib.rs` among them.
