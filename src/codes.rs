@@ -1,9 +1,7 @@
 //! The codes of all findings, whoever makes them.
 
-use flair_scoring::{
-    finding::{Code, Kind},
-    hosting::HostingCode,
-};
+use flair_hosting::HostingCode;
+use flair_scoring::{finding::Kind, submission::Code};
 
 /// The registries, by their names in `docs/findings.md`.
 const REGISTRIES: &[(&str, &[Kind])] = &[

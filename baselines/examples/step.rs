@@ -8,7 +8,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Result, Tensor, backprop::GradStore};
 use flair_baselines::{
     config::Config,
-    models::{Collapse, Network, utt::UttConfig},
+    models::{Collapse, Network},
     nn::{Kind, Mode},
 };
 
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     let preset = arguments.next().unwrap_or_else(|| "unet".to_owned());
     let mut numbers = arguments.filter_map(|text| text.parse::<usize>().ok());
     let (rounds, batch) = (numbers.next().unwrap_or(3).max(1), numbers.next().unwrap_or(2));
-    let config = UttConfig::from(&Config::preset(&preset).map_err(candle_core::Error::wrap)?);
+    let config = Config::preset(&preset).map_err(candle_core::Error::wrap)?.network();
     let network = Network::new(&config, DType::F32, &Device::Cpu, 0)?;
     let images = pixels(&[batch, 5, 512, 512])?;
     let (series, dates) = (pixels(&[batch, DATES, 10, 40, 40])?, (pixels(&[batch, DATES])? * 365.0)?);

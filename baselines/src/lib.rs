@@ -2,6 +2,7 @@
 
 pub use candle_core::{DType, Device};
 
+pub mod audit;
 pub mod config;
 pub mod data;
 pub mod models;
@@ -12,5 +13,6 @@ pub mod runtime;
 #[cfg(test)]
 #[path = "../../scoring/fuzz/exercise/seeds.rs"]
 mod seeds;
+pub mod toy;
 pub mod train;
 pub mod weights;

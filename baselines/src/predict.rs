@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use candle_core::{Device, Tensor};
 use flair_scoring::{
     CLASS_COUNT, Event, Finding, PATCH_SIZE, PatchId, Progress,
     raster::{self, Raster},
@@ -24,11 +23,10 @@ use flair_scoring::{
 
 use crate::{
     data::{
-        DataError, Preprocessor, Sample, SuperPatch, aerial,
+        DataError, Preprocessor, Sample,
         prefetch::{Prefetch, in_order},
     },
-    models::{Collapse, Logits, Network},
-    nn::{Mode, Parameters},
+    models::{Network, patchwise::logits},
 };
 
 /// What the clock of [`predict`] covers.
@@ -177,75 +175,6 @@ fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Vec<u8>>, Predict
     }
     let classes = logits.argmax(1).and_then(|c| c.to_dtype(candle_core::DType::U8)?.flatten_from(1)?.to_vec2::<u8>());
     classes.map_err(device)
-}
-
-/// Logits of a batch, `[B, 13, 512, 512]`, each patch as if it were alone: the U-TAE, whose norms run over the dates,
-/// sees one series at a time; the aerial network treats the images of a batch apart by itself.
-///
-/// # Errors
-/// If the device fails.
-pub fn logits(network: &Network, batch: &[Sample]) -> candle_core::Result<Tensor> {
-    let (maps, _) = fused(network, batch.iter())?;
-    network.layers.aerial.decode(&maps, Mode::EVAL)
-}
-
-/// The logits of both branches, as [`logits`] has them: what a validation's loss needs.
-///
-/// # Errors
-/// If the device fails.
-pub fn logits_of_branches<'a>(
-    network: &Network,
-    batch: impl Iterator<Item = &'a Sample> + Clone,
-) -> candle_core::Result<Logits> {
-    let layers = &network.layers;
-    let (maps, ground) = fused(network, batch)?;
-    let satellite = layers.satellite.as_ref().zip(ground).map(|(branch, ground)| branch.classify(&ground, Mode::EVAL));
-    Ok(Logits { aerial: layers.aerial.decode(&maps, Mode::EVAL)?, satellite: satellite.transpose()? })
-}
-
-/// The aerial encoder's maps with what the series add to them, and what the satellite branch sees.
-fn fused<'a>(
-    network: &Network,
-    batch: impl Iterator<Item = &'a Sample> + Clone,
-) -> candle_core::Result<(Vec<Tensor>, Option<Tensor>)> {
-    let Network { layers, parameters } = network;
-    let images = images(batch.clone(), parameters)?;
-    let maps = layers.encode(&images, metadata(batch.clone(), parameters)?.as_ref(), Mode::EVAL)?;
-    let Some(branch) = &layers.satellite else { return Ok((maps, None)) };
-    let observe = |sample: &Sample| {
-        let Some(series) = &sample.series else { candle_core::bail!("no Sentinel-2 series was read") };
-        let SuperPatch { t, channels, size, .. } = *series;
-        let images = place(&series.values, &[1, t, channels, size, size], parameters)?;
-        branch.observe(&images, &place(&series.positions, &[1, t], parameters)?, Mode::EVAL)
-    };
-    let ground = Tensor::cat(&batch.map(observe).collect::<Result<Vec<_>, _>>()?, 0)?;
-    Ok((branch.fuse(&maps, &ground, Collapse::Each, Mode::EVAL)?, Some(ground)))
-}
-
-/// The aerial images of a batch, `[B, 5, H, W]`, on the network's device.
-pub(crate) fn images<'a>(
-    batch: impl Iterator<Item = &'a Sample>,
-    parameters: &Parameters,
-) -> candle_core::Result<Tensor> {
-    let image = |s: &Sample| {
-        let side = (s.aerial.len() / aerial::BANDS).isqrt();
-        place(&s.aerial, &[1, aerial::BANDS, side, side], parameters)
-    };
-    Tensor::cat(&batch.map(image).collect::<Result<Vec<_>, _>>()?, 0)
-}
-
-/// The metadata of a batch, `[B, length]`, where its patches have them.
-pub(crate) fn metadata<'a>(
-    batch: impl Iterator<Item = &'a Sample>,
-    parameters: &Parameters,
-) -> candle_core::Result<Option<Tensor>> {
-    let vector = |s: &'a Sample| s.metadata.as_ref().map(|values| place(values, &[1, values.len()], parameters));
-    let vectors = batch.filter_map(vector).collect::<Result<Vec<_>, _>>()?;
-    if vectors.is_empty() { Ok(None) } else { Tensor::cat(&vectors, 0).map(Some) }
-}
-
-fn place(values: &[f32], shape: &[usize], parameters: &Parameters) -> candle_core::Result<Tensor> {
-    Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

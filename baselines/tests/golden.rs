@@ -143,7 +143,7 @@ fn network(variant: &str, config: &UttConfig, dtype: DType) -> Network {
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f32_at_every_stage() {
     for (variant, config, cases) in variants() {
-        let network = network(&variant, &UttConfig::from(&config), DType::F32);
+        let network = network(&variant, &config.network(), DType::F32);
         let branch = network.layers.satellite.as_ref().unwrap();
         for case in cases {
             let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
@@ -176,7 +176,7 @@ fn golden_forward_in_f32_at_every_stage() {
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f64() {
     for (variant, config, cases) in variants() {
-        let network = network(&variant, &UttConfig::from(&config), DType::F64);
+        let network = network(&variant, &config.network(), DType::F64);
         for case in cases {
             let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F64));
             let aerial = case.aerial.to_dtype(DType::F64).unwrap();
@@ -195,7 +195,7 @@ fn golden_forward_in_f64() {
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_of_the_unet_alone() {
     for (variant, config, cases) in variants() {
-        let config = UttConfig { utae: None, metadata: None, ..UttConfig::from(&config) };
+        let config = UttConfig { utae: None, metadata: None, ..config.network() };
         let network = Network::new(&config, DType::F32, &Device::Cpu, 0).unwrap();
         let checkpoint = weights::read(&folder("FLAIR_BENCH_GOLDEN").join(format!("{variant}.ckpt"))).unwrap();
         let unet = checkpoint.tensors.into_iter().filter_map(|(name, tensor)| {

@@ -13,7 +13,7 @@ use candle_core::{DType, Device, Tensor};
 use flair_baselines::{
     config::Config,
     data::aerial,
-    models::{Collapse, Network, utt::UttConfig},
+    models::{Collapse, Network},
     nn::{Kind, Mode},
     train::{Gradients, LossWeights, Optimizer, OptimizerConfig, two_branch},
     weights,
@@ -88,7 +88,7 @@ impl Training {
     }
 
     fn network(&self, dtype: DType) -> Network {
-        let network = Network::new(&UttConfig::from(&self.config), dtype, &Device::Cpu, 0).unwrap();
+        let network = Network::new(&self.config.network(), dtype, &Device::Cpu, 0).unwrap();
         weights::load(&folder("FLAIR_BENCH_GOLDEN").join(format!("{}.ckpt", self.variant)), &network).unwrap();
         network
     }
@@ -133,7 +133,7 @@ impl Training {
         LossWeights {
             classes_aerial: classes("class_weights_aerial"),
             classes_satellite: classes("class_weights_satellite"),
-            ..LossWeights::from(&self.config)
+            ..self.config.loss_weights()
         }
     }
 

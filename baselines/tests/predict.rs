@@ -6,12 +6,10 @@ use std::{fs, path::Path, time::Duration};
 use flair_baselines::{
     DType, Device,
     config::Config,
-    data::{
-        Dataset, Preprocessor, Split,
-        toy::{ToyOptions, generate},
-    },
-    models::{Network, utt::UttConfig},
+    data::{Dataset, Preprocessor, Split},
+    models::Network,
     predict::{PredictError, PredictOptions, Predicted, predict},
+    toy::{ToyOptions, generate},
 };
 use flair_scoring::{progress::Silent, raster, timing::ScriptedClock};
 
@@ -23,8 +21,8 @@ fn run(
     config: &Config,
 ) -> Result<Predicted, PredictError> {
     let dataset = Dataset::discover(root).unwrap();
-    let preprocessor = Preprocessor::new(config, &dataset).unwrap();
-    let patches = Split::All.patches(&dataset, &config.flair_bench).unwrap();
+    let preprocessor = Preprocessor::new(&config.inputs(), &dataset).unwrap();
+    let patches = Split::All.patches(&dataset, &config.split()).unwrap();
     let clock = ScriptedClock::new([3, 10].map(Duration::from_secs));
     predict(network, &preprocessor, &patches, out, PredictOptions { batch_size, workers: 2 }, &clock, &Silent)
 }
@@ -46,7 +44,7 @@ fn a_patch_is_predicted_alike_in_every_batch_and_finished_work_is_kept() {
     generate(&root, &ToyOptions { patches, ..ToyOptions::default() }, &Silent).unwrap();
     let mut config = Config::preset("utt-filt-avg-aug").unwrap();
     config.set("aerial_metadata=true").unwrap();
-    let network = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 5).unwrap();
+    let network = Network::new(&config.network(), DType::F32, &Device::Cpu, 5).unwrap();
 
     let [alone, together] = ["alone", "together"].map(|name| dir.path().join(name));
     let predicted = run(&root, &alone, 1, &network, &config).unwrap();
@@ -78,7 +76,7 @@ fn a_network_that_gives_no_numbers_is_an_error_that_names_the_patch() {
     let root = dir.path().join("toy");
     generate(&root, &ToyOptions { patches: *ToyOptions::PATCHES.start(), ..ToyOptions::default() }, &Silent).unwrap();
     let config = Config::preset("unet").unwrap();
-    let network = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 5).unwrap();
+    let network = Network::new(&config.network(), DType::F32, &Device::Cpu, 5).unwrap();
     let bias = network.parameters.get("arch_vhr.segmentation_head.0.bias").unwrap().var();
     bias.set(&bias.affine(0.0, f64::NAN).unwrap()).unwrap();
     let error = run(&root, &dir.path().join("out"), 1, &network, &config).unwrap_err();

@@ -14,8 +14,8 @@ use std::{env, error::Error, path::Path, path::PathBuf};
 
 use flair_scoring::{
     PatchId, RawLabel,
-    pairing::Masks,
     raster::{self, Limits, Raster},
+    score::pairing::Masks,
 };
 use rayon::prelude::*;
 

@@ -4,7 +4,7 @@
 //! Scoring a folder of predictions against a folder of masks:
 //!
 //! ```
-//! use flair_scoring::{ScoreReport, evaluate::Options, pairing::Masks, progress::Silent, submission::Source};
+//! use flair_scoring::{ScoreReport, score::{evaluate::Options, pairing::Masks}, progress::Silent, source::Source};
 //! use flair_scoring::raster::{self, Raster};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,41 +24,27 @@
 //! # }
 //! ```
 
-pub mod bootstrap;
-pub mod boundary;
-pub mod classes;
-pub mod compare;
-pub mod confusion;
-pub mod confusions;
-pub mod evaluate;
-pub mod figure;
+pub mod analysis;
+pub mod dataset;
 pub mod files;
 pub mod finding;
-pub mod groups;
-pub mod hosting;
-pub mod matrices;
-pub mod metrics;
-pub mod pairing;
-mod patch;
-pub mod places;
-pub mod png;
 pub mod progress;
 pub mod protocol;
 pub mod raster;
 pub mod report;
+pub mod score;
 #[cfg(test)]
 #[path = "../fuzz/exercise/seeds.rs"]
 mod seeds;
+pub mod source;
 pub mod submission;
+pub mod text;
 pub mod timing;
-pub mod uncertainty;
 
-pub use classes::{CLASS_COUNT, CLASSES, Class, ClassId, RawLabel};
-pub use confusion::{ConfusionMatrix, OutOfRange};
-pub use evaluate::evaluate;
-pub use finding::{Code, Finding, Severity};
-pub use metrics::Metrics;
-pub use patch::{InvalidPatchId, PATCH_SIZE, PatchId};
+pub use dataset::{CLASS_COUNT, CLASSES, Class, ClassId, InvalidPatchId, PATCH_SIZE, PatchId, RawLabel};
+pub use finding::{Finding, Severity};
 pub use progress::{Event, Progress};
 pub use protocol::Protocol;
 pub use report::ScoreReport;
+pub use score::{ConfusionMatrix, Metrics, OutOfRange, evaluate};
+pub use submission::Code;

@@ -41,10 +41,10 @@ pub(crate) struct ToyArgs {
     pub(crate) root: PathBuf,
 
     /// Seed of the landscapes
-    #[arg(long, value_name = "N", default_value_t = flair_baselines::data::toy::ToyOptions::default().seed)]
+    #[arg(long, value_name = "N", default_value_t = flair_baselines::toy::ToyOptions::default().seed)]
     pub(crate) seed: u64,
 
     /// Number of patches, training and test together
-    #[arg(long, value_name = "N", default_value_t = flair_baselines::data::toy::ToyOptions::default().patches)]
+    #[arg(long, value_name = "N", default_value_t = flair_baselines::toy::ToyOptions::default().patches)]
     pub(crate) patches: usize,
 }

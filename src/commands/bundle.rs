@@ -6,16 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use flair_scoring::{
-    files::read_limited,
-    hosting::{
-        BundleError, Challenge, Plan, Platform,
-        bundle::program::{Linkage, linkage},
-        make,
-    },
-    pairing::Masks,
-    places::Unit,
+use flair_hosting::{
+    BundleError, Challenge, Plan, Platform,
+    bundle::program::{Linkage, linkage},
+    make,
 };
+use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks};
 
 use super::protocol::chosen;
 use crate::{

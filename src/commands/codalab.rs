@@ -7,12 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use flair_hosting::{Declared, Input, InputError, Scores, page};
 use flair_scoring::{
     Code, Finding, ScoreReport, Severity, evaluate,
-    evaluate::{EvaluateError, Options},
-    finding::counted,
-    hosting::{Declared, Input, InputError, Scores, page},
-    pairing::Masks,
+    score::{
+        evaluate::{EvaluateError, Options},
+        pairing::Masks,
+    },
+    text::counted,
     timing::Limits,
 };
 

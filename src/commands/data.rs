@@ -7,12 +7,12 @@ use crate::{
     exit::{Exit, OrExit, Outcome},
     ui::{Bars, Rows, audit_table, write_first},
 };
-use flair_baselines::data::{
-    Dataset,
+use flair_baselines::{
     audit::{Depth, audit as audit_dataset},
+    data::Dataset,
     toy::{self, ToyError, ToyOptions, ToyOrigin},
 };
-use flair_scoring::finding::counted;
+use flair_scoring::text::counted;
 
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;

@@ -5,7 +5,8 @@ use std::io::{Write, stdout};
 use anyhow::{Context, anyhow};
 use flair_scoring::{
     files::{MAX_RECORD, read_text},
-    submission::{ArchiveName, PackError, Source, Times, pack},
+    source::Source,
+    submission::{ArchiveName, PackError, Times, pack},
     timing::{Limits, Timing, judge},
 };
 

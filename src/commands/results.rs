@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    ScoreReport, figure,
-    files::write_atomically,
-    matrices::{self, Share},
-    places::Unit,
+    ScoreReport, analysis::normalized::Share, dataset::places::Unit, files::write_atomically, report::figure,
 };
 
 use crate::exit::{Exit, Failure, OrExit, Outcome};
@@ -26,14 +23,14 @@ struct ScoreFile {
 const SCORE_FILES: [ScoreFile; 7] = [
     ScoreFile { name: "score.json", content: |report| Ok(report.to_json().into_bytes()) },
     ScoreFile { name: "score.csv", content: |report| csv(|out| report.write_csv(out)) },
-    ScoreFile { name: "confusion.csv", content: |report| csv(|out| matrices::write_csv(report, None, out)) },
+    ScoreFile { name: "confusion.csv", content: |report| csv(|out| report.write_confusion_csv(None, out)) },
     ScoreFile {
         name: "confusion-rows.csv",
-        content: |report| csv(|out| matrices::write_csv(report, Some(Share::OfTruth), out)),
+        content: |report| csv(|out| report.write_confusion_csv(Some(Share::OfTruth), out)),
     },
     ScoreFile {
         name: "confusion-columns.csv",
-        content: |report| csv(|out| matrices::write_csv(report, Some(Share::OfPredicted), out)),
+        content: |report| csv(|out| report.write_confusion_csv(Some(Share::OfPredicted), out)),
     },
     ScoreFile { name: "confusion.svg", content: |report| drawn(&Picture::Svg, report) },
     ScoreFile { name: "confusion.png", content: |report| drawn(&Picture::Png, report) },

@@ -9,13 +9,16 @@ use std::{
 };
 
 use anyhow::anyhow;
+use flair_hosting::{Declared, evalai};
 use flair_scoring::{
     Finding, OutOfRange, Progress, ScoreReport, evaluate,
-    evaluate::{EvaluateError, Evaluation, Options},
     finding::truncate,
-    hosting::{Declared, evalai},
-    pairing::Masks,
-    submission::{Source, shown as escaped},
+    score::{
+        evaluate::{EvaluateError, Evaluation, Options},
+        pairing::Masks,
+    },
+    source::Source,
+    text::shown as escaped,
     timing::Limits,
 };
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! What a dataset holds, as a table.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use flair_baselines::data::audit::{AuditReport, Count, ZoneCounts};
+use flair_baselines::audit::{AuditReport, Count, ZoneCounts};
 
 /// What has a row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

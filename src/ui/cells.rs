@@ -1,7 +1,7 @@
 //! Figures as text, and cells of tables.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use flair_scoring::{bootstrap::Interval, uncertainty::Drawn};
+use flair_scoring::analysis::{bootstrap::Interval, uncertainty::Drawn};
 
 /// What was drawn for intervals.
 pub(super) fn drawn(drawn: &Drawn) -> String {

@@ -4,9 +4,11 @@ use std::fmt::{self, Write};
 
 use comfy_table::{Cell, Table};
 use flair_scoring::{
-    compare::{Comparison, Difference, GroupDifference},
-    places::Unit,
-    uncertainty::Drawn,
+    analysis::{
+        compare::{Comparison, Difference, GroupDifference},
+        uncertainty::Drawn,
+    },
+    dataset::places::Unit,
 };
 
 use super::cells::{drawn, figure, percent, plain, range, right};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use flair_scoring::{Finding, Severity, finding::Kind, submission::shown};
+use flair_scoring::{Finding, Severity, finding::Kind, text::shown};
 
 /// One finding a line: severity, code, subject, message; errors first, then warnings, then notes.
 pub(crate) fn write_findings(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {

@@ -7,8 +7,11 @@ use std::{
 
 use comfy_table::{Cell, Table};
 use flair_scoring::{
-    ScoreReport, bootstrap::Interval, boundary::BoundaryWidth, places::Unit, submission::shown,
-    uncertainty::Uncertainty,
+    ScoreReport,
+    analysis::{bootstrap::Interval, uncertainty::Uncertainty},
+    dataset::places::Unit,
+    score::boundary::BoundaryWidth,
+    text::shown,
 };
 
 use super::{

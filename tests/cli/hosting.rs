@@ -7,12 +7,11 @@ use std::{
     process::{Command, Output},
 };
 
+use flair_hosting::{Platform, schema};
 use flair_scoring::{
     PatchId,
-    hosting::{Platform, schema},
-    raster,
-    raster::Raster,
-    submission::Source,
+    raster::{self, Raster},
+    source::Source,
     timing::{Devices, Limits, Timing},
 };
 use predicates::{prelude::PredicateBooleanExt, str::contains};
@@ -294,9 +293,9 @@ fn a_program_that_would_not_run_elsewhere_is_refused_or_told() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 1);
     let arguments = ["bundle", "out", "--truth", "truth"];
-    let is_static = flair_scoring::hosting::bundle::program::linkage(
-        &fs::read(assert_cmd::cargo::cargo_bin!("flair-bench")).unwrap(),
-    ) == flair_scoring::hosting::bundle::program::Linkage::Static;
+    let is_static =
+        flair_hosting::bundle::program::linkage(&fs::read(assert_cmd::cargo::cargo_bin!("flair-bench")).unwrap())
+            == flair_hosting::bundle::program::Linkage::Static;
     if !is_static {
         flair_bench(dir.path()).args(arguments).assert().code(2).stderr(contains("+crt-static"));
         assert!(!dir.path().join("out").exists());

@@ -150,10 +150,7 @@ mod tests {
     use super::*;
     use flair_scoring::CLASSES;
 
-    use crate::{
-        config::{Fidelity, PRESETS},
-        nn::Padding,
-    };
+    use crate::{config::PRESETS, data::Fidelity, nn::Padding};
 
     fn utt() -> Config {
         Config::preset("utt").unwrap()

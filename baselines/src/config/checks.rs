@@ -4,23 +4,11 @@ use std::fmt::Debug;
 
 use flair_scoring::{CLASS_COUNT, CLASSES};
 
-use super::{Config, ConfigError, Model};
+use super::{Config, ConfigError, Model, error::Problem};
 use crate::{
     models::utae::{Aggregation, EncoderNorm},
     nn::Padding,
 };
-
-/// A value that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}` is {value}: expected {expected}")]
-pub struct Problem {
-    /// The key.
-    pub key: &'static str,
-    /// Its value.
-    pub value: String,
-    /// What it should be.
-    pub expected: String,
-}
 
 impl Config {
     /// Errs where a value is outside its range, naming all such values.

@@ -1,8 +1,20 @@
 //! What can be wrong with settings.
 
-use flair_scoring::submission::shown;
+use flair_scoring::text::shown;
 
-use super::{Config, PRESETS, Problem, assign::nearest_keys};
+use super::presets::PRESETS;
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` is {value}: expected {expected}")]
+pub struct Problem {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it should be.
+    pub expected: String,
+}
 
 /// Why settings cannot be used. All of them are the user's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -66,37 +78,6 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-impl ConfigError {
-    /// The error of a text that cannot be read.
-    pub(super) fn syntax(text: &str, origin: &str, error: &serde_saphyr::Error) -> Self {
-        let full = error.without_snippet().to_string();
-        let what = full.split(" at line ").next().unwrap_or(&full);
-        // serde-saphyr's advice is for programmers.
-        let what = what.split(", set DuplicateKeyPolicy").next().unwrap_or(what);
-        let unknown = what.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let message = match (unknown, error.location()) {
-            // The place that is told for a key that is not there means nothing.
-            _ if what.starts_with("missing field") => format!(": {what}"),
-            (_, None) => format!(": {what}"),
-            (unknown, Some(place)) => {
-                let (number, column) = (place.line(), place.column());
-                // Of forty keys those that are meant say more than all.
-                let what = match (unknown, Config::preset("utt")) {
-                    (Some(key), Ok(known)) => {
-                        format!("unknown key `{key}`: nearest are {}", nearest_keys(&known, key).join(", "))
-                    }
-                    _ => what.to_owned(),
-                };
-                let line =
-                    usize::try_from(number).ok().and_then(|n| text.lines().nth(n.saturating_sub(1))).unwrap_or("");
-                let indent = usize::try_from(column).unwrap_or(1).saturating_sub(1).min(line.len());
-                format!(", line {number}, column {column}: {what}\n  {line}\n  {:indent$}^", "")
-            }
-        };
-        Self::Syntax { origin: origin.to_owned(), message }
-    }
 }
 
 fn list(problems: &[Problem]) -> String {

@@ -1,7 +1,8 @@
-//! Settings: upstream's `flair-2-config.yml`, with a section of our own.
+//! The configuration: upstream's `flair-2-config.yml`, with a section of our own.
 //!
-//! A configuration file is upstream's, key by key, so that the files which people have go on working. What upstream
-//! has no key for stands in the section `flair_bench`, which may be left out.
+//! The keys are upstream's, so that existing files keep working. Settings that upstream has no key for are in the section
+//! `flair_bench`, which may be left out. [`Config`] makes the settings of each room of this crate, such as
+//! [`Config::inputs`] for [`crate::data`]; no room imports this one.
 //!
 //! ```
 //! use flair_baselines::config::{Config, Model};
@@ -16,64 +17,20 @@ mod assign;
 mod checks;
 mod error;
 mod prediction;
+mod presets;
+mod rooms;
 mod schema;
+mod yaml;
 
-pub use checks::Problem;
-pub use error::ConfigError;
-pub use prediction::{NearestPreset, Settings, deviations};
-pub use schema::{Bench, Config, DataPaths, Fidelity, Model, Validation};
-
-/// The rows of the published table: the preset's name, and its file in upstream's format.
-pub const PRESETS: [(&str, &str); 4] = [
-    ("unet", include_str!("../../presets/unet.yml")),
-    ("unet-mtd-aug", include_str!("../../presets/unet-mtd-aug.yml")),
-    ("utt", include_str!("../../presets/utt.yml")),
-    ("utt-filt-avg-aug", include_str!("../../presets/utt-filt-avg-aug.yml")),
-];
-
-/// Keys that no number depends on: where things lie, and how broadly and how loudly a run works. A run may be gone on
-/// with under other values of them.
-pub const INDIFFERENT_KEYS: [&str; 11] = [
-    "data",
-    "out_folder",
-    "out_model_name",
-    "batch_size_inference",
-    "num_workers",
-    "accelerator",
-    "gpus_per_node",
-    "num_nodes",
-    "strategy",
-    "enable_progress_bar",
-    "progress_rate",
-];
-
-impl Config {
-    /// Reads a configuration in upstream's format. `origin` is what messages call it, such as its path.
-    ///
-    /// # Errors
-    /// [`ConfigError::Syntax`] with the place where the text is no YAML, has an unknown or missing key, or a value of
-    /// the wrong type; [`ConfigError::Invalid`] with all values that are out of their range.
-    pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_saphyr::from_str(text).map_err(|error| ConfigError::syntax(text, origin, &error))?;
-        config.check(origin)?;
-        Ok(config)
-    }
-
-    /// One of [`PRESETS`] by its name.
-    ///
-    /// # Errors
-    /// [`ConfigError::UnknownPreset`] where there is none of that name.
-    pub fn preset(name: &str) -> Result<Self, ConfigError> {
-        match PRESETS.iter().find(|(known, _)| *known == name) {
-            Some((name, text)) => Self::from_yaml(text, &format!("the preset `{name}`")),
-            None => Err(ConfigError::UnknownPreset { name: name.to_owned() }),
-        }
-    }
-}
+pub use error::{ConfigError, Problem};
+pub use prediction::{INDIFFERENT_KEYS, NearestPreset, deviations};
+pub use presets::PRESETS;
+pub use schema::{Bench, Config, Model};
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Fidelity;
 
     fn error(text: &str) -> String {
         Config::from_yaml(text, "the test").unwrap_err().to_string()

@@ -1,13 +1,27 @@
 //! The settings that decide what weights predict, and those that travel with them.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, INDIFFERENT_KEYS, Model, PRESETS, Validation};
+use super::{Config, ConfigError, Model, PRESETS};
+use crate::{data::Validation, weights::Settings};
 
-/// Keys, as `--set` takes them, and their values as JSON.
-pub type Settings = BTreeMap<String, String>;
+/// Keys that no number depends on: where things lie, and how broadly and how loudly a run works. A run may be gone on
+/// with under other values of them.
+pub const INDIFFERENT_KEYS: [&str; 11] = [
+    "data",
+    "out_folder",
+    "out_model_name",
+    "batch_size_inference",
+    "num_workers",
+    "accelerator",
+    "gpus_per_node",
+    "num_nodes",
+    "strategy",
+    "enable_progress_bar",
+    "progress_rate",
+];
 
 /// Keys that are for training alone.
 const TRAINING_KEYS: [&str; 12] = [
@@ -58,7 +72,7 @@ const MAX_VALUE: usize = 1000;
 
 impl Config {
     /// All settings that a number may depend on.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         let Ok(Value::Object(mut all)) = serde_json::to_value(self) else { return Settings::new() };
         let ours =
             all.remove(OURS).and_then(|section| if let Value::Object(ours) = section { Some(ours) } else { None });
@@ -169,7 +183,7 @@ pub fn deviations(settings: &Settings, others: &Settings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Fidelity;
+    use crate::data::Fidelity;
 
     fn config(preset: &str, assignments: &[&str]) -> Config {
         let mut config = Config::preset(preset).unwrap();

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::dates::MonthDay,
+    data::{DataPaths, Fidelity, Validation, dates::MonthDay},
     models::utae::{Aggregation, EncoderNorm},
     nn::{NORM_MOMENTUM, Padding},
     train::{OptimizerConfig, Schedule},
@@ -115,28 +115,6 @@ pub struct Config {
     pub flair_bench: Bench,
 }
 
-/// The folders and files of a dataset, relative to the working directory; empty where not given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataPaths {
-    /// Folder of the aerial images for training, `D*/Z*/img/IMG_*.tif` below it.
-    pub path_aerial_train: String,
-    /// Folder of their Sentinel-2 super-areas.
-    pub path_sen_train: String,
-    /// Folder of their masks.
-    pub path_labels_train: String,
-    /// Folder of the test images.
-    pub path_aerial_test: String,
-    /// Folder of their super-areas.
-    pub path_sen_test: String,
-    /// Folder of their masks.
-    pub path_labels_test: String,
-    /// JSON file of the patches' places in the super-areas.
-    pub path_sp_centroids: String,
-    /// JSON file of the aerial images' metadata.
-    pub path_metadata_aerial: String,
-}
-
 /// Our own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -201,26 +179,4 @@ impl Model {
             Self::Utt => "utt",
         }
     }
-}
-
-/// Whether upstream's quirks are kept where they move numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fidelity {
-    /// As upstream computes: what published weights were trained with.
-    Upstream,
-    /// As upstream meant.
-    Corrected,
-}
-
-/// Which of the training domains validate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Validation {
-    /// The eight of the Hugging Face card and of the paper.
-    Hf,
-    /// The eight of the FLAIR #1 repository's lists: D070 in place of D077.
-    Flair1,
-    /// A fifth of the domains, drawn by the seed, as upstream does.
-    Random,
 }

@@ -121,12 +121,12 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(super) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
 
-    pub(super) fn format(path: &std::path::Path, reason: impl Into<String>) -> Self {
+    pub(crate) fn format(path: &std::path::Path, reason: impl Into<String>) -> Self {
         Self::Format { path: path.to_owned(), reason: reason.into() }
     }
 }

@@ -11,41 +11,41 @@ use flair_scoring::{
 };
 use tempfile::TempDir;
 
-use super::Part;
+use super::{Part, npy::forged::npy};
 
 /// A dataset that is written piece by piece.
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     folder: TempDir,
 }
 
 /// A super-area to be written: uint16, with one mask value an acquisition and layer.
-pub(super) struct Series {
+pub(crate) struct Series {
     /// Rows and columns.
-    pub(super) side: usize,
+    pub(crate) side: usize,
     /// For each acquisition its date, `MMDD`, and the probabilities of snow and of clouds, everywhere.
-    pub(super) acquisitions: Vec<(&'static str, u8, u8)>,
+    pub(crate) acquisitions: Vec<(&'static str, u8, u8)>,
 }
 
 /// What a super-area holds at `[t, c, row, column]`: neighbours along every axis differ, so that a wrong index shows.
-pub(super) fn stored(t: usize, c: usize, row: usize, column: usize) -> u16 {
+pub(crate) fn stored(t: usize, c: usize, row: usize, column: usize) -> u16 {
     u16::try_from((t * 7_919 + c * 523 + row * 61 + column * 3) % 60_000).unwrap()
 }
 
-pub(super) fn id(number: u32) -> PatchId {
+pub(crate) fn id(number: u32) -> PatchId {
     PatchId::new(number).unwrap()
 }
 
 impl Fixture {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file below the root.
-    pub(super) fn file(&self, path: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, path: &str, bytes: &[u8]) -> PathBuf {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     /// Writes an aerial image, each band of one value, and a mask of label 1 and, in its first row, 19.
-    pub(super) fn patch(&self, part: Part, zone: &str, number: u32) -> &Self {
+    pub(crate) fn patch(&self, part: Part, zone: &str, number: u32) -> &Self {
         let (aerial, _, labels) = folders(part);
         let pixels = PATCH_SIZE * PATCH_SIZE;
         let bands = [0u8, 51, 102, 204, 255].iter().flat_map(|band| vec![*band; pixels]).collect();
@@ -68,7 +68,7 @@ impl Fixture {
     }
 
     /// Writes a super-area.
-    pub(super) fn series(&self, part: Part, zone: &str, series: &Series) -> &Self {
+    pub(crate) fn series(&self, part: Part, zone: &str, series: &Series) -> &Self {
         let (_, sen, _) = folders(part);
         let stem = format!("{sen}/{zone}/sen/SEN2_sp_{}", zone.replace('/', "-"));
         let (t, side) = (series.acquisitions.len(), series.side);
@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     /// Writes the centroids.
-    pub(super) fn centroids(&self, places: &[(u32, [i64; 2])]) -> &Self {
+    pub(crate) fn centroids(&self, places: &[(u32, [i64; 2])]) -> &Self {
         let entries = places.iter().map(|(number, [r, c])| format!("\"IMG_{number:06}.tif\": [{r}, {c}]"));
         let text = format!("{{{}}}", entries.collect::<Vec<_>>().join(", "));
         self.file("flair-2_centroids_sp_to_patch.json", text.as_bytes());
@@ -97,7 +97,7 @@ impl Fixture {
     }
 
     /// Writes the metadata, the same for each patch.
-    pub(super) fn metadata(&self, numbers: &[u32]) -> &Self {
+    pub(crate) fn metadata(&self, numbers: &[u32]) -> &Self {
         let entry = r#"{"date": "2021-06-01", "time": "10h25", "camera": "UCE",
             "patch_centroid_x": 500000.0, "patch_centroid_y": 6500000, "patch_centroid_z": 100.5}"#;
         let entries = numbers.iter().map(|number| format!("\"IMG_{number:06}\": {entry}"));
@@ -105,29 +105,6 @@ impl Fixture {
         self.file("flair_aerial_metadata.json", text.as_bytes());
         self
     }
-}
-
-/// A `.npy` file.
-pub(super) fn npy(descr: &str, shape: &[usize], numbers: &[u8]) -> Vec<u8> {
-    let sizes = format!("{shape:?}");
-    let sizes = sizes.trim_matches(['[', ']']);
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
-    raw_npy(1, &header, numbers)
-}
-
-/// A `.npy` file of that format and header.
-pub(super) fn raw_npy(format: u8, header: &str, numbers: &[u8]) -> Vec<u8> {
-    let mut bytes = b"\x93NUMPY".to_vec();
-    bytes.extend([format, 0]);
-    if format == 1 {
-        bytes.extend(u16::try_from(header.len() + 1).unwrap().to_le_bytes());
-    } else {
-        bytes.extend(u32::try_from(header.len() + 1).unwrap().to_le_bytes());
-    }
-    bytes.extend(header.as_bytes());
-    bytes.push(b'\n');
-    bytes.extend(numbers);
-    bytes
 }
 
 fn folders(part: Part) -> (&'static str, &'static str, &'static str) {

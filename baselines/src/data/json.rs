@@ -20,7 +20,7 @@ const MAX_JSON: u64 = 512 << 20;
 ///
 /// # Errors
 /// Where the file cannot be read, is too large, is no such object, or has a key that names no image.
-pub(super) fn read_by_patch<T: DeserializeOwned>(
+pub(crate) fn read_by_patch<T: DeserializeOwned>(
     path: &Path,
     is_wanted: impl Fn(PatchId) -> bool,
 ) -> Result<BTreeMap<PatchId, T>, DataError> {

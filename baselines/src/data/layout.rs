@@ -9,22 +9,14 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Finding, PatchId, submission::fold_ranges};
+use flair_scoring::{Finding, PatchId, dataset::fold_ranges};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{DataCode, DataError, splits};
-use crate::config::{Config, DataPaths};
-
-/// A part of the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// 61,712 patches of 40 domains, for training and validation.
-    Train,
-    /// 16,050 patches of 10 domains, for the challenge.
-    Test,
-}
+use super::{
+    DataCode, DataError,
+    domains::{Part, TEST_DOMAINS},
+};
 
 /// A patch, and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +46,28 @@ pub struct SuperAreaPaths {
     pub masks: PathBuf,
     /// `SEN2_*_products.txt`.
     pub products: PathBuf,
+}
+
+/// The folders and files of a dataset, relative to the working directory; empty where not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataPaths {
+    /// Folder of the aerial images for training, `D*/Z*/img/IMG_*.tif` below it.
+    pub path_aerial_train: String,
+    /// Folder of their Sentinel-2 super-areas.
+    pub path_sen_train: String,
+    /// Folder of their masks.
+    pub path_labels_train: String,
+    /// Folder of the test images.
+    pub path_aerial_test: String,
+    /// Folder of their super-areas.
+    pub path_sen_test: String,
+    /// Folder of their masks.
+    pub path_labels_test: String,
+    /// JSON file of the patches' places in the super-areas.
+    pub path_sp_centroids: String,
+    /// JSON file of the aerial images' metadata.
+    pub path_metadata_aerial: String,
 }
 
 /// The files of a dataset, paired. No file is opened for it.
@@ -110,12 +124,12 @@ const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
 const BASES: [&str; 5] = ["", "flair_2_toy_dataset", "data", "raw", "data/raw"];
 
 impl Dataset {
-    /// Finds the dataset: under `root` if given, else at the configuration's paths.
+    /// Finds the dataset: under `root` if given, else at `paths`.
     ///
     /// # Errors
     /// As [`Dataset::discover`] and [`Dataset::from_paths`].
-    pub fn open(root: Option<&Path>, config: &Config) -> Result<Self, DataError> {
-        root.map_or_else(|| Self::from_paths(&config.data), Self::discover)
+    pub fn open(root: Option<&Path>, paths: &DataPaths) -> Result<Self, DataError> {
+        root.map_or_else(|| Self::from_paths(paths), Self::discover)
     }
 
     /// Finds a dataset under one folder, in any of the layouts in which it is met: the official one, the toy set's,
@@ -143,7 +157,7 @@ impl Dataset {
         Self::index(&trees, centroids, metadata)
     }
 
-    /// Takes a dataset from the paths of a configuration; those that are empty are not there.
+    /// Takes a dataset from paths of its own for each part; those that are empty are not there.
     ///
     /// # Errors
     /// Where all are empty, one does not exist, or a folder cannot be read.
@@ -343,7 +357,7 @@ fn zone_of(path: &Path, part: Option<Part>) -> Option<Zone> {
     let mut names = path.parent()?.iter().filter_map(|name| name.to_str());
     let domain = names.by_ref().find(|name| is_domain(name))?;
     let zone = names.find(|name| is_zone(name))?;
-    let by_domain = || if splits::TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
+    let by_domain = || if TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
     Some((part.unwrap_or_else(by_domain), domain.to_owned(), zone.to_owned()))
 }
 
@@ -529,18 +543,18 @@ mod tests {
         zone(&fixture, ["a", "b", "b"], "D004_2021/Z1_UA", &[1]);
         let centroids = fixture.file("c.json", b"{}");
         let path = |name: &str| fixture.root().join(name).display().to_string();
-        let mut config = Config::preset("utt").unwrap();
-        assert!(matches!(Dataset::open(None, &config), Err(DataError::NoPlace)));
-        config.data.path_aerial_train = path("a");
-        config.data.path_sen_train = path("b");
-        config.data.path_labels_train = path("b");
-        config.data.path_sp_centroids = path("c.json");
-        let dataset = Dataset::open(None, &config).unwrap();
+        let mut paths = DataPaths::default();
+        assert!(matches!(Dataset::open(None, &paths), Err(DataError::NoPlace)));
+        paths.path_aerial_train = path("a");
+        paths.path_sen_train = path("b");
+        paths.path_labels_train = path("b");
+        paths.path_sp_centroids = path("c.json");
+        let dataset = Dataset::open(None, &paths).unwrap();
         assert_eq!(patches(&dataset), ["Train D004_2021/Z1_UA 000001 3"]);
         assert_eq!(dataset.centroids, Some(centroids));
         assert!(dataset.findings.is_empty() && dataset.patches.contains_key(&id(1)));
-        config.data.path_aerial_test = path("d");
-        let message = Dataset::open(None, &config).unwrap_err().to_string();
+        paths.path_aerial_test = path("d");
+        let message = Dataset::open(None, &paths).unwrap_err().to_string();
         insta::assert_snapshot!(message.replace(&path(""), "ROOT/"), @"`ROOT/d` does not exist: correct `data.path_aerial_test` in the configuration");
     }
 

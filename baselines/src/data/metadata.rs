@@ -5,11 +5,19 @@ use std::f64::consts::TAU;
 use flair_scoring::PatchId;
 use serde::Deserialize;
 
-use super::DataError;
-use crate::config::Fidelity;
+use super::{DataError, Fidelity};
 
 /// Number of values beside those of the coordinates: 1 altitude, 2 camera, 4 year, 6 month, day and time.
 pub const OTHER_VALUES: usize = 13;
+
+/// How metadata are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetadataSettings {
+    /// Number of values that encode a patch's coordinates, a multiple of 4.
+    pub geo_enc_size: usize,
+    /// Whether the month is encoded as upstream does.
+    pub fidelity: Fidelity,
+}
 
 /// An entry of `flair_aerial_metadata.json`: what of it is encoded.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -3,15 +3,16 @@
 //! [`layout`] finds a dataset's files, [`splits`] chooses patches, [`sample`] makes a network's inputs of one of them.
 
 pub mod aerial;
-pub mod audit;
 pub mod augment;
 mod clouds;
 mod codes;
 pub mod dates;
+pub mod domains;
 mod error;
+mod fidelity;
 #[cfg(test)]
-mod fixture;
-mod json;
+pub(crate) mod fixture;
+pub(crate) mod json;
 pub mod layout;
 pub mod metadata;
 mod months;
@@ -20,12 +21,14 @@ pub mod prefetch;
 pub mod sample;
 pub mod sentinel;
 pub mod splits;
-pub mod toy;
 
 pub use augment::Augmentation;
 pub use codes::DataCode;
+pub use domains::Part;
 pub use error::DataError;
-pub use layout::{Dataset, Part, PatchRecord, SuperAreaPaths};
-pub use sample::{Preprocessor, Sample};
-pub use sentinel::SuperPatch;
-pub use splits::Split;
+pub use fidelity::Fidelity;
+pub use layout::{DataPaths, Dataset, PatchRecord, SuperAreaPaths};
+pub use metadata::MetadataSettings;
+pub use sample::{InputSettings, Preprocessor, Sample};
+pub use sentinel::{SeriesSettings, SuperPatch};
+pub use splits::{Split, SplitSettings, Validation};

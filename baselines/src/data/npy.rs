@@ -1,6 +1,7 @@
-//! `NumPy` arrays in files, read where they are needed: a super-area holds up to 45 MB, and a patch needs 4 % of it.
+//! Reads and writes `NumPy` arrays in `.npy` files.
 //!
-//! Not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
+//! [`Npy`] reads the numbers that are asked for: a super-area holds up to 45 MB, and a patch needs 4 % of it. The file is
+//! not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
 
 use std::{
     fs::File,
@@ -230,11 +231,81 @@ fn shape(sizes: &str) -> Option<[usize; 4]> {
     sizes?.try_into().ok()
 }
 
+/// A type of number that [`write`] stores.
+pub trait Number: Copy {
+    /// Its name in the header.
+    const NAME: &'static str;
+    /// Its bytes, little-endian.
+    fn bytes(self) -> impl IntoIterator<Item = u8>;
+}
+
+impl Number for u8 {
+    const NAME: &'static str = "|u1";
+    fn bytes(self) -> impl IntoIterator<Item = u8> {
+        [self]
+    }
+}
+
+impl Number for u16 {
+    const NAME: &'static str = "<u2";
+    fn bytes(self) -> impl IntoIterator<Item = u8> {
+        self.to_le_bytes()
+    }
+}
+
+/// Writes `numbers` as an array of `shape` in C order, format 1.0.
+///
+/// # Errors
+/// If the shape does not hold that many numbers, or what the writer says.
+pub fn write<N: Number>(to: &mut impl io::Write, shape: [usize; 4], numbers: &[N]) -> io::Result<()> {
+    if shape.iter().product::<usize>() != numbers.len() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let [a, b, c, d] = shape;
+    let mut header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({a}, {b}, {c}, {d}), }}", N::NAME);
+    // Magic, version, length and header end on a multiple of 64 bytes, with a line feed.
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header.push_str(&" ".repeat(length - 1 - header.len()));
+    header.push('\n');
+    to.write_all(b"\x93NUMPY\x01\x00")?;
+    to.write_all(&u16::try_from(length).map_err(io::Error::other)?.to_le_bytes())?;
+    to.write_all(header.as_bytes())?;
+    to.write_all(&numbers.iter().flat_map(|number| number.bytes()).collect::<Vec<u8>>())
+}
+
+/// `.npy` files of any type and header, for tests.
+#[cfg(test)]
+pub(crate) mod forged {
+    /// A `.npy` file.
+    pub(crate) fn npy(descr: &str, shape: &[usize], numbers: &[u8]) -> Vec<u8> {
+        let sizes = format!("{shape:?}");
+        let sizes = sizes.trim_matches(['[', ']']);
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
+        raw_npy(1, &header, numbers)
+    }
+
+    /// A `.npy` file of that format and header.
+    pub(crate) fn raw_npy(format: u8, header: &str, numbers: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY".to_vec();
+        bytes.extend([format, 0]);
+        if format == 1 {
+            bytes.extend(u16::try_from(header.len() + 1).unwrap().to_le_bytes());
+        } else {
+            bytes.extend(u32::try_from(header.len() + 1).unwrap().to_le_bytes());
+        }
+        bytes.extend(header.as_bytes());
+        bytes.push(b'\n');
+        bytes.extend(numbers);
+        bytes
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "the values are exact")]
 mod tests {
+    use super::forged::{npy, raw_npy};
     use super::*;
-    use crate::data::fixture::{Fixture, npy, raw_npy};
+    use crate::data::fixture::Fixture;
 
     fn open(bytes: &[u8]) -> Result<Npy, DataError> {
         Npy::open(&Fixture::new().file("a.npy", bytes))
@@ -357,6 +428,20 @@ mod tests {
         assert_eq!(Dtype::Signed(8).unit_scale(), 1.0 / i64::MAX as f64);
         assert_eq!(Dtype::Float(4).unit_scale(), 1.0);
         assert_eq!(Dtype::Unsigned(2).to_string(), "uint16");
+    }
+
+    #[test]
+    fn written_headers_are_numpys() {
+        let mut file = Vec::new();
+        write(&mut file, [1, 1, 2, 2], &[1_u16, 2, 3, 0x0405]).unwrap();
+        assert_eq!(file.len(), 128 + 8);
+        assert_eq!(&file[..10], b"\x93NUMPY\x01\x00\x76\x00");
+        assert_eq!(
+            std::str::from_utf8(&file[10..128]).unwrap().trim_end(),
+            "{'descr': '<u2', 'fortran_order': False, 'shape': (1, 1, 2, 2), }"
+        );
+        assert_eq!(&file[128..], [1, 0, 2, 0, 3, 0, 5, 4]);
+        assert!(write(&mut file, [1, 1, 2, 2], &[1_u8]).is_err());
     }
 
     proptest::proptest! {

@@ -7,10 +7,18 @@ use flair_scoring::{Finding, PatchId};
 use super::{
     DataCode, DataError, Dataset, PatchRecord, SuperAreaPaths, SuperPatch, aerial,
     json::read_by_patch,
-    metadata::AerialMetadata,
+    metadata::{AerialMetadata, MetadataSettings},
     sentinel::{SeriesSettings, SuperArea},
 };
-use crate::config::{Config, Fidelity, Model};
+
+/// Which inputs a network takes beside the aerial image, and how they are made.
+#[derive(Clone, Copy, Debug)]
+pub struct InputSettings {
+    /// Of the Sentinel-2 series; `None` for a network that takes none.
+    pub series: Option<SeriesSettings>,
+    /// Of the metadata; `None` for a network that takes none.
+    pub metadata: Option<MetadataSettings>,
+}
 
 /// A network's inputs of one patch.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +36,7 @@ pub struct Sample {
 /// Super-areas that were opened, or why they could not be.
 type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
 
-/// Makes samples of a dataset's patches as a configuration says. Shared by threads.
+/// Makes samples of a dataset's patches. Shared by threads.
 #[derive(Debug)]
 pub struct Preprocessor<'a> {
     dataset: &'a Dataset,
@@ -36,36 +44,31 @@ pub struct Preprocessor<'a> {
     metadata: Option<(MetadataSettings, BTreeMap<PatchId, AerialMetadata>)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct MetadataSettings {
-    geo_enc_size: usize,
-    fidelity: Fidelity,
-}
-
 impl<'a> Preprocessor<'a> {
     /// Reads what the model needs of the two JSON files, and nothing else.
     ///
     /// # Errors
     /// Where a JSON file that is needed is missing or cannot be read.
-    pub fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
+    pub fn new(settings: &InputSettings, dataset: &'a Dataset) -> Result<Self, DataError> {
         let is_wanted = |id| dataset.patches.contains_key(&id);
         let missing = |name, key| move || DataError::NoJson { name, key };
-        let series = match config.flair_bench.model {
-            Model::Unet => None,
-            Model::Utt => {
+        let series = match settings.series {
+            None => None,
+            Some(series) => {
                 let path = dataset
                     .centroids
                     .as_ref()
                     .ok_or_else(missing("centroids_sp_to_patch", "data.path_sp_centroids"))?;
-                Some((SeriesSettings::from(config), read_by_patch(path, is_wanted)?))
+                Some((series, read_by_patch(path, is_wanted)?))
             }
         };
-        let metadata = if config.aerial_metadata {
-            let path = dataset.metadata.as_ref().ok_or_else(missing("aerial_metadata", "data.path_metadata_aerial"))?;
-            let fidelity = config.flair_bench.fidelity;
-            Some((MetadataSettings { geo_enc_size: config.geo_enc_size, fidelity }, read_by_patch(path, is_wanted)?))
-        } else {
-            None
+        let metadata = match settings.metadata {
+            None => None,
+            Some(metadata) => {
+                let path =
+                    dataset.metadata.as_ref().ok_or_else(missing("aerial_metadata", "data.path_metadata_aerial"))?;
+                Some((metadata, read_by_patch(path, is_wanted)?))
+            }
         };
         Ok(Self { dataset, series, metadata })
     }
@@ -172,17 +175,20 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::data::{
-        Part,
-        fixture::{Fixture, Series, id},
+    use crate::{
+        config::Config,
+        data::{
+            Part,
+            fixture::{Fixture, Series, id},
+        },
     };
 
     const ZONE: &str = "D004_2021/Z1_UA";
 
-    fn config(preset: &str, assignments: &[&str]) -> Config {
+    fn inputs(preset: &str, assignments: &[&str]) -> InputSettings {
         let mut config = Config::preset(preset).unwrap();
         config.set_all(assignments).unwrap();
-        config
+        config.inputs()
     }
 
     fn fixture() -> Fixture {
@@ -203,7 +209,7 @@ mod tests {
             ("utt", "geo_enc_size=64", Some(2), None),
             ("utt-filt-avg-aug", "aerial_metadata=true", Some(2), Some(45)),
         ] {
-            let preprocessor = Preprocessor::new(&config(preset, &[assignment]), &dataset).unwrap();
+            let preprocessor = Preprocessor::new(&inputs(preset, &[assignment]), &dataset).unwrap();
             for patch in [1, 2] {
                 let sample = preprocessor.sample(id(patch)).unwrap();
                 assert_eq!(sample.aerial.len(), 5 * 512 * 512);
@@ -220,7 +226,7 @@ mod tests {
         fixture.patch(Part::Train, "D004_2021/Z2_UA", 3);
         let error = |assignment: &str, patch: u32| {
             let dataset = Dataset::discover(fixture.root()).unwrap();
-            let preprocessor = Preprocessor::new(&config("utt", &[assignment]), &dataset);
+            let preprocessor = Preprocessor::new(&inputs("utt", &[assignment]), &dataset);
             preprocessor.and_then(|p| p.sample(id(patch))).unwrap_err().to_string()
         };
         let no_metadata = "aerial_metadata=false";
@@ -254,9 +260,8 @@ mod tests {
         for (variant, expected) in index["variants"].as_object().unwrap() {
             let settings = expected["config"].as_object().unwrap().iter();
             let assignments: Vec<_> = settings.map(|(key, value)| format!("{key}={value}")).collect();
-            let mut config = Config::preset("utt").unwrap();
-            config.set_all(&assignments).unwrap();
-            let preprocessor = Preprocessor::new(&config, &dataset).unwrap();
+            let assignments: Vec<_> = assignments.iter().map(String::as_str).collect();
+            let preprocessor = Preprocessor::new(&inputs("utt", &assignments), &dataset).unwrap();
             for patch in index["patches"].as_array().unwrap() {
                 let patch = patch.as_str().unwrap();
                 let sample = preprocessor.sample(patch.parse().unwrap()).unwrap();

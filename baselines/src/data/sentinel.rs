@@ -10,7 +10,6 @@ use super::{
     months,
     npy::{Dtype, Npy},
 };
-use crate::config::Config;
 
 /// Bands of an acquisition: B2 B3 B4 B5 B6 B7 B8 B8A B11 B12, all at 10 m.
 pub const BANDS: usize = 10;
@@ -30,18 +29,6 @@ pub struct SeriesSettings {
     pub ref_date: MonthDay,
     /// The year in which all acquisitions are placed.
     pub ref_year: u16,
-}
-
-impl From<&Config> for SeriesSettings {
-    fn from(config: &Config) -> Self {
-        Self {
-            size: config.sat_patch_size,
-            filter_clouds: config.filter_clouds,
-            average_month: config.average_month,
-            ref_date: config.ref_date,
-            ref_year: config.ref_year,
-        }
-    }
 }
 
 /// The series around a patch, as the U-TAE takes it.
@@ -237,15 +224,15 @@ mod tests {
     use super::*;
     use crate::data::{
         Dataset, Part,
-        fixture::{Fixture, Series, id, npy, stored},
+        fixture::{Fixture, Series, id, stored},
+        npy::forged::npy,
     };
 
     const ZONE: &str = "D004_2021/Z1_UA";
 
     fn settings() -> SeriesSettings {
-        let mut settings = SeriesSettings::from(&Config::preset("utt").unwrap());
-        settings.size = 8;
-        settings
+        let ref_date = "05-15".parse().unwrap();
+        SeriesSettings { size: 8, filter_clouds: false, average_month: false, ref_date, ref_year: 2021 }
     }
 
     /// The files of a super-area of 24 × 24 pixels.

@@ -5,81 +5,8 @@ use std::{collections::BTreeSet, str::FromStr};
 use flair_scoring::PatchId;
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Dataset, Part};
-use crate::{
-    config::{Bench, Validation},
-    random::Generator,
-};
-
-/// The ten domains of FLAIR #2's test.
-pub const TEST_DOMAINS: [&str; 10] = [
-    "D015_2020",
-    "D022_2021",
-    "D026_2020",
-    "D036_2020",
-    "D061_2020",
-    "D064_2021",
-    "D068_2021",
-    "D069_2020",
-    "D071_2020",
-    "D084_2021",
-];
-
-/// The forty domains of the training part.
-pub const TRAIN_DOMAINS: [&str; 40] = [
-    "D004_2021",
-    "D006_2020",
-    "D007_2020",
-    "D008_2019",
-    "D009_2019",
-    "D013_2020",
-    "D014_2020",
-    "D016_2020",
-    "D017_2018",
-    "D021_2020",
-    "D023_2020",
-    "D029_2021",
-    "D030_2021",
-    "D031_2019",
-    "D032_2019",
-    "D033_2021",
-    "D034_2021",
-    "D035_2020",
-    "D038_2021",
-    "D041_2021",
-    "D044_2020",
-    "D046_2019",
-    "D049_2020",
-    "D051_2019",
-    "D052_2019",
-    "D055_2018",
-    "D058_2020",
-    "D060_2021",
-    "D063_2019",
-    "D066_2021",
-    "D067_2021",
-    "D070_2020",
-    "D072_2019",
-    "D074_2020",
-    "D077_2021",
-    "D078_2021",
-    "D080_2021",
-    "D081_2020",
-    "D086_2020",
-    "D091_2021",
-];
-
-/// Patches of the domains of which the published number is known.
-pub(super) const OFFICIAL_PATCHES: [(Part, &str, usize); 8] = [
-    (Part::Train, "D004_2021", 1800),
-    (Part::Train, "D014_2020", 1750),
-    (Part::Train, "D029_2021", 1800),
-    (Part::Train, "D031_2019", 1725),
-    (Part::Train, "D058_2020", 1800),
-    (Part::Train, "D066_2021", 1750),
-    (Part::Train, "D067_2021", 1725),
-    (Part::Train, "D070_2020", 1775),
-];
+use super::{DataError, Dataset, domains::Part};
+use crate::random::Generator;
 
 /// The eight validation domains of the Hugging Face card and of the paper.
 pub const VALIDATION_HF: [&str; 8] =
@@ -88,6 +15,27 @@ pub const VALIDATION_HF: [&str; 8] =
 /// The eight validation domains of the FLAIR #1 repository.
 pub const VALIDATION_FLAIR1: [&str; 8] =
     ["D004_2021", "D014_2020", "D029_2021", "D031_2019", "D058_2020", "D066_2021", "D067_2021", "D070_2020"];
+
+/// Which of the training domains validate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// The eight of the Hugging Face card and of the paper.
+    Hf,
+    /// The eight of the FLAIR #1 repository's lists: D070 in place of D077.
+    Flair1,
+    /// A fifth of the domains, drawn by the seed, as upstream does.
+    Random,
+}
+
+/// How the training part is divided into training and validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitSettings {
+    /// Which domains validate.
+    pub validation: Validation,
+    /// Seed of [`Validation::Random`].
+    pub seed: u64,
+}
 
 /// A choice of patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,8 +66,8 @@ impl Split {
     ///
     /// # Errors
     /// [`DataError::EmptySplit`] where there is none, which says what would help.
-    pub fn patches(self, dataset: &Dataset, bench: &Bench) -> Result<Vec<PatchId>, DataError> {
-        let validation = validation_domains(dataset, bench);
+    pub fn patches(self, dataset: &Dataset, settings: &SplitSettings) -> Result<Vec<PatchId>, DataError> {
+        let validation = validation_domains(dataset, settings);
         let patches: Vec<_> = dataset
             .patches
             .values()
@@ -133,15 +81,15 @@ impl Split {
             .map(|record| record.id)
             .collect();
         if patches.is_empty() {
-            let reason = self.why_empty(dataset, bench);
+            let reason = self.why_empty(dataset, settings);
             return Err(DataError::EmptySplit { split: self.name(), reason });
         }
         Ok(patches)
     }
 
-    fn why_empty(self, dataset: &Dataset, bench: &Bench) -> String {
+    fn why_empty(self, dataset: &Dataset, settings: &SplitSettings) -> String {
         let train: Vec<_> = dataset.domains(Part::Train).into_iter().collect();
-        let named = match bench.validation {
+        let named = match settings.validation {
             Validation::Hf => Some(("hf", VALIDATION_HF)),
             Validation::Flair1 => Some(("flair1", VALIDATION_FLAIR1)),
             Validation::Random => None,
@@ -154,7 +102,7 @@ impl Split {
             }
             (Self::Val, Some((name, domains))) => format!(
                 "none of the validation domains `{name}` ({}) is among the dataset's ({}); set \
-                 flair_bench.validation=random, or choose another split",
+                 flair_settings.validation=random, or choose another split",
                 domains.join(", "),
                 train.join(", ")
             ),
@@ -176,13 +124,13 @@ impl FromStr for Split {
 
 /// The domains that validate. Upstream's fifth, drawn at random, depends on the order in which the file system lists
 /// the folders (`src/load_data.py:53-56`); here it depends on the seed alone.
-fn validation_domains<'a>(dataset: &'a Dataset, bench: &Bench) -> BTreeSet<&'a str> {
-    match bench.validation {
+fn validation_domains<'a>(dataset: &'a Dataset, settings: &SplitSettings) -> BTreeSet<&'a str> {
+    match settings.validation {
         Validation::Hf => VALIDATION_HF.into(),
         Validation::Flair1 => VALIDATION_FLAIR1.into(),
         Validation::Random => {
             let mut domains: Vec<_> = dataset.domains(Part::Train).into_iter().collect();
-            Generator::new(bench.seed, "validation domains").shuffle(&mut domains);
+            Generator::new(settings.seed, "validation domains").shuffle(&mut domains);
             // int(0.8 n) of them train
             domains.split_off(domains.len() * 4 / 5).into_iter().collect()
         }
@@ -194,7 +142,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::data::{PatchRecord, fixture::id};
+    use crate::data::{
+        PatchRecord,
+        domains::{OFFICIAL_PATCHES, TEST_DOMAINS, TRAIN_DOMAINS},
+        fixture::id,
+    };
 
     /// A dataset of two patches a domain, without files.
     fn dataset(train: &[&str], test: &[&str]) -> Dataset {
@@ -217,12 +169,12 @@ mod tests {
         Dataset { trees: Vec::new(), patches, centroids: None, metadata: None, findings: Vec::new() }
     }
 
-    fn bench(validation: Validation) -> Bench {
-        Bench { validation, ..Bench::default() }
+    fn settings(validation: Validation) -> SplitSettings {
+        SplitSettings { validation, seed: 2022 }
     }
 
     fn numbers(split: Split, dataset: &Dataset, validation: Validation) -> Vec<u32> {
-        split.patches(dataset, &bench(validation)).unwrap().into_iter().map(PatchId::number).collect()
+        split.patches(dataset, &settings(validation)).unwrap().into_iter().map(PatchId::number).collect()
     }
 
     #[test]
@@ -243,7 +195,7 @@ mod tests {
         assert_eq!((val.len(), train.len()), (16, 64));
         assert!(val.iter().all(|number| *number < 80 && !train.contains(number)));
         assert_eq!(val, numbers(Split::Val, &dataset, Validation::Random));
-        let other = Bench { seed: 1, ..bench(Validation::Random) };
+        let other = SplitSettings { validation: Validation::Random, seed: 1 };
         let other: Vec<_> = Split::Val.patches(&dataset, &other).unwrap().into_iter().map(PatchId::number).collect();
         assert_ne!(val, other);
     }
@@ -260,9 +212,10 @@ mod tests {
 
     #[test]
     fn an_empty_split_says_what_would_help() {
-        let error =
-            |split: Split, dataset: &Dataset| split.patches(dataset, &bench(Validation::Hf)).unwrap_err().to_string();
-        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_bench.validation=random, or choose another split");
+        let error = |split: Split, dataset: &Dataset| {
+            split.patches(dataset, &settings(Validation::Hf)).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_settings.validation=random, or choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&["D004_2021"], &[])), @"no patches in the split `train`: the dataset's training domains (D004_2021) all validate; choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&[], &["D015_2020"])), @"no patches in the split `train`: the dataset has no aerial images of the training part; choose another split");
         insta::assert_snapshot!(error(Split::Test, &dataset(&["D006_2020"], &[])), @"no patches in the split `test`: the dataset has no aerial images of the test part; choose another split");

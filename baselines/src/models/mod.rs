@@ -1,3 +1,7 @@
+//! The networks of the baselines: the U-Net of the aerial image, and U-T&T, which adds the Sentinel-2 series.
+//!
+//! Each file is one network, [`utt`] the whole of them; a [`Network`] is the layers with their parameters. The names of
+//! the parameters are those of upstream's `state_dict`. [`patchwise`] applies a network to samples of [`crate::data`].
 //!
 //! ```text
 //! aerial image [B, 5, 512, 512] ──> resnet34 ──(+ metadata)──(+ fusion)──> unet decoder ──> logits [B, 13, 512, 512]
@@ -6,11 +10,11 @@
 //! ```
 
 pub mod fusion;
+pub(crate) mod inputs;
 pub mod ltae;
 pub mod metadata;
 pub mod network;
-#[cfg(test)]
-mod nothing_frozen;
+pub mod patchwise;
 pub mod resnet34;
 pub mod unet;
 pub mod utae;

@@ -3,17 +3,14 @@
 
 use candle_core::{Result, Tensor};
 
-use flair_scoring::PATCH_SIZE;
-
 use super::{
     fusion::{Collapsed, Cropped},
-    metadata::{self, MetadataMlp},
+    metadata::MetadataMlp,
     resnet34,
     unet::Unet,
     utae::{Utae, UtaeConfig},
 };
 use crate::{
-    config::{Config, Model},
     nn::{Conv2d, Conv2dConfig, ConvInit, Mode, Scope, center_crop, nearest},
     random::Generator,
 };
@@ -38,34 +35,6 @@ pub struct UttConfig {
     pub drop_satellite: f64,
     /// Share of a batch in the running statistics of batch norms; torch's is [`crate::nn::NORM_MOMENTUM`].
     pub norm_momentum: f64,
-}
-
-impl From<&Config> for UttConfig {
-    fn from(config: &Config) -> Self {
-        let utae = || UtaeConfig {
-            channels: config.num_channels_sat,
-            encoder_widths: config.encoder_widths.clone(),
-            decoder_widths: config.decoder_widths.clone(),
-            out_conv: config.out_conv.clone(),
-            strided: (config.str_conv_k, config.str_conv_s, config.str_conv_p),
-            aggregation: config.agg_mode,
-            encoder_norm: config.encoder_norm,
-            heads: config.n_head,
-            d_model: config.d_model,
-            d_k: config.d_k,
-            pad_value: config.pad_value,
-            padding: config.padding_mode,
-        };
-        Self {
-            aerial_channels: config.num_channels_aerial,
-            classes: config.num_classes,
-            metadata: config.aerial_metadata.then_some(config.geo_enc_size + metadata::BESIDE_PLACE),
-            patch_size: PATCH_SIZE,
-            utae: (config.flair_bench.model == Model::Utt).then(utae),
-            drop_satellite: config.drop_utae_modality,
-            norm_momentum: config.flair_bench.norm_momentum,
-        }
-    }
 }
 
 /// Whose surroundings a batch's collapsed fusion sees.

@@ -4,10 +4,9 @@ use candle_core::{Device, Result, Tensor, bail};
 use flair_scoring::PatchId;
 
 use crate::{
-    config::{Config, Fidelity},
-    data::{DataError, Preprocessor, Sample, augment::Augmentation},
+    data::{DataError, Fidelity, Preprocessor, Sample, augment::Augmentation},
+    models::inputs::{images, metadata},
     nn::Parameters,
-    predict::{images, metadata},
     random::Generator,
 };
 
@@ -68,16 +67,12 @@ impl Examples for Preprocessor<'_> {
 /// How training patches are flipped and turned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Augmenting {
-    is_on: bool,
-    fidelity: Fidelity,
-    seed: u64,
+    pub(super) is_on: bool,
+    pub(super) fidelity: Fidelity,
+    pub(super) seed: u64,
 }
 
 impl Augmenting {
-    pub(super) fn new(config: &Config, seed: u64) -> Self {
-        Self { is_on: config.use_augmentation, fidelity: config.flair_bench.fidelity, seed }
-    }
-
     /// The patch as epoch `epoch` sees it. That follows from the seed, the epoch and the patch: neither the number of
     /// threads nor a stop in between changes it.
     pub(super) fn apply(self, mut example: Example, epoch: usize) -> Example {
@@ -225,15 +220,14 @@ mod tests {
 
     #[test]
     fn a_patch_is_augmented_the_same_in_an_epoch_and_otherwise_in_others() {
-        let config = Config::preset("unet-mtd-aug").unwrap();
         let targets = |seed| {
-            let augmenting = Augmenting::new(&config, seed);
+            let augmenting = Augmenting { is_on: true, fidelity: Fidelity::Upstream, seed };
             (0..20).map(|epoch| augmenting.apply(example(1, 1), epoch).target).collect::<Vec<_>>()
         };
         assert_eq!(targets(1), targets(1));
         assert_ne!(targets(1), targets(2));
         assert!(targets(1).iter().any(|target| *target != [0, 1, 2, 3]));
-        let plain = Augmenting::new(&Config::preset("unet").unwrap(), 1);
+        let plain = Augmenting { is_on: false, fidelity: Fidelity::Upstream, seed: 1 };
         assert!((0..20).all(|epoch| plain.apply(example(1, 1), epoch).target == [0, 1, 2, 3]));
     }
 }

@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
-    config::Config,
     models::Network,
     random::GeneratorState,
-    weights::{self, Provenance, WeightsError},
+    weights::{self, Provenance, Settings, WeightsError},
 };
 
 /// Where a training stands.
@@ -96,12 +95,12 @@ impl Checkpoints {
         [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
     }
 
-    /// Writes all that there is to write of a moment; `config` is that of the training.
+    /// Writes all that there is to write of a moment; `provenance` are the settings to save with the weights.
     pub(super) fn save(
         &self,
         network: &Network,
         optimizer: &Optimizer,
-        config: &Config,
+        provenance: &Settings,
         state: &RunState,
     ) -> Result<(), TrainError> {
         let weights =
@@ -115,15 +114,20 @@ impl Checkpoints {
         })?;
         let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
         weights::save(&self.state(), &weights.chain(moments).collect(), &metadata)?;
-        self.save_weights(network, config, state)
+        self.save_weights(network, provenance, state)
     }
 
     /// Writes the weights, once more after a stop between the files: they follow from the state.
-    pub(super) fn save_weights(&self, network: &Network, config: &Config, state: &RunState) -> Result<(), TrainError> {
+    pub(super) fn save_weights(
+        &self,
+        network: &Network,
+        provenance: &Settings,
+        state: &RunState,
+    ) -> Result<(), TrainError> {
         if state.is_of_the_best() {
-            save_weights(&self.best(), network, config, state)?;
+            save_weights(&self.best(), network, provenance, state)?;
         }
-        save_weights(&self.last(), network, config, state)
+        save_weights(&self.last(), network, provenance, state)
     }
 
     /// Reads the state of a stopped run, and puts its weights into the network and its moments into the optimiser;
@@ -174,11 +178,11 @@ impl Checkpoints {
     }
 }
 
-fn save_weights(path: &Path, network: &Network, config: &Config, state: &RunState) -> Result<(), TrainError> {
+fn save_weights(path: &Path, network: &Network, settings: &Settings, state: &RunState) -> Result<(), TrainError> {
     let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
     let provenance = Provenance {
         trained: format!("{} epochs and {} steps in all", state.history.len(), state.total),
-        settings: config.weights_settings(),
+        settings: settings.clone(),
     };
     Ok(weights::save(path, &tensors.collect(), &provenance.to_metadata())?)
 }

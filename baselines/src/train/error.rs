@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use flair_scoring::{PatchId, confusion::CountError, figure::FigureError};
+use flair_scoring::{PatchId, report::figure::FigureError, score::confusion_matrix::CountError};
 
 use super::SettingError;
 use crate::{data::DataError, weights::WeightsError};

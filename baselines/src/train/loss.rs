@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use crate::{config::Config, models::Logits};
+use crate::models::Logits;
 
 /// The class id of pixels that are left out of a loss.
 pub const IGNORED: u8 = 255;
@@ -60,16 +60,6 @@ pub struct LossWeights {
     pub aerial: f64,
     /// Of the satellite loss.
     pub satellite: f64,
-}
-
-impl From<&Config> for LossWeights {
-    fn from(config: &Config) -> Self {
-        // The first weight is the satellite's, whatever its key says (upstream `src/task_module.py:62`).
-        let [satellite, aerial] = config.w_unet_utae;
-        let (classes_aerial, classes_satellite) =
-            config.weights_aerial_satellite.values().map(|&[a, s]| (a, s)).unzip();
-        Self { classes_aerial, classes_satellite, aerial, satellite }
-    }
 }
 
 /// The losses of a batch: scalars of the logits' type.
@@ -221,16 +211,6 @@ mod tests {
         insta::assert_snapshot!(error(&labels(), &[1.0]), @"logits of [2, 3, 2, 3] do not go with labels of [2, 2, 3] and 1 class weights");
         insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"class weights are [1.0, -1.0, NaN]: expected finite numbers from 0 on");
         insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"logits of [2, 3, 2, 3] do not go with labels of [1, 2, 3] and 3 class weights");
-    }
-
-    #[test]
-    fn the_first_weight_of_the_configuration_is_the_satellites() {
-        let mut config = Config::preset("utt").unwrap();
-        config.w_unet_utae = [0.25, 2.0];
-        let weights = LossWeights { classes_aerial: WEIGHTS.to_vec(), ..LossWeights::from(&config) };
-        assert_eq!((weights.satellite, weights.aerial), (0.25, 2.0));
-        assert_eq!(weights.classes_satellite[10..], [1.0, 0.0, 0.0]);
-        assert_eq!(LossWeights::from(&config).classes_aerial[10..], [1.0, 1.0, 0.0]);
     }
 
     #[test]

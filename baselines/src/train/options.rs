@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use flair_scoring::{PatchId, files::sha256};
 
-use super::{Best, Checkpoints, EpochMetrics, OptimizerConfig, Schedule, batch::Examples};
-use crate::config::{Config, Settings};
+use super::{Best, Checkpoints, EpochMetrics, LossWeights, OptimizerConfig, Schedule, batch::Examples};
+use crate::{data::Fidelity, weights::Settings};
 
 /// How to train.
 #[derive(Clone, Debug)]
 pub struct TrainOptions<'a> {
-    /// The model's settings: its inputs, its losses, its fidelity to upstream.
-    pub config: &'a Config,
+    /// Weights of the classes and of the losses.
+    pub losses: LossWeights,
+    /// Whether patches are flipped and turned.
+    pub is_augmented: bool,
+    /// Whether upstream's quirks are kept.
+    pub fidelity: Fidelity,
+    /// Value of the acquisitions that fill a batch up.
+    pub pad_value: f64,
     /// Most epochs.
     pub epochs: usize,
     /// Patches of a batch.
@@ -32,6 +38,10 @@ pub struct TrainOptions<'a> {
     pub seed: u64,
     /// Threads that read and augment.
     pub workers: usize,
+    /// All other settings that the run's numbers depend on: a run is resumed with the same ones only.
+    pub settings: Settings,
+    /// The settings that are saved with the weights.
+    pub provenance: Settings,
     /// The run folder.
     pub out: &'a Path,
     /// Whether a run in the folder is gone on with.
@@ -48,31 +58,11 @@ pub enum Beginning {
     Resume,
 }
 
-impl<'a> TrainOptions<'a> {
-    /// Upstream's training of a configuration, in the run folder `out` (docs/domain.md 2.5).
-    pub fn new(config: &'a Config, out: &'a Path) -> Self {
-        Self {
-            config,
-            epochs: config.num_epochs,
-            batch_size: config.batch_size,
-            learning_rate: config.lr,
-            optimizer: config.flair_bench.optimizer,
-            schedule: config.flair_bench.schedule,
-            accumulate: config.flair_bench.accumulate,
-            clip: config.flair_bench.clip,
-            patience: config.flair_bench.patience,
-            seed: config.flair_bench.seed,
-            workers: config.num_workers,
-            out,
-            beginning: Beginning::Fresh,
-        }
-    }
-
+impl TrainOptions<'_> {
     /// All that a run's numbers depend on, by names that a message can show. More epochs may be added to a run whose
     /// schedule does not look ahead to its end, and its patience may change: both only tell when it ends.
     pub(super) fn identity(&self, examples: &dyn Examples, train: &[PatchId], val: &[PatchId]) -> Settings {
-        let mut identity = self.config.settings();
-        identity.retain(|key, _| !OPTIONS.contains(&key.as_str()));
+        let mut identity = self.settings.clone();
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
         add("batch size", self.batch_size.to_string());
         add("learning rate", self.learning_rate.to_string());
@@ -89,20 +79,6 @@ impl<'a> TrainOptions<'a> {
         identity
     }
 }
-
-/// Keys of the configuration whose place one of the options takes, or that only tell which patches there are.
-const OPTIONS: [&str; 10] = [
-    "num_epochs",
-    "batch_size",
-    "lr",
-    "flair_bench.validation",
-    "flair_bench.seed",
-    "flair_bench.optimizer",
-    "flair_bench.schedule",
-    "flair_bench.accumulate",
-    "flair_bench.clip",
-    "flair_bench.patience",
-];
 
 fn digest(examples: &dyn Examples, patches: &[PatchId]) -> String {
     let line = |id: &PatchId| format!("{id} {:?}\n", examples.sizes(*id));

@@ -77,11 +77,11 @@ fn config(preset: &str) -> Config {
 }
 
 fn network(config: &Config, seed: u64) -> Network {
-    let sizes = UttConfig { patch_size: SIDE, ..UttConfig::from(config) };
+    let sizes = UttConfig { patch_size: SIDE, ..config.network() };
     Network::new(&sizes, DType::F32, &Device::Cpu, seed).unwrap()
 }
 
-fn options<'a>(config: &'a Config, out: &'a Path) -> TrainOptions<'a> {
+fn options<'a>(config: &Config, out: &'a Path) -> TrainOptions<'a> {
     TrainOptions {
         epochs: 2,
         batch_size: 2,
@@ -91,7 +91,7 @@ fn options<'a>(config: &'a Config, out: &'a Path) -> TrainOptions<'a> {
         clip: Some(5.0),
         seed: 3,
         workers: 2,
-        ..TrainOptions::new(config, out)
+        ..config.training(out)
     }
 }
 
@@ -254,7 +254,7 @@ fn training_learns_what_colours_tell() {
 
 fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
     let train = ids(1..5);
-    let network = network(options.config, 1);
+    let network = network(&config("unet"), 1);
     let examples = MadeUp { has_series: false, broken };
     let run = |trainer: Trainer<'_>| trainer.run(&AtomicBool::new(false), &Silent);
     let error = Trainer::of(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
@@ -276,8 +276,13 @@ fn what_stops_a_training_is_told() {
     let (train, nothing) = (ids(1..5), AtomicBool::new(false));
     Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
     insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
+    let as_now = |config: &Config| TrainOptions {
+        epochs: 1,
+        beginning: Beginning::Resume,
+        ..self::options(config, folder.path())
+    };
     let other = Config { pad_value: 1.0, ..config.clone() };
-    let resumed = TrainOptions { config: &other, seed: 4, beginning: Beginning::Resume, ..options.clone() };
+    let resumed = TrainOptions { seed: 4, ..as_now(&other) };
     insta::assert_snapshot!(refusal(&resumed, None), @"
     `OUT/checkpoints/last.state.safetensors` is of a training with other settings, and cannot be resumed with these:
       `pad_value` was 0.0 and is 1.0
@@ -286,7 +291,7 @@ fn what_stops_a_training_is_told() {
     // Another share of a batch in the running statistics, other files under the same numbers.
     let mut other = config.clone();
     other.set("flair_bench.norm_momentum=0.9").unwrap();
-    let resumed = TrainOptions { config: &other, beginning: Beginning::Resume, ..options.clone() };
+    let resumed = as_now(&other);
     let examples = MadeUp { has_series: true, broken: None };
     let told = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
     let told: Vec<_> = told.lines().skip(1).map(str::trim).collect();

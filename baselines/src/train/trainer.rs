@@ -8,8 +8,8 @@ use std::sync::{
 use flair_scoring::{Event, PatchId, Progress};
 
 use super::{
-    Batch, Beginning, Checkpoints, Gradients, LossWeights, Optimizer, Position, Scheduler, Stopped, TrainError,
-    TrainOptions, Trained,
+    Batch, Beginning, Checkpoints, Gradients, Optimizer, Position, Scheduler, Stopped, TrainError, TrainOptions,
+    Trained,
     batch::{Augmenting, Example, Examples},
     checkpoint::{FORMAT, RunState},
     logs::Logs,
@@ -19,9 +19,8 @@ use super::{
     validate::{EpochMetrics, Shown, Validation, Validator, scalar},
 };
 use crate::{
-    config::Fidelity,
     data::{
-        DataError, Preprocessor,
+        DataError, Fidelity, Preprocessor,
         prefetch::{Prefetch, in_order},
     },
     models::{Collapse, Network},
@@ -43,7 +42,6 @@ pub struct Trainer<'a> {
     val: &'a [PatchId],
     options: &'a TrainOptions<'a>,
     cut: Cut,
-    weights: LossWeights,
     augmenting: Augmenting,
     checkpoints: Checkpoints,
     optimizer: Optimizer,
@@ -63,8 +61,8 @@ enum End {
 
 impl<'a> Trainer<'a> {
     /// A training on the patches `train` with a validation on `val` after every epoch, from its beginning or from where
-    /// one was stopped. `val` may be empty; epochs are then compared by their training loss. `preprocessor` is that of
-    /// [`TrainOptions::config`].
+    /// one was stopped. `val` may be empty; epochs are then compared by their training loss. `preprocessor` makes
+    /// the inputs that the network takes.
     ///
     /// # Errors
     /// If there are no patches, a setting or the folder cannot be used, or what is to be gone on with is of another run.
@@ -114,7 +112,7 @@ impl<'a> Trainer<'a> {
         let logs = Logs::new(options.out, state.total + 1);
         if is_resumed {
             // The state is whole; what follows from it may be older, or of an epoch that comes again.
-            checkpoints.save_weights(network, options.config, &state)?;
+            checkpoints.save_weights(network, &options.provenance, &state)?;
             logs.history(&state.history)?;
         }
         Ok(Self {
@@ -124,8 +122,7 @@ impl<'a> Trainer<'a> {
             val,
             options,
             cut: Cut::new(train.len(), options.batch_size, options.accumulate),
-            weights: LossWeights::from(options.config),
-            augmenting: Augmenting::new(options.config, options.seed),
+            augmenting: Augmenting { is_on: options.is_augmented, fidelity: options.fidelity, seed: options.seed },
             checkpoints,
             optimizer,
             scheduler,
@@ -214,18 +211,17 @@ impl<'a> Trainer<'a> {
 
     /// The loss of a batch, and its gradients.
     fn gradients(&self, examples: Vec<Example>, ids: &[PatchId]) -> Result<(f64, Gradients), TrainError> {
-        let config = self.options.config;
-        let collapse = match config.flair_bench.fidelity {
+        let collapse = match self.options.fidelity {
             Fidelity::Upstream => Collapse::FirstOfBatch,
             Fidelity::Corrected => Collapse::Each,
         };
         let compute = || {
-            let batch = Batch::new(&examples, config.pad_value, &self.network.parameters)?;
+            let batch = Batch::new(&examples, self.options.pad_value, &self.network.parameters)?;
             drop(examples);
             let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
             let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
             let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
-            let total = two_branch(&logits, &batch.target, &batch.satellite_target, &self.weights)?.total;
+            let total = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
             let loss = scalar(&total)?;
             // A loss that is not finite has no gradients worth the time.
             let gradients = loss.is_finite().then(|| Gradients::of(&total, &self.network.parameters)).transpose()?;
@@ -274,7 +270,7 @@ impl<'a> Trainer<'a> {
             patches: self.val,
             batch_size: self.cut.batch_size,
             prefetch: self.prefetch(),
-            weights: &self.weights,
+            weights: &self.options.losses,
         };
         let validated = validator.run(stop, progress)?;
         Ok(validated.map(|(validation, shown)| (Some(validation), shown)))
@@ -317,7 +313,7 @@ impl<'a> Trainer<'a> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.schedule = self.scheduler.state();
         self.state.dropout = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
-        self.checkpoints.save(self.network, &self.optimizer, self.options.config, &self.state)
+        self.checkpoints.save(self.network, &self.optimizer, &self.options.provenance, &self.state)
     }
 
     fn prefetch(&self) -> Prefetch {

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     data::prefetch::{Prefetch, in_order},
-    models::Network,
-    predict::logits_of_branches,
+    models::{Network, patchwise::logits_of_branches},
 };
 
 /// What one validation found.

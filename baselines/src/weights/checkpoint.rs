@@ -4,14 +4,14 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use candle_core::{DType, Device, Tensor};
 use flair_scoring::files::{sha256, write_atomically};
 use safetensors::{SafeTensors, tensor::TensorView};
 
-use super::pytorch;
+use super::{WeightsError, pytorch};
 use crate::{models::Network, nn::Mismatch};
 
 /// Largest checkpoint that is read. U-T&T's has 110 MB.
@@ -19,46 +19,6 @@ const MAX_FILE: u64 = 8 << 30;
 
 /// Beginnings of names that upstream's checkpoints hold beside the network's: the weights of the two losses.
 const IGNORED: &str = "criterion.";
-
-/// Why weights could not be had from a file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WeightsError {
-    /// The file system said no.
-    #[error("`{path}` cannot be read or written: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Not a checkpoint, or a broken one.
-    #[error("`{path}` is no checkpoint that can be read: {why}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A checkpoint of another network.
-    #[error("the weights in `{path}` do not fit the network{}: {mismatch}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// Every difference.
-        mismatch: Mismatch,
-        /// What the user may have meant.
-        hint: Option<&'static str>,
-    },
-    /// The device failed.
-    #[error("the weights of `{path}` could not be placed on the device: {source}")]
-    Device {
-        /// The file.
-        path: PathBuf,
-        /// What candle said.
-        source: candle_core::Error,
-    },
-}
 
 /// A state dict and where it came from.
 #[derive(Clone, Debug)]
@@ -225,10 +185,10 @@ pub fn save(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, models::utt::UttConfig};
+    use crate::config::Config;
 
     fn unet(seed: u64) -> Network {
-        let config = UttConfig::from(&Config::preset("unet").unwrap());
+        let config = Config::preset("unet").unwrap().network();
         Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
     }
 
@@ -262,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
         let config = Config::preset("unet-mtd-aug").unwrap();
-        let with_metadata = Network::new(&UttConfig::from(&config), DType::F32, &Device::Cpu, 0).unwrap();
+        let with_metadata = Network::new(&config.network(), DType::F32, &Device::Cpu, 0).unwrap();
         save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
         let text = load(&path, &unet(0)).unwrap_err().to_string();
         assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");

@@ -8,7 +8,10 @@ use std::{
 
 use candle_core::Tensor;
 
-use super::checkpoint::{Checkpoint, WeightsError, check_finite, read};
+use super::{
+    WeightsError,
+    checkpoint::{Checkpoint, check_finite, read},
+};
 use crate::{models::Network, nn::Mismatch};
 
 /// Where the encoder is in the network.

@@ -4,10 +4,12 @@
 
 mod checkpoint;
 mod encoder;
+mod error;
 mod pickle;
 mod provenance;
 mod pytorch;
 
-pub use checkpoint::{Checkpoint, WeightsError, adapted, load, read, save};
+pub use checkpoint::{Checkpoint, adapted, load, read, save};
 pub use encoder::{EncoderWeights, load_encoder};
-pub use provenance::Provenance;
+pub use error::WeightsError;
+pub use provenance::{Provenance, Settings};

@@ -10,7 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::WeightsError;
-use crate::config::Settings;
+
+/// Keys of a configuration, as `--set` takes them, and their values as JSON.
+pub type Settings = BTreeMap<String, String>;
 
 /// The one key of a file's metadata that it stands under: several have no fixed order, and files would differ.
 const KEY: &str = "flair-bench";
@@ -22,8 +24,7 @@ const MAX_HEADER: u64 = 4 << 20;
 pub struct Provenance {
     /// How long it was, in words.
     pub trained: String,
-    /// The settings that a prediction must share ([`crate::config::Config::weights_settings`]): with others it is computed
-    /// all the same, and worse.
+    /// The settings that a prediction must share: with others it is computed all the same, and worse.
     pub settings: Settings,
 }
 

@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{
-    checkpoint::WeightsError,
+    WeightsError,
     pickle::{Pickle, Ref, Value},
 };
 

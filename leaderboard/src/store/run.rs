@@ -176,7 +176,7 @@ fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
 mod tests {
     use std::{fs, time::Duration};
 
-    use flair_scoring::{ConfusionMatrix, OutOfRange, evaluate::Evaluation, timing::Devices};
+    use flair_scoring::{ConfusionMatrix, OutOfRange, score::evaluate::Evaluation, timing::Devices};
 
     use super::*;
 

@@ -5,7 +5,8 @@ use std::io::Write;
 use flair_scoring::{
     progress::Silent,
     raster::Limits,
-    submission::{CheckOptions, Source, check_path, predictions},
+    source::Source,
+    submission::{CheckOptions, check_path, predictions},
 };
 use tempfile::NamedTempFile;
 

@@ -2,13 +2,7 @@
 
 use std::{error::Error, io, iter::successors, path::Path};
 
-use flair_scoring::{
-    confusion::CountError,
-    evaluate::EvaluateError,
-    pairing::MasksError,
-    protocol::ProtocolError,
-    submission::{IdsError, PackError, ReadError, SourceError, name::InvalidName},
-};
+use flair_scoring::{score::{confusion_matrix::CountError, evaluate::EvaluateError, pairing::MasksError}, protocol::ProtocolError, submission::{IdsError, PackError, name::InvalidName}, source::{ReadError, SourceError}};
 use pyo3::{import_exception, prelude::*};
 use serde::Serialize;
 

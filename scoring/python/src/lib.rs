@@ -13,12 +13,7 @@ use std::{
     time::Duration,
 };
 
-use flair_scoring::{
-    ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport,
-    evaluate::{self, Evaluation},
-    pairing::Masks,
-    submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Source, Times},
-};
+use flair_scoring::{ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport, evaluate, score::{evaluate::Evaluation, pairing::Masks}, submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Times}, source::Source};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::{prelude::*, types::PyTuple};
 use rayon::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Kind;
+use super::registry::Kind;
 
 /// A registry as Markdown: a table of all codes, and for each what it means, its usual cause and the fix.
 pub fn section(kinds: &[Kind]) -> String {

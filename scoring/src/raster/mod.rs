@@ -129,8 +129,11 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Raster, ReadError> {
         .map_err(|error| ReadError { path: path.to_owned(), error })
 }
 
-/// A file's bytes, if they are not too many.
-pub(crate) fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
+/// The bytes of a file, at most [`Limits::file_bytes`].
+///
+/// # Errors
+/// If it cannot be read, or is larger.
+pub fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
     read_limited(path, limits.file_bytes).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => too_large(limits),
         _ => error.into(),

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::remarks::ranges;
-use crate::{Code, Finding, PatchId};
+use crate::{Code, Finding, PatchId, finding::remarks::ranges};
 
 /// A pause in the writing that no run makes by itself: the whole test set may take 25 minutes.
 const PAUSE: Duration = Duration::from_hours(1);

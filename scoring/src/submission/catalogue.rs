@@ -7,17 +7,17 @@ use tiff::{
     tags::Tag,
 };
 
-use super::{
-    crafted::{self, Part},
-    tests::*,
-    *,
-};
+use super::{tests::*, *};
 use crate::{
     Finding, PATCH_SIZE,
-    evaluate::{EvaluateError, Options, evaluate},
-    pairing::Masks,
     progress::Silent,
     raster::{Raster, encode},
+    score::{
+        evaluate::{EvaluateError, Options, evaluate},
+        pairing::Masks,
+    },
+    source::Source,
+    source::crafted::{self, Part},
 };
 
 /// A small set of files that share a mistake, and what is found.

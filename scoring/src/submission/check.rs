@@ -13,44 +13,22 @@ use super::{
     age,
     content::{Content, look},
     declared,
-    expected::fold_ranges,
-    hints::{Extent, Named, Values, by_name, by_values},
-    magic, patches,
-    remarks::{Remarks, ranges, with_files},
-    shown,
-    source::{Entry, Kind, Source, SourceError},
+    hints::{Extent, Values, by_values},
+    named::{Named, by_name},
+    options::CheckOptions,
+    patches,
 };
 use crate::{
-    Code, Event, Finding, PatchId, Progress, Protocol,
+    Code, Event, Finding, PatchId, Progress,
+    dataset::fold_ranges,
     files::open_regular,
-    finding::{counted, tally, truncate},
-    raster::Limits,
-    timing,
+    finding::{
+        remarks::{Remarks, ranges, with_files},
+        tally, truncate,
+    },
+    source::{Entry, Kind, Source, SourceError, magic},
+    text::{counted, shown},
 };
-
-/// How a check is done.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct CheckOptions {
-    /// What a prediction's file may ask for.
-    pub limits: Limits,
-    /// The classes that a prediction may hold.
-    pub protocol: Protocol,
-    /// How many times the baseline's time an archive's name may declare.
-    pub factor: f64,
-}
-
-impl Default for CheckOptions {
-    /// 16 MiB a file, and as many samples: 60 times a prediction, so that the scores of 13 classes are told from damage.
-    /// Classes and times are the challenge's.
-    fn default() -> Self {
-        Self {
-            limits: Limits { file_bytes: 16 << 20, samples: 16 << 20 },
-            protocol: Protocol::flair2(),
-            factor: timing::Limits::default().factor,
-        }
-    }
-}
 
 /// The schema of [`CheckReport`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +127,7 @@ pub fn check(
     let mut predictions = BTreeMap::<PatchId, Vec<&Entry>>::new();
     for entry in source.entries() {
         for &defect in &entry.defects {
-            remarks.add(entry, None, defect.into(), format!("this entry {}", defect.reason()));
+            remarks.add(&entry.name, None, defect.into(), format!("this entry {}", defect.reason()));
         }
         let (code, message) = match by_name(&entry.name) {
             Named::Prediction(id) => {
@@ -162,7 +140,7 @@ pub fn check(
             Named::Archive => (Code::NestedArchive, "an archive within: no scorer looks into it"),
             Named::Other => (Code::UnexpectedFile, "not a prediction; no scorer looks at it"),
         };
-        remarks.add(entry, None, code, message);
+        remarks.add(&entry.name, None, code, message);
     }
 
     let files: Vec<_> = predictions.iter().flat_map(|(&id, entries)| entries.iter().map(move |&e| (id, e))).collect();
@@ -227,7 +205,7 @@ const ALL: &str = "all predictions";
 /// What was seen in the predictions so far. Files come and go; only this stays.
 #[derive(Default)]
 struct Seen<'a> {
-    remarks: Remarks<'a>,
+    remarks: Remarks<'a, Code>,
     values: Values,
     /// Number of predictions whose values are known.
     decoded: usize,
@@ -238,11 +216,11 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content), classes: usize) -> Self {
         for (code, message) in content.remarks {
-            self.remarks.add(entry, Some(id), code, message);
+            self.remarks.add(&entry.name, Some(id), code, message);
         }
         if let Some(values) = content.values {
             if values.constant().is_some() {
-                self.remarks.add(entry, Some(id), Code::ConstantPrediction, "all pixels are of one value");
+                self.remarks.add(&entry.name, Some(id), Code::ConstantPrediction, "all pixels are of one value");
             }
             self.above.extend((values.above(classes) > 0).then_some(id));
             self.decoded += 1;

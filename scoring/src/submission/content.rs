@@ -1,14 +1,14 @@
 //! Looks into one prediction's file.
 
 use super::{
-    check::CheckOptions,
     hints::{Values, has_class_colours},
-    magic, shown,
-    source::{Entry, ReadError, Source},
+    options::CheckOptions,
 };
 use crate::{
     Code, PATCH_SIZE,
     raster::{self, Compression, Header, Photometric, RasterError, SampleFormat},
+    source::{Entry, ReadError, Source, magic},
+    text::shown,
 };
 
 /// What is in one prediction's file.

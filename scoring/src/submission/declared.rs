@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{ArchiveName, Times, name::split_times, shown};
-use crate::{Code, Finding};
+use super::{ArchiveName, Times, name::split_times};
+use crate::{Code, Finding, text::shown};
 
 /// What is to be said of an archive's name, where a submission may take `factor` times as long as the baseline.
 pub(super) fn name(path: &Path, factor: f64) -> Option<Finding> {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{PatchId, files::read_text};
+use crate::{PatchId, files::read_text, text::shown};
 
 /// Largest list of IDs, in bytes: the whole dataset, a file name a line, is below it.
 const MAX_LIST: u64 = 32 << 20;
@@ -85,23 +85,9 @@ fn parse_item(item: &str) -> Result<(PatchId, PatchId), String> {
         Some(_) => Err(format!("the range `{item}` ends before it starts")),
         None => Err(format!(
             "`{}` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)",
-            super::shown(item)
+            shown(item)
         )),
     }
-}
-
-/// Folds IDs into ranges of consecutive numbers: `077413-077420`, or `077413` alone.
-pub fn fold_ranges(ids: impl IntoIterator<Item = PatchId>) -> Vec<String> {
-    let ids: BTreeSet<_> = ids.into_iter().collect();
-    let mut ranges: Vec<(PatchId, PatchId)> = Vec::new();
-    for id in ids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.number() + 1 == id.number() => *last = id,
-            _ => ranges.push((id, id)),
-        }
-    }
-    let show = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
-    ranges.into_iter().map(show).collect()
 }
 
 #[cfg(test)]
@@ -109,6 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dataset::fold_ranges;
 
     #[test]
     fn the_official_test_set_is_the_published_one() {

@@ -2,67 +2,11 @@
 
 use std::sync::LazyLock;
 
-use super::shown;
 use crate::{
-    Code, PatchId, Protocol,
+    Code, Protocol,
     protocol::{LabelTable, Nomenclature},
+    text::shown,
 };
-
-/// What a file is, by its name alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// The prediction of that patch.
-    Prediction(PatchId),
-    /// An image under a wrong name; what is wrong with it.
-    WrongName(&'static str),
-    /// Something that operating systems leave behind; what it is.
-    Junk(&'static str),
-    /// Half of a file, which its writer has not finished.
-    Unfinished,
-    /// An archive.
-    Archive,
-    /// Anything else.
-    Other,
-}
-
-/// Tells what a file is by its path, as `PRED_000826.tif` somewhere below the root.
-pub(crate) fn by_name(path: &str) -> Named {
-    let file_name = path.rsplit('/').next().unwrap_or_default();
-    if let Some(id) = PatchId::from_file_name(file_name, "PRED") {
-        // AppleDouble copies keep the name of their file.
-        return if is_of_macos(path) { Named::Junk(MACOSX) } else { Named::Prediction(id) };
-    }
-    let lower = file_name.to_ascii_lowercase();
-    let is_junk = file_name.starts_with("._") || [".ds_store", "thumbs.db", "desktop.ini"].contains(&lower.as_str());
-    let is_image = [".tif", ".tiff"].iter().any(|extension| lower.ends_with(extension));
-    let stem = lower.split('.').next().unwrap_or_default();
-    let is_patch = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|id| id.parse::<PatchId>().is_ok());
-    let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
-    match () {
-        () if is_of_macos(path) => Named::Junk(MACOSX),
-        () if is_junk => Named::Junk("left behind by an operating system; remove it"),
-        () if ends(&[".part", ".partial", ".tmp", ".crdownload"]) => Named::Unfinished,
-        () if ends(&[".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"]) => Named::Archive,
-        () if !is_image && !stem.starts_with("pred_") => Named::Other,
-        () if is_patch("img_") => Named::WrongName("the name of an aerial image: a prediction's begins with `PRED_`"),
-        () if is_patch("msk_") => Named::WrongName("the name of a mask: a prediction's begins with `PRED_`"),
-        () if is_patch("pred_img_") => {
-            Named::WrongName("the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`")
-        }
-        () if is_patch("pred_") && lower == format!("{stem}.tif") => {
-            Named::WrongName("not the case of letters that is expected: `PRED_` and `.tif`")
-        }
-        () if is_patch("pred_") => Named::WrongName("not the expected extension: `.tif`"),
-        () if stem.starts_with("pred_") => Named::WrongName("not six digits after `PRED_`, such as PRED_077413.tif"),
-        () => Named::WrongName("not a prediction's name, such as PRED_077413.tif"),
-    }
-}
-
-const MACOSX: &str = "in `__MACOSX`, a folder that macOS adds to archives; remove it";
-
-fn is_of_macos(path: &str) -> bool {
-    path.split('/').any(|part| part == "__MACOSX")
-}
 
 /// How often each of the 256 values occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,6 +200,7 @@ pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protoco
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::submission::named::{Named, by_name};
 
     #[test]
     fn names_tell_what_was_meant() {

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use super::{
-    crafted::{Part, zip},
-    *,
-};
+use super::*;
 use crate::{
     progress::Silent,
     raster::{Raster, encode},
+    source::Source,
+    source::{
+        ReadError,
+        crafted::{Part, zip},
+    },
 };
 
 /// Longest that a test's archive may take, in seconds: thousands of times what it takes.

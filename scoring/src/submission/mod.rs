@@ -1,44 +1,28 @@
 //! The contract of a submission: which files it holds, what is wrong with them, how they become an archive.
 
 mod age;
-mod archive;
 #[cfg(test)]
 mod catalogue;
 pub mod check;
+mod codes;
 mod content;
-#[cfg(test)]
-mod crafted;
 mod declared;
 pub mod expected;
-pub(crate) mod hints;
+mod hints;
 #[cfg(test)]
 mod hostile;
-mod magic;
 pub mod name;
+pub(crate) mod named;
+mod options;
 pub mod pack;
 mod patches;
-pub(crate) mod remarks;
-mod shown;
-pub mod source;
 #[cfg(test)]
 mod tests;
 
-pub use check::{CheckOptions, CheckReport, Counts, check, check_path};
-pub use expected::{IdsError, fold_ranges, official_test, read_ids};
+pub use check::{CheckReport, Counts, check, check_path};
+pub use codes::Code;
+pub use expected::{IdsError, official_test, read_ids};
 pub use name::{ArchiveName, MinutesSeconds, Times};
+pub use named::predictions;
+pub use options::CheckOptions;
 pub use pack::{PackError, Packed, pack};
-pub use shown::shown;
-pub use source::{Defect, Entry, Kind, ReadError, Source, SourceError};
-
-pub use crate::finding::Code;
-
-use crate::PatchId;
-
-/// The entries of a source that are named like predictions, `PRED_077413.tif` in any folder, with their patches, in
-/// the order of the source. The same patch may come more than once.
-pub fn predictions(source: &Source) -> impl Iterator<Item = (PatchId, &Entry)> {
-    source.entries().iter().filter_map(|entry| match hints::by_name(&entry.name) {
-        hints::Named::Prediction(id) => Some((id, entry)),
-        _ => None,
-    })
-}

@@ -9,11 +9,18 @@ use std::{
 use zip::{CompressionMethod, DateTime, System, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 use super::{
-    check::{CheckOptions, CheckReport, check},
+    check::{CheckReport, check},
     name::ArchiveName,
-    source::{Entry, ReadError, Source},
+    named::predictions,
+    options::CheckOptions,
 };
-use crate::{Event, PatchId, Progress, files::write_atomically, finding::counted, raster};
+use crate::{
+    Event, PatchId, Progress,
+    files::write_atomically,
+    raster,
+    source::{Entry, ReadError, Source},
+    text::counted,
+};
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +76,7 @@ pub fn pack(
         return Err(PackError::Refused(Box::new(report)));
     }
     // The check found every patch once.
-    let predictions = super::predictions(source).filter(|(_, entry)| entry.defects.is_empty());
+    let predictions = predictions(source).filter(|(_, entry)| entry.defects.is_empty());
     let mut predictions: Vec<_> = predictions.collect();
     predictions.sort_by_key(|(id, _)| *id);
 

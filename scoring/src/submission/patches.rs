@@ -5,12 +5,12 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::{
-    remarks::{MAX_TOLD, ranges, with_files},
-    shown,
+use crate::{
+    Code, Finding, PatchId,
+    finding::remarks::{MAX_TOLD, ranges, with_files},
     source::{Entry, Source},
+    text::shown,
 };
-use crate::{Code, Finding, PatchId};
 
 /// Most patches that a data loader loses with its last batch.
 const MAX_BATCH: usize = 64;

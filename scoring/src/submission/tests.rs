@@ -9,11 +9,13 @@ use std::{
 use proptest::prelude::*;
 use tiff::encoder::{TiffEncoder, colortype};
 
-use super::{crafted::Part, *};
+use super::*;
 use crate::{
-    Event, PATCH_SIZE, Progress, Protocol, Severity,
+    Event, PATCH_SIZE, PatchId, Progress, Protocol, Severity,
     progress::Silent,
     raster::{Raster, encode},
+    source::Source,
+    source::crafted::{self, Part},
 };
 
 pub(super) const PIXELS: usize = PATCH_SIZE * PATCH_SIZE;

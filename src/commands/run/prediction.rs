@@ -11,10 +11,10 @@ use flair_baselines::{
 use flair_leaderboard::{Description, Entry};
 use flair_scoring::{
     PatchId,
-    evaluate::Options,
     files::{MAX_RECORD, read_text},
-    pairing::Masks,
-    submission::{ArchiveName, CheckOptions, PackError, Packed, Source, Times, pack},
+    score::{Masks, Options},
+    source::Source,
+    submission::{ArchiveName, CheckOptions, PackError, Packed, Times, pack},
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
 
@@ -41,7 +41,7 @@ const UNTRAINED: &str = "the model is untrained: its weights are random, and so 
 
 /// The patches to predict.
 pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<PatchId>> {
-    arguments.split.patches(&setup.dataset, &setup.config.flair_bench).or_input()
+    arguments.split.patches(&setup.dataset, &setup.config.split()).or_input()
 }
 
 /// What the clock is held against.
@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
         let environment = Environment::of(self.setup.device());
         let limits = limits(self.arguments)?;
         let predictions = self.setup.out.join("predictions");
-        let preprocessor = Preprocessor::new(&self.setup.config, &self.setup.dataset).or_input()?;
+        let preprocessor = Preprocessor::new(&self.setup.config.inputs(), &self.setup.dataset).or_input()?;
         usable(&preprocessor, &self.patches)?;
         let notes = self.notes();
         let mut record = RunRecord::begin(self.facts(&notes), environment.clone(), &predictions)?;

@@ -17,8 +17,10 @@ use flair_baselines::{
 };
 use flair_scoring::{
     Finding, PatchId,
+    dataset::fold_ranges,
     files::{MAX_RECORD, read_text, remove_parts, sha256},
-    submission::{Source, fold_ranges, predictions},
+    source::Source,
+    submission::predictions,
     timing::{Limits, Verdict},
 };
 use serde::{Deserialize, Serialize};

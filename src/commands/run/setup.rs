@@ -8,13 +8,11 @@ use std::{
 use anyhow::{Context, anyhow};
 use flair_baselines::{
     DType, Device,
-    config::{Config, DataPaths, Model, deviations},
-    data::{
-        Dataset, Preprocessor, Split,
-        toy::{self, ToyOptions},
-    },
-    models::{Network, utt::UttConfig},
+    config::{Config, Model, deviations},
+    data::{DataPaths, Dataset, Preprocessor, Split},
+    models::Network,
     runtime::DeviceError,
+    toy::{self, ToyOptions},
     weights::Provenance,
 };
 use flair_scoring::{PatchId, files::read_text};
@@ -85,9 +83,9 @@ impl Setup {
             config = configuration(arguments, &TOY_RECIPE, None)?.1;
             say("note: training by the synthetic dataset's own recipe; --set changes it");
         }
-        let dataset = Dataset::open(root.as_deref(), &config).or_input()?;
+        let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
         write_findings(&mut std::io::stderr(), &dataset.findings)?;
-        let network = Network::new(&UttConfig::from(&config), DType::F32, &device, config.flair_bench.seed)
+        let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {error}"))
             .or_usage()?;
         let deviations = trained.map_or_else(Vec::new, |trained| deviating(&trained, &config, purpose));

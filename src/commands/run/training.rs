@@ -42,15 +42,15 @@ static LISTENS: AtomicBool = AtomicBool::new(false);
 pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchId], bars: &Bars) -> Outcome<Ended> {
     let Setup { config, dataset, network, .. } = setup;
     let beginning = if arguments.resume { Beginning::Resume } else { Beginning::Fresh };
-    let patches = Split::Train.patches(dataset, &config.flair_bench).or_input()?;
-    let validation = match Split::Val.patches(dataset, &config.flair_bench) {
+    let patches = Split::Train.patches(dataset, &config.split()).or_input()?;
+    let validation = match Split::Val.patches(dataset, &config.split()) {
         Err(error @ DataError::EmptySplit { .. }) => {
             say(&format!("note: training without validation, best is the lowest training loss: {error}"));
             Vec::new()
         }
         other => other.or_input()?,
     };
-    let preprocessor = Preprocessor::new(config, dataset).or_input()?;
+    let preprocessor = Preprocessor::new(&config.inputs(), dataset).or_input()?;
     let all: BTreeSet<_> = patches.iter().chain(&validation).chain(predicted).copied().collect();
     usable(&preprocessor, &Vec::from_iter(all))?;
     let goes_on = Checkpoints::of(&setup.out).exist() && beginning == Beginning::Resume;
@@ -65,7 +65,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     };
     let mut record = RunRecord::of_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
-    let options = TrainOptions { workers: setup.workers, beginning, ..TrainOptions::new(config, &setup.out) };
+    let options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out) };
     let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(told)?;
     let is_over = trainer.is_over();
     if !is_over {

@@ -5,16 +5,22 @@ use std::path::Path;
 use anyhow::Context;
 use flair_scoring::{
     ScoreReport,
-    bootstrap::{Bootstrap, BootstrapError},
-    boundary::BoundaryWidth,
-    compare::Comparison,
-    evaluate::{Evaluation, Keep},
+    analysis::{
+        bootstrap::{Bootstrap, BootstrapError},
+        compare::Comparison,
+        groups::{GroupTable, worst_patches},
+        uncertainty::Uncertainty,
+        units,
+    },
+    dataset::places::{Places, Unit},
     files::{MAX_RECORD, read_text},
-    groups::{GroupTable, worst_patches},
-    pairing::Masks,
-    places::{Places, Unit},
-    submission::{Source, shown},
-    uncertainty::Uncertainty,
+    score::{
+        boundary::BoundaryWidth,
+        evaluate::{Evaluation, Keep},
+        pairing::Masks,
+    },
+    source::Source,
+    text::shown,
 };
 
 use crate::{
@@ -59,7 +65,7 @@ impl<'a> Depth<'a> {
         bootstrap.check().or_usage()?;
         let places = match &arguments.metadata {
             Some(path) => Places::of_metadata(path).or_input()?,
-            None => Places::of_masks(masks),
+            None => Places::of_paths(masks.iter()),
         };
         let are_in = |unit| places.require(masks.iter().map(|(id, _)| id), unit);
         let (by, drawn) = (arguments.by.map(Unit::from), arguments.bootstrap.flatten().map(Unit::from));
@@ -98,7 +104,7 @@ impl<'a> Depth<'a> {
         report.groups = table.transpose().or_input()?;
         report.worst_patches = worst_patches(by_patch, protocol, arguments.worst.unwrap_or(0));
         if arguments.bootstrap.is_some() {
-            let groups = places.group(by_patch, *unit).or_input()?;
+            let groups = units::group(places, by_patch, *unit).or_input()?;
             match Uncertainty::new(&groups, *unit, protocol, *bootstrap) {
                 Ok(uncertainty) => report.uncertainty = Some(uncertainty),
                 Err(error @ BootstrapError::TooFewUnits { .. }) => {
@@ -111,8 +117,9 @@ impl<'a> Depth<'a> {
             let name = shown(&path.to_string_lossy());
             let most = arguments.worst.unwrap_or(MOST_CHANGED);
             let comparison = match (&self.other, other) {
-                (Some(Other::Record(record)), _) => Comparison::of_records(&report, record, &name),
-                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most),
+                (Some(Other::Record(record)), _) => report.compare(record, &name).map_err(anyhow::Error::from),
+                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most)
+                    .map_err(anyhow::Error::from),
                 (_, None) => return Ok(report),
             };
             report.comparison = Some(comparison.with_context(|| format!("cannot compare with `{name}`")).or_input()?);

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::Range};
 
-use flair_scoring::{
+use flair_scoring::report::{
     figure::{FigureError, font_family},
     png,
 };

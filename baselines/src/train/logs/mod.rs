@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{CLASSES, ClassId, files::write_atomically, png::encode};
+use flair_scoring::{CLASSES, ClassId, files::write_atomically, report::png::encode};
 
 use super::{
     TrainError,

@@ -1,0 +1,134 @@
+//! What an audit says.
+
+use flair_scoring::{Finding, finding::truncate};
+use serde::Serialize;
+
+use crate::data::Part;
+
+/// The schema of [`AuditReport`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum AuditSchema {
+    /// The first one.
+    #[default]
+    #[serde(rename = "flair-bench/audit/1")]
+    V1,
+}
+
+/// What a dataset holds, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditReport {
+    /// `flair-bench/audit/1`.
+    pub schema: AuditSchema,
+    /// Each part of which there is something.
+    pub parts: Vec<PartCounts>,
+    /// Each domain of each part, in order.
+    pub domains: Vec<DomainCounts>,
+    /// Findings that are errors.
+    pub errors: usize,
+    /// Findings that are warnings.
+    pub warnings: usize,
+    /// Findings that are notes.
+    pub notes: usize,
+    /// Findings that were left out behind the last one, see [`AuditReport::truncate`]; the counts hold them.
+    pub truncated: usize,
+    /// All that was found, the weightiest first.
+    pub findings: Vec<Finding>,
+}
+
+impl AuditReport {
+    /// Keeps the `most` weightiest findings; the rest is counted in [`AuditReport::truncated`].
+    pub fn truncate(&mut self, most: usize) {
+        self.truncated += truncate(&mut self.findings, most);
+    }
+}
+
+/// How many there are, and how many are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// In this dataset.
+    pub found: usize,
+    /// As published.
+    pub published: usize,
+}
+
+/// What a part holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartCounts {
+    /// The part.
+    pub part: Part,
+    /// Its domains.
+    pub domains: Count,
+    /// Its zones, each with a super-area.
+    pub zones: Count,
+    /// Its aerial images.
+    pub images: Count,
+    /// Its masks.
+    pub masks: Count,
+    /// Sentinel-2 acquisitions of its super-areas.
+    pub acquisitions: Count,
+}
+
+impl PartCounts {
+    /// The sums over the domains of a part. The zones of the two parts are deduced from the whole dataset's 916 and
+    /// FLAIR #1's 757 for training; all else is as IGNF/FLAIR-2's `README.md` has it.
+    pub(super) fn of(part: Part, all: &[DomainCounts]) -> Self {
+        let published = match part {
+            Part::Train => [40, 757, 41_029],
+            Part::Test => [10, 159, 10_215],
+        };
+        let of_part = || all.iter().filter(move |domain| domain.part == part);
+        let sum = |count: fn(&DomainCounts) -> usize| of_part().map(count).sum();
+        let count = |found, published| Count { found, published };
+        Self {
+            part,
+            domains: count(of_part().count(), published[0]),
+            zones: count(sum(|domain| domain.zones.len()), published[1]),
+            images: count(sum(DomainCounts::images), part.official_patches()),
+            masks: count(sum(DomainCounts::masks), part.official_patches()),
+            acquisitions: count(sum(DomainCounts::acquisitions), published[2]),
+        }
+    }
+}
+
+/// What a domain holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DomainCounts {
+    /// The part.
+    pub part: Part,
+    /// Its name.
+    pub domain: String,
+    /// Patches that it has as published; `None` where that is not known.
+    pub official: Option<usize>,
+    /// Its zones, in order of their names.
+    pub zones: Vec<ZoneCounts>,
+}
+
+/// What a zone holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ZoneCounts {
+    /// Its name.
+    pub zone: String,
+    /// Aerial images.
+    pub images: usize,
+    /// Masks.
+    pub masks: usize,
+    /// The shape of its super-area, acquisitions × bands × rows × columns; `None` where it has none.
+    pub super_area: Option<[usize; 4]>,
+}
+
+impl DomainCounts {
+    /// Number of aerial images.
+    pub fn images(&self) -> usize {
+        self.zones.iter().map(|zone| zone.images).sum()
+    }
+
+    /// Number of masks.
+    pub fn masks(&self) -> usize {
+        self.zones.iter().map(|zone| zone.masks).sum()
+    }
+
+    /// Number of Sentinel-2 acquisitions.
+    pub fn acquisitions(&self) -> usize {
+        self.zones.iter().filter_map(|zone| zone.super_area).map(|[acquisitions, ..]| acquisitions).sum()
+    }
+}

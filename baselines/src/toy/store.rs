@@ -1,0 +1,167 @@
+//! A toy dataset's files, in the official layout.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use flair_scoring::{Event, Progress, files::write_atomically, raster};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{
+    aerial::{Camera, picture},
+    cover::BANDS,
+    error::ToyError,
+    landscape::Landscape,
+    marker::{GENERATOR, MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION},
+    plan::{Patch, ToySplit, Zone, zones},
+    scene::Dealer,
+    sentinel::series,
+};
+use crate::{data::npy, random::Generator};
+
+/// A zone, its world and its camera.
+struct Place {
+    zone: Zone,
+    landscape: Landscape,
+    camera: Camera,
+}
+
+/// One piece of the work.
+enum Task<'a> {
+    Patch(&'a Place, &'a Patch),
+    Series(&'a Place),
+}
+
+/// Makes the dataset beside `root` and moves it there when it is whole. `None` if something else lies there by then.
+pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<Option<ToyMarker>, ToyError> {
+    let parent = root.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
+    let part = parent.join(format!(".{name}.{}.part", std::process::id()));
+    fs::create_dir_all(parent).map_err(ToyError::io(parent))?;
+    let made = fill(&part, options, progress).and_then(|marker| match fs::rename(&part, root) {
+        Ok(()) => Ok(Some(marker)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            Ok(None)
+        }
+        Err(error) => Err(ToyError::io(root)(error)),
+    });
+    if !matches!(made, Ok(Some(_))) {
+        // The error to report is the first one.
+        let _ = fs::remove_dir_all(&part);
+    }
+    made
+}
+
+fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToyMarker, ToyError> {
+    let seed = options.seed;
+    let mut places: Vec<Place> = Vec::new();
+    let mut dealer = None;
+    for zone in zones(seed, options.patches) {
+        // Each domain is dealt for itself, so that each shows every class.
+        let is_new = places.last().is_none_or(|last| last.zone.domain.name != zone.domain.name);
+        if is_new {
+            dealer = None;
+        }
+        let dealer = dealer
+            .get_or_insert_with(|| Dealer::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name))));
+        let landscape = Landscape::new(seed, &zone, dealer);
+        let camera = Camera::new(seed, zone.domain.name);
+        places.push(Place { zone, landscape, camera });
+    }
+
+    let tasks: Vec<_> = places
+        .iter()
+        .flat_map(|place| {
+            let patches = place.zone.patches.iter().map(move |patch| Task::Patch(place, patch));
+            patches.chain([Task::Series(place)])
+        })
+        .collect();
+    progress.event(Event::Started { stage: "toy dataset", steps: tasks.len() as u64 });
+    tasks.par_iter().try_for_each(|task| {
+        let patch = match task {
+            Task::Patch(place, patch) => write_patch(root, place, patch).map(|()| Some(patch.id)),
+            Task::Series(place) => write_series(root, seed, place).map(|()| None),
+        }?;
+        progress.event(Event::Step { patch });
+        Ok(())
+    })?;
+
+    let patches = || places.iter().flat_map(|place| place.zone.patches.iter().map(move |patch| (place, patch)));
+    let centroids: BTreeMap<_, _> =
+        patches().map(|(_, patch)| (patch.id.file_name("IMG"), Zone::centroid(patch))).collect();
+    write_json(&root.join("flair-2_centroids_sp_to_patch.json"), &centroids)?;
+    let metadata: BTreeMap<_, _> = patches()
+        .map(|(place, patch)| {
+            let relief = place.landscape.relief(patch.centre);
+            (format!("IMG_{}", patch.id), place.zone.metadata(patch, relief))
+        })
+        .collect();
+    write_json(&root.join("flair_aerial_metadata.json"), &metadata)?;
+    let marker = describe(options, &places);
+    write_json(&root.join(MARKER), &marker)?;
+    progress.event(Event::Finished);
+    Ok(marker)
+}
+
+fn describe(options: &ToyOptions, places: &[Place]) -> ToyMarker {
+    let mut domains: Vec<ToyDomain> = Vec::new();
+    for Place { zone, .. } in places {
+        let name = zone.domain.name;
+        if domains.last().is_none_or(|last| last.name != name) {
+            let split = zone.domain.split;
+            domains.push(ToyDomain { name: name.to_owned(), split, zones: Vec::new(), patches: 0 });
+        }
+        if let Some(domain) = domains.last_mut() {
+            domain.zones.push(zone.name.clone());
+            domain.patches += zone.patches.len();
+        }
+    }
+    let (schema, generator) = (SCHEMA.to_owned(), GENERATOR.to_owned());
+    ToyMarker { schema, synthetic: true, generator, version: VERSION, options: *options, domains }
+}
+
+/// The folder of a zone's files of a kind: images, masks, or series.
+fn folder(root: &Path, zone: &Zone, [train, test, leaf]: [&str; 3]) -> PathBuf {
+    let part = if zone.domain.split == ToySplit::Test { test } else { train };
+    [part, zone.domain.name, &zone.name, leaf].iter().fold(root.to_owned(), |path, name| path.join(name))
+}
+
+fn write_patch(root: &Path, place: &Place, patch: &Patch) -> Result<(), ToyError> {
+    let Place { zone, landscape, camera } = place;
+    let images = folder(root, zone, ["flair_aerial_train", "flair_2_aerial_test", "img"]);
+    let masks = folder(root, zone, ["flair_labels_train", "flair_2_labels_test", "msk"]);
+    let (image_path, mask_path) = (images.join(patch.id.file_name("IMG")), masks.join(patch.id.file_name("MSK")));
+    let picture = picture(landscape, camera, zone, patch)
+        .ok_or_else(|| ToyError::io(&image_path)(io::ErrorKind::InvalidData.into()))?;
+    raster::write(&image_path, &picture.image).map_err(ToyError::io(&image_path))?;
+    raster::write(&mask_path, &picture.mask).map_err(ToyError::io(&mask_path))
+}
+
+fn write_series(root: &Path, seed: u64, place: &Place) -> Result<(), ToyError> {
+    let Place { zone, landscape, .. } = place;
+    let folder = folder(root, zone, ["flair_sen_train", "flair_2_sen_test", "sen"]);
+    let path = |what: &str| folder.join(format!("SEN2_sp_{}-{}_{what}", zone.domain.name, zone.name));
+    let series = series(seed, zone, landscape);
+    let (steps, [rows, columns]) = (series.products.len(), zone.size);
+    let data = path("data.npy");
+    write_atomically(&data, |file| npy::write(file, [steps, BANDS, rows, columns], &series.data))
+        .map_err(ToyError::io(&data))?;
+    let masks = path("masks.npy");
+    write_atomically(&masks, |file| npy::write(file, [steps, 2, rows, columns], &series.masks))
+        .map_err(ToyError::io(&masks))?;
+    let products = path("products.txt");
+    let text: String = series.products.iter().flat_map(|product| [product.as_str(), "\n"]).collect();
+    write_atomically(&products, |file| file.write_all(text.as_bytes())).map_err(ToyError::io(&products))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ToyError> {
+    write_atomically(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
+    .map_err(ToyError::io(path))
+}

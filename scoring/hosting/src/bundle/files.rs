@@ -1,0 +1,284 @@
+//! The files of a bundle: their names, the pages, the scoring program's command, the starting kit's words.
+
+use std::{fmt::Write, io, path::Path};
+
+use super::Plan;
+use crate::{page::Escaped, rules};
+use flair_scoring::{
+    PatchId, Protocol,
+    dataset::fold_ranges,
+    files::read_text,
+    timing::{Hms, Limits},
+};
+
+pub(crate) const LOGO: &str = "logo.png";
+pub(crate) const PROGRAM: &str = "scoring_program.zip";
+pub(crate) const REFERENCE: &str = "reference_data.zip";
+pub(crate) const KIT: &str = "starting_kit.zip";
+pub(crate) const SAMPLE: &str = "sample_submission.zip";
+pub(crate) const TERMS: &str = "terms.html";
+
+/// A page about the challenge. HTML serves both platforms; Codabench reads it as Markdown, so no line is indented.
+pub(super) struct PageFile {
+    /// CodaLab's key.
+    pub(super) key: &'static str,
+    pub(super) title: &'static str,
+    pub(super) file: &'static str,
+    text: &'static str,
+}
+
+pub(super) const PAGES: [PageFile; 4] = [
+    PageFile {
+        key: "overview",
+        title: "Overview",
+        file: "overview.html",
+        text: include_str!("../../assets/overview.html"),
+    },
+    PageFile {
+        key: "evaluation",
+        title: "Evaluation",
+        file: "evaluation.html",
+        text: include_str!("../../assets/evaluation.html"),
+    },
+    PageFile { key: "terms", title: "Terms", file: TERMS, text: include_str!("../../assets/terms.html") },
+    PageFile { key: "data", title: "Data", file: "data.html", text: include_str!("../../assets/data.html") },
+];
+
+/// Largest page of an organiser's own, in bytes.
+const MAX_PAGE: u64 = 1 << 20;
+
+/// The pages with their names: an organiser's own where `folder` has one of that name, else ours; both with the
+/// challenge's values in the place of `{{word}}`.
+pub(super) fn pages(plan: &Plan<'_>, ids: &[PatchId]) -> io::Result<Vec<(&'static str, String)>> {
+    let read = |page: &PageFile| {
+        let own = plan.pages.map(|folder| folder.join(page.file)).filter(|path| path.exists());
+        own.map_or_else(|| Ok(page.text.to_owned()), |path| read_page(&path))
+    };
+    PAGES.iter().map(|page| Ok((page.file, ascii(&fill(&read(page)?, plan, ids, Markup::Html))))).collect()
+}
+
+/// HTML in ASCII alone: the platforms read pages in whatever encoding their server runs in.
+fn ascii(html: &str) -> String {
+    html.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            let _ = write!(text, "&#{};", u32::from(c));
+        }
+        text
+    })
+}
+
+fn read_page(path: &Path) -> io::Result<String> {
+    let told = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {reason}", path.display()));
+    let text = read_text(path, MAX_PAGE).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => told("is too large for a page"),
+        io::ErrorKind::NotFound => error,
+        _ => io::Error::new(error.kind(), format!("`{}`: {error}", path.display())),
+    })?;
+    // Codabench refuses empty pages.
+    if text.trim().is_empty() { Err(told("is empty")) } else { Ok(text) }
+}
+
+/// In what language a text is that is filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Markup {
+    Html,
+    Markdown,
+}
+
+/// The words that a page may hold.
+fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId], markup: Markup) -> String {
+    let challenge = plan.challenge;
+    let own = |text: &str| match markup {
+        Markup::Html => Escaped(text).to_string(),
+        Markup::Markdown => text.to_owned(),
+    };
+    let score_options = protocol(plan.protocol, "");
+    let list = |names: &[&str]| names.join(", ");
+    let by = if challenge.organiser.is_empty() {
+        String::new()
+    } else {
+        format!("<p>Organised by {}.</p>", Escaped(&challenge.organiser))
+    };
+    let contact = if challenge.contact.is_empty() {
+        "the forum".to_owned()
+    } else {
+        format!("<a href=\"mailto:{0}\">{0}</a>", Escaped(&challenge.contact))
+    };
+    let (mut classes, mut phases) = (String::new(), String::new());
+    for (value, name) in rules::classes(plan.protocol).iter().enumerate() {
+        let _ = writeln!(classes, "<tr><td>{value}</td><td>{}</td></tr>", Escaped(name));
+    }
+    for phase in &challenge.phases {
+        let end = if phase.end.trim().is_empty() { "open" } else { phase.end.trim() };
+        let _ = writeln!(
+            phases,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            Escaped(&phase.name),
+            Escaped(phase.start.trim()),
+            Escaped(end),
+            phase.max_submissions_per_day,
+            phase.max_submissions
+        );
+    }
+    let minutes = |seconds: f64| Hms(seconds).to_string().trim_start_matches("0:").to_owned();
+    let words = [
+        ("title", own(&challenge.title)),
+        ("description", Escaped(&challenge.description).to_string()),
+        ("organiser", by),
+        ("contact", contact),
+        ("phases", phases.trim_end().to_owned()),
+        ("patches", ids.len().to_string()),
+        ("classes", classes.trim_end().to_owned()),
+        ("averaged", Escaped(&list(&rules::averaged(plan.protocol))).to_string()),
+        ("averaged_count", rules::averaged(plan.protocol).len().to_string()),
+        ("excluded", Escaped(&list(&rules::excluded(plan.protocol))).to_string()),
+        ("protocol", Escaped(plan.protocol.id()).to_string()),
+        ("explained", rules::explained(plan.protocol.definition())),
+        ("check_options", format!("{score_options}{}", factor(challenge.factor))),
+        ("score_options", score_options),
+        ("last_class", plan.protocol.class_count().saturating_sub(1).to_string()),
+        ("device_limit", minutes(challenge.device_seconds)),
+        ("device_seconds", challenge.device_seconds.to_string()),
+        ("factor", challenge.factor.to_string()),
+        ("first", ids.first().map_or_else(String::new, |id| id.file_name("PRED"))),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    // One pass, so that a value that looks like a word is not filled in turn.
+    let (mut filled, unknown) = (String::new(), "{{".to_owned());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let word = after.split_once("}}").and_then(|(word, rest)| {
+            words.iter().find(|(name, _)| *name == word.trim()).map(|(_, value)| (value, rest))
+        });
+        let (value, behind) = word.unwrap_or((&unknown, after));
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// The scoring program's `metadata` and `metadata.yaml`. CodaLab splits the command at spaces and knows no quotes
+/// (`worker.py`, `run`), Codabench hands it to the container as it is: neither has a shell of its own.
+pub(super) const METADATA: &str = "command: sh $program/score.sh $input $output\ndescription: flair-bench, the scorer of the FLAIR land-cover challenge\n";
+
+/// The protocol's file in the scoring program and the starting kit, where the program does not know it by name.
+pub(super) const PROTOCOL: &str = "protocol.yml";
+
+/// Whether the program knows the protocol by its file alone.
+pub(super) fn is_of_a_file(protocol: &Protocol) -> bool {
+    protocol.id().contains('@')
+}
+
+/// How a command is told of the protocol, whose file lies in `folder` (which ends with `/`, or is empty).
+fn protocol(protocol: &Protocol, folder: &str) -> String {
+    // The names of what ships are plain words; those of a file are anybody's.
+    match protocol.id().split_once('/') {
+        _ if is_of_a_file(protocol) && folder.is_empty() => format!("--protocol {PROTOCOL}"),
+        _ if is_of_a_file(protocol) => format!("--protocol \"{folder}{PROTOCOL}\""),
+        Some((name, classes)) => format!("--protocol {name} --nomenclature {classes}"),
+        None => format!("--protocol {}", protocol.id()),
+    }
+}
+
+/// How a check is told of the rule about time, where it is not the one that it knows.
+fn factor(factor: f64) -> String {
+    let is_known = factor.total_cmp(&Limits::default().factor).is_eq();
+    if is_known { String::new() } else { format!(" --factor {factor}") }
+}
+
+/// What the command runs. Both platforms unpack with Python's `ZipFile.extractall`, which leaves no file executable,
+/// and may mount the program where nothing can be changed: so the program is copied first.
+pub(super) fn score_sh(plan: &Plan<'_>) -> String {
+    let challenge = plan.challenge;
+    format!(
+        "#!/bin/sh\n# Scores INPUT/res against INPUT/ref into OUTPUT: sh score.sh INPUT OUTPUT\nset -e\n\
+         here=$(cd \"$(dirname \"$0\")\" && pwd)\nwork=$(mktemp -d)\ntrap 'rm -rf \"$work\"' EXIT\n\
+         cp \"$here/flair-bench\" \"$work/flair-bench\"\nchmod 755 \"$work/flair-bench\"\n\
+         \"$work/flair-bench\" codalab {} --device-seconds {} --factor {} \"$1\" \"$2\"\n",
+        protocol(plan.protocol, "$here/"),
+        challenge.device_seconds,
+        challenge.factor
+    )
+}
+
+/// The starting kit's `README.md` and `ids.txt`.
+pub(super) fn kit_texts(plan: &Plan<'_>, ids: &[PatchId]) -> (String, String) {
+    let readme = fill(include_str!("../../assets/kit.md"), plan, ids, Markup::Markdown);
+    let ranges = fold_ranges(ids.iter().copied()).join("\n");
+    (readme, format!("# The patches to predict, for `flair-bench check --ids ids.txt`.\n{ranges}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{Challenge, rules::FLAIR2};
+
+    fn plan(challenge: &Challenge) -> Plan<'_> {
+        Plan { challenge, protocol: &FLAIR2, program: b"", platforms: &[], pages: None, logo: None }
+    }
+
+    #[test]
+    fn pages_are_filled_whole_and_escaped() {
+        let challenge = Challenge {
+            title: "<b>Bold</b> {{contact}}".to_owned(),
+            organiser: "A & B".to_owned(),
+            contact: "jury@example.org".to_owned(),
+            ..Challenge::default()
+        };
+        let ids: Vec<_> = (77_413..77_420).filter_map(PatchId::new).collect();
+        let pages = pages(&plan(&challenge), &ids).unwrap();
+        for (name, text) in &pages {
+            let left = text.replace("{{contact}}", "");
+            assert!(!left.contains("{{") && !left.contains("}}"), "{name}");
+            assert!(!text.contains("<b>Bold") && !text.contains("<script"), "{name}");
+            // Markdown would take an indented line for code.
+            assert!(text.is_ascii() && text.lines().all(|line| !line.starts_with(' ')), "{name}");
+        }
+        let all = pages.into_iter().map(|(_, text)| text).collect::<String>();
+        for text in
+            ["&lt;b&gt;Bold&lt;/b&gt; {{contact}}", "A &amp; B", "25:00", "2.5 times", "flair2", "PRED_077413.tif"]
+        {
+            assert!(all.contains(text), "{text}");
+        }
+        let (readme, list) = kit_texts(&plan(&challenge), &ids);
+        assert!(!readme.replace("{{contact}}", "").contains("{{") && list.ends_with("077413-077419\n"));
+    }
+
+    #[test]
+    fn the_kit_tells_the_commands_of_this_challenge() {
+        let commands = |challenge: &Challenge, protocol| {
+            let (readme, _) = kit_texts(&Plan { protocol, ..plan(challenge) }, &[]);
+            let lines = readme.lines().filter(|line| line.starts_with("# ") || line.starts_with("./"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let ours = commands(&Challenge::default(), &FLAIR2);
+        let challenge = Challenge { title: "Trees & <water>".to_owned(), factor: 3.0, ..Challenge::default() };
+        let text = "{name: trees, nomenclature: flair-19, excluded: [other]}";
+        let theirs = commands(&challenge, &Protocol::from_yaml(text, "a test").unwrap());
+        insta::assert_snapshot!(format!("{ours}\n\n{theirs}"));
+    }
+
+    #[test]
+    fn an_organisers_own_page_takes_the_place_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("data.html"), "<p>{{patches}} of ours, {{unknown}}</p>").unwrap();
+        let challenge = Challenge::default();
+        let plan = Plan { pages: Some(dir.path()), ..plan(&challenge) };
+        let pages_of = || pages(&plan, &[]);
+        assert_eq!(pages_of().unwrap()[3].1, "<p>0 of ours, {{unknown}}</p>");
+        fs::write(dir.path().join("data.html"), " \n").unwrap();
+        assert!(pages_of().unwrap_err().to_string().ends_with("data.html` is empty"));
+    }
+
+    #[test]
+    fn the_command_has_no_quotes_and_the_script_has_the_rules() {
+        assert!(METADATA.starts_with("command: sh $program/score.sh $input $output\n"));
+        insta::assert_snapshot!(score_sh(&plan(&Challenge::default())));
+    }
+}

@@ -1,0 +1,306 @@
+//! Makes a challenge's bundles: settings, pages, logo, reference data, scoring program, starting kit.
+
+mod codabench;
+mod codalab;
+pub(super) mod files;
+mod logo;
+pub mod program;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+pub(super) use super::challenge::{Challenge, Phase};
+use super::{
+    Platform, rules, schema,
+    zip::{Archive, Keep, archive},
+};
+use flair_scoring::{
+    Event, Finding, PatchId, Progress, Protocol,
+    files::{open_regular, write_atomically},
+    raster::{self, Limits, Raster},
+    score::{
+        evaluate::{EvaluateError, Evaluation, Options, evaluate},
+        pairing::Masks,
+    },
+    source::{Source, SourceError},
+};
+
+/// What to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The settings.
+    pub challenge: &'a Challenge,
+    /// By which rules submissions are scored.
+    pub protocol: &'a Protocol,
+    /// The scoring program, an executable for x86-64 Linux.
+    pub program: &'a [u8],
+    /// For which platforms.
+    pub platforms: &'a [Platform],
+    /// A folder with pages that take the place of ours: `overview.html`, `evaluation.html`, `terms.html`, `data.html`.
+    pub pages: Option<&'a Path>,
+    /// A PNG that takes the place of ours.
+    pub logo: Option<&'a [u8]>,
+}
+
+/// A bundle that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// For which platform.
+    pub platform: Platform,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// There is nothing to score against.
+    #[error("there is no mask: expected files named as MSK_000826.tif")]
+    NoMasks,
+    /// The masks are not what submissions could be scored against.
+    #[error("the masks cannot be the reference data of a challenge")]
+    Masks(Vec<Finding>),
+    /// The logo is no PNG.
+    #[error("the logo is no PNG file")]
+    Logo,
+    /// A bundle breaks the rules of its platform.
+    #[error("the bundle for {platform} breaks the platform's rules")]
+    Schema {
+        /// Which platform.
+        platform: Platform,
+        /// How.
+        findings: Vec<Finding>,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot make `{}`: {error}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A text as a scalar of YAML, in ASCII alone, so that no reader's encoding matters.
+fn quoted(text: &str) -> String {
+    // The double-quoted form takes all escapes of JSON, but for pairs of surrogates.
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().fold(String::new(), |mut quoted, c| {
+        let _ = match u32::from(c) {
+            0..=0x7f => quoted.write_char(c),
+            code @ 0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+            code => write!(quoted, "\\U{code:08x}"),
+        };
+        quoted
+    })
+}
+
+/// Writes `OUT/PLATFORM.zip` for every platform of the plan. The same plan and masks give the same bytes.
+///
+/// Before anything is written, the sample submission of the starting kit, which has every patch, is scored against the
+/// masks: so they can be scored against. Every bundle is then held against its platform's rules, see
+/// [`schema::check`].
+///
+/// `truth` is the folder that the masks were found in: in the reference data they keep their places below it.
+///
+/// # Errors
+/// [`BundleError`]: masks that are broken, missing or twice; a logo that is none; a file that cannot be read or
+/// written.
+pub fn make(
+    plan: &Plan<'_>,
+    truth: &Path,
+    masks: &Masks,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<Made>, BundleError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BundleError::Io { path, error }
+    };
+    if plan.logo.is_some_and(|logo| !logo.starts_with(b"\x89PNG\r\n\x1a\n")) {
+        return Err(BundleError::Logo);
+    }
+    let scratch = Scratch::new(out).map_err(at(out))?;
+    let sample = sample(plan.protocol, masks)?;
+    let sample_path = scratch.0.join(files::SAMPLE);
+    fs::write(&sample_path, &sample).map_err(at(&sample_path))?;
+    try_sample(&sample_path, plan.protocol, masks, progress)?;
+
+    let reference = scratch.0.join(files::REFERENCE);
+    let reference_bytes = pack_reference(&reference, truth, masks, progress).map_err(at(&reference))?;
+    let ids: Vec<_> = masks.iter().map(|(id, _)| id).collect();
+    let parts = parts(plan, &ids, &sample).map_err(at(plan.pages.unwrap_or(out)))?;
+    let mut made = Vec::new();
+    for &platform in plan.platforms {
+        let path = scratch.0.join(format!("{}.zip", platform.name()));
+        let yaml = match platform {
+            Platform::Codabench => codabench::competition(plan),
+            Platform::Codalab => codalab::competition(plan),
+        };
+        write_atomically(&path, |file| {
+            let mut bundle = Archive::new(file);
+            // CodaLab takes the first name with `.yaml` in it for the settings.
+            bundle.add("competition.yaml", yaml.as_bytes(), Keep::Deflated)?;
+            for (name, bytes, keep) in &parts {
+                bundle.add(name, bytes, *keep)?;
+            }
+            bundle.copy(files::REFERENCE, File::open(&reference)?, reference_bytes, Keep::Stored)?;
+            bundle.finish().map(|_| ())
+        })
+        .map_err(at(&path))?;
+        let findings = schema::check(platform, &open(&path)?);
+        if !findings.is_empty() {
+            return Err(BundleError::Schema { platform, findings });
+        }
+        made.push((platform, path));
+    }
+    // Whole and sound, all of them: only now they take their places.
+    let placed = made.into_iter().map(|(platform, found)| {
+        let path = out.join(format!("{}.zip", platform.name()));
+        let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
+        Ok(Made { platform, bytes: bytes.map_err(at(&path))?, path })
+    });
+    placed.collect()
+}
+
+type Part = (&'static str, Vec<u8>, Keep);
+
+/// What all bundles hold, but for the reference data, which are large.
+fn parts(plan: &Plan<'_>, ids: &[PatchId], sample: &[u8]) -> io::Result<Vec<Part>> {
+    let mut parts: Vec<Part> =
+        files::pages(plan, ids)?.into_iter().map(|(name, text)| (name, text.into_bytes(), Keep::Deflated)).collect();
+    let logo = plan.logo.map_or_else(logo::png, |logo| Ok(logo.to_vec()))?;
+    let score = files::score_sh(plan);
+    let program = archive(&[
+        ("metadata", files::METADATA.as_bytes(), Keep::Deflated),
+        ("metadata.yaml", files::METADATA.as_bytes(), Keep::Deflated),
+        ("score.sh", score.as_bytes(), Keep::Program),
+        (files::PROTOCOL, plan.protocol.to_yaml().as_bytes(), Keep::Deflated),
+        ("flair-bench", plan.program, Keep::Program),
+    ])?;
+    let (readme, list) = files::kit_texts(plan, ids);
+    let protocol = plan.protocol.to_yaml();
+    let mut kit = vec![
+        ("README.md", readme.as_bytes(), Keep::Deflated),
+        ("ids.txt", list.as_bytes(), Keep::Deflated),
+        (files::SAMPLE, sample, Keep::Deflated),
+        ("flair-bench", plan.program, Keep::Program),
+    ];
+    if files::is_of_a_file(plan.protocol) {
+        kit.push((files::PROTOCOL, protocol.as_bytes(), Keep::Deflated));
+    }
+    let kit = archive(&kit)?;
+    parts.push((files::LOGO, logo, Keep::Stored));
+    parts.push((files::PROGRAM, program, Keep::Stored));
+    parts.push((files::KIT, kit, Keep::Stored));
+    parts.push((files::SAMPLE, sample.to_vec(), Keep::Deflated));
+    Ok(parts)
+}
+
+/// A submission of every patch, all pixels of a class outside the mean: valid, and worth nothing.
+fn sample(protocol: &Protocol, masks: &Masks) -> Result<Vec<u8>, BundleError> {
+    let limits = Limits::default();
+    let mut archive = Archive::new(io::Cursor::new(Vec::new()));
+    // All masks are of one size, as a rule: no need to compress the same picture again and again.
+    let mut last: Option<((usize, usize), Vec<u8>)> = None;
+    let mut findings = Vec::new();
+    for (id, path) in masks.iter() {
+        let header = raster::load(path, &limits)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| raster::header(&bytes, &limits).map_err(|error| error.to_string()));
+        let size = match header {
+            Ok(header) => (header.height, header.width),
+            Err(reason) => {
+                findings.push(flair_scoring::Code::UnreadableMask.finding(path.to_string_lossy(), reason));
+                continue;
+            }
+        };
+        if last.as_ref().is_none_or(|(known, _)| *known != size) {
+            let pixels = vec![rules::filler(protocol); size.0 * size.1];
+            last = Raster::new(1, size.0, size.1, pixels).map(|raster| (size, raster::encode(&raster)));
+        }
+        if let Some((_, bytes)) = &last {
+            // LZW's codes of one value are themselves repetitive.
+            let added = archive.add(&id.file_name("PRED"), bytes, Keep::Deflated);
+            added.map_err(|error| BundleError::Io { path: files::SAMPLE.into(), error })?;
+        }
+    }
+    if !findings.is_empty() {
+        return Err(BundleError::Masks(findings));
+    }
+    let bytes = archive.finish().map_err(|error| BundleError::Io { path: files::SAMPLE.into(), error })?;
+    Ok(bytes.into_inner())
+}
+
+/// Scores the sample.
+fn try_sample(
+    path: &Path,
+    protocol: &Protocol,
+    masks: &Masks,
+    progress: &dyn Progress,
+) -> Result<Evaluation, BundleError> {
+    let options = Options { protocol: protocol.clone(), ..Options::default() };
+    evaluate(masks, &open(path)?, &options, progress).map_err(|error| match error {
+        EvaluateError::NotScorable(findings) => BundleError::Masks(findings),
+        EvaluateError::NoMasks => BundleError::NoMasks,
+    })
+}
+
+/// An archive of our own.
+fn open(path: &Path) -> Result<Source, BundleError> {
+    Source::open(path).map_err(|error| {
+        let error = match error {
+            SourceError::Io { error, .. } => error,
+            SourceError::Archive { reason, .. } => io::Error::other(reason),
+        };
+        BundleError::Io { path: path.to_owned(), error }
+    })
+}
+
+/// The masks, as they are, at their places below `truth`; gives the archive's size.
+fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progress) -> io::Result<u64> {
+    progress.event(Event::Started { stage: "packing the reference data", steps: masks.len() as u64 });
+    let mut archive = Archive::new(BufWriter::new(File::create(path)?));
+    for (id, mask) in masks.iter() {
+        let place: Option<Vec<_>> = mask
+            .strip_prefix(truth)
+            .ok()
+            .map(|below| below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect());
+        let name = place.filter(|parts| !parts.is_empty()).map_or_else(|| id.file_name("MSK"), |parts| parts.join("/"));
+        let file = open_regular(mask)?;
+        let size = file.metadata()?.len();
+        archive.copy(&name, file, size, Keep::Stored)?;
+        progress.event(Event::Step { patch: Some(id) });
+    }
+    archive.finish()?.flush()?;
+    progress.event(Event::Finished);
+    fs::metadata(path).map(|metadata| metadata.len())
+}
+
+/// A folder for what is only passing through; gone at the end, however that comes.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(out: &Path) -> io::Result<Self> {
+        fs::create_dir_all(out)?;
+        let folder = out.join(format!(".bundle.{}.part", std::process::id()));
+        fs::create_dir(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left over is hidden, and harmless.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

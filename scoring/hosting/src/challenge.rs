@@ -1,0 +1,240 @@
+//! The settings of a challenge: what an organiser chooses, checked before a bundle is made of it.
+
+use jiff::civil::DateTime;
+use serde::Deserialize;
+
+use flair_scoring::timing::Limits;
+
+/// The settings' file with all defaults and what they mean.
+pub const EXAMPLE: &str = include_str!("../assets/challenge.yaml");
+
+/// Rules of Codabench's leaderboard (codalab/codabench `src/apps/leaderboards/models.py`, `SUBMISSION_RULES`).
+pub const SUBMISSION_RULES: [&str; 6] =
+    ["Add", "Add_And_Delete", "Add_And_Delete_Multiple", "Force_Last", "Force_Latest_Multiple", "Force_Best"];
+
+/// What an organiser chooses. Every field has a default, that of [`EXAMPLE`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Challenge {
+    /// 8 to 100 characters.
+    pub title: String,
+    /// A sentence.
+    pub description: String,
+    /// Who runs it; may be empty.
+    pub organiser: String,
+    /// Where to reach them; may be empty.
+    pub contact: String,
+    /// Whether everybody may take part at once.
+    pub registration_auto_approve: bool,
+    /// The image that the scoring program runs in.
+    pub docker_image: String,
+    /// Seconds that the platform gives the scoring program.
+    pub execution_time_limit: u32,
+    /// One of [`SUBMISSION_RULES`].
+    pub submission_rule: String,
+    /// Most device-seconds of a prediction.
+    pub device_seconds: f64,
+    /// How many times the baseline's time a prediction may take.
+    pub factor: f64,
+    /// One after the other.
+    pub phases: Vec<Phase>,
+}
+
+/// A phase of a challenge.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Phase {
+    /// 1 to 50 characters.
+    pub name: String,
+    /// A sentence; may be empty.
+    pub description: String,
+    /// When it begins: `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS`, UTC.
+    pub start: String,
+    /// When it ends, in the same form; empty where it does not.
+    pub end: String,
+    /// Most submissions of a participant in a day.
+    pub max_submissions_per_day: u32,
+    /// Most submissions of a participant.
+    pub max_submissions: u32,
+}
+
+/// What of the settings cannot be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChallengeError {
+    /// The file is not in the form of [`EXAMPLE`].
+    #[error("not the settings of a challenge: {0}")]
+    Syntax(String),
+    /// A value that no platform takes.
+    #[error("`{key}` {reason}")]
+    Value {
+        /// Which setting.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self {
+            title: "FLAIR #2: land cover from aerial images and Sentinel-2 series".to_owned(),
+            description: "Name the land cover of every pixel of 512 × 512 aerial patches.".to_owned(),
+            organiser: String::new(),
+            contact: String::new(),
+            registration_auto_approve: false,
+            docker_image: "codalab/codalab-legacy:py37".to_owned(),
+            execution_time_limit: 3600,
+            submission_rule: "Add_And_Delete".to_owned(),
+            device_seconds: Limits::default().device_seconds,
+            factor: Limits::default().factor,
+            phases: vec![Phase::default()],
+        }
+    }
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self {
+            name: "Test".to_owned(),
+            description: "Predictions of the test patches".to_owned(),
+            start: "2026-01-01".to_owned(),
+            end: String::new(),
+            max_submissions_per_day: 2,
+            max_submissions: 100,
+        }
+    }
+}
+
+impl Phase {
+    /// When it begins; `None` where the text is no time.
+    pub fn starts(&self) -> Option<DateTime> {
+        self.start.trim().parse().ok()
+    }
+
+    /// When it ends; `None` where it does not, or the text is no time.
+    pub fn ends(&self) -> Option<DateTime> {
+        self.end.trim().parse().ok()
+    }
+}
+
+/// A moment as both platforms read it.
+pub(super) fn moment(time: DateTime) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+impl Challenge {
+    /// Reads settings; what they do not mention has its default.
+    ///
+    /// # Errors
+    /// [`ChallengeError::Syntax`], with the line.
+    pub fn from_yaml(text: &str) -> Result<Self, ChallengeError> {
+        serde_saphyr::from_str(text).map_err(|error| ChallengeError::Syntax(error.to_string()))
+    }
+
+    /// The time rule.
+    pub fn limits(&self) -> Limits {
+        Limits { device_seconds: self.device_seconds, factor: self.factor, baseline_seconds: None }
+    }
+
+    /// Checks what the platforms' models would refuse, or would take for something else.
+    ///
+    /// # Errors
+    /// [`ChallengeError::Value`], the first there is.
+    pub fn check(&self) -> Result<(), ChallengeError> {
+        // Titles: codalab-competitions `Competition.title` is of 100, `CompetitionPhase.label` of 50 characters; the
+        // validator of v2 bundles (codalab/codalab-bundle-validator, `schema.yaml`) wants 8 or more.
+        line("title", &self.title, 8, 100)?;
+        line("description", &self.description, 1, 1000)?;
+        line("organiser", &self.organiser, 0, 200)?;
+        line("contact", &self.contact, 0, 200)?;
+        line("docker_image", &self.docker_image, 1, 128)?;
+        let is_image = |b: u8| b.is_ascii_alphanumeric() || b"/.:-_@".contains(&b);
+        demand(self.docker_image.bytes().all(is_image), "docker_image", "is no name of an image")?;
+        demand(self.contact.is_empty() || self.contact.contains('@'), "contact", "is no e-mail address")?;
+        demand((1..=86_400).contains(&self.execution_time_limit), "execution_time_limit", "is not 1 to 86400 seconds")?;
+        let rule = self.submission_rule.as_str();
+        let rules = format!("is none of {}", SUBMISSION_RULES.join(", "));
+        demand(SUBMISSION_RULES.contains(&rule), "submission_rule", &rules)?;
+        for (key, value) in [("device_seconds", self.device_seconds), ("factor", self.factor)] {
+            demand(value > 0.0 && value <= 1e9, key, "is no number above 0")?;
+        }
+        demand(!self.phases.is_empty(), "phases", "has no phase")?;
+        for (number, phase) in self.phases.iter().enumerate() {
+            let key = |field: &str| format!("phases[{number}].{field}");
+            line(&key("name"), &phase.name, 1, 50)?;
+            line(&key("description"), &phase.description, 0, 1000)?;
+            for (field, value) in
+                [("max_submissions_per_day", phase.max_submissions_per_day), ("max_submissions", phase.max_submissions)]
+            {
+                demand((1..=1_000_000).contains(&value), &key(field), "is not 1 to 1000000")?;
+            }
+            let not_a_time = "is no time: expected YYYY-MM-DD or \"YYYY-MM-DD HH:MM:SS\"";
+            demand(phase.starts().is_some(), &key("start"), not_a_time)?;
+            demand(phase.end.trim().is_empty() || phase.ends().is_some(), &key("end"), not_a_time)?;
+            demand(phase.ends().is_none_or(|end| Some(end) > phase.starts()), &key("end"), "is not after the start")?;
+            if let Some(next) = self.phases.get(number + 1) {
+                demand(phase.ends().is_some(), &key("end"), "is missing, and another phase follows")?;
+                demand(
+                    next.starts() >= phase.ends(),
+                    &format!("phases[{}].start", number + 1),
+                    "is before the end of the phase in front",
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn demand(is_met: bool, key: &str, reason: &str) -> Result<(), ChallengeError> {
+    let error = || ChallengeError::Value { key: key.to_owned(), reason: reason.to_owned() };
+    is_met.then_some(()).ok_or_else(error)
+}
+
+/// A text of one line, so that it can stand in YAML and HTML.
+fn line(key: &str, text: &str, least: usize, most: usize) -> Result<(), ChallengeError> {
+    let count = text.chars().count();
+    demand((least..=most).contains(&count), key, &format!("has {count} characters, expected {least} to {most}"))?;
+    demand(!text.chars().any(char::is_control), key, "has a line break or another control character")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_the_default_and_holds() {
+        let example = Challenge::from_yaml(EXAMPLE).unwrap();
+        assert_eq!(example, Challenge::default());
+        example.check().unwrap();
+        assert_eq!(example.limits(), Limits::default());
+        let changed = Challenge::from_yaml("title: Another challenge\nphases: [{name: A, start: 2027-03-01 08:30:00}]");
+        let changed = changed.unwrap();
+        assert_eq!((changed.title.as_str(), changed.factor), ("Another challenge", 2.5));
+        assert_eq!(moment(changed.phases[0].starts().unwrap()), "2027-03-01 08:30:00");
+    }
+
+    #[test]
+    fn what_no_platform_takes_is_told() {
+        let error = |yaml: &str| match Challenge::from_yaml(yaml) {
+            Ok(challenge) => challenge.check().unwrap_err().to_string(),
+            Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+        };
+        let errors = [
+            "title: short",
+            "title: \"two\\nlines here\"",
+            "docker_image: \"a b\"",
+            "contact: nobody",
+            "submission_rule: Best",
+            "factor: .nan",
+            "phases: []",
+            "phases: [{start: tomorrow}]",
+            "phases: [{start: 2026-01-02, end: 2026-01-01}]",
+            "phases: [{name: A}, {name: B}]",
+            "phases: [{end: 2026-02-01}, {start: 2026-01-15}]",
+            "phases: [{max_submissions: 0}]",
+        ];
+        insta::assert_snapshot!(errors.map(error).join("\n"));
+        assert!(Challenge::from_yaml("titel: x").is_err());
+    }
+}

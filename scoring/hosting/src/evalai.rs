@@ -1,0 +1,70 @@
+//! `EvalAI`'s result: what the `evaluate()` of a challenge's evaluation script gives back.
+
+use serde_json::{Map, Value, json};
+
+use super::{leaderboard::times, rules, times::Declared};
+use flair_scoring::{ScoreReport, protocol::Absent};
+
+/// What stands for "there is none": no figure is below 0.
+pub const ABSENT: f64 = -1.0;
+
+/// The score as `{"result": [{SPLIT: {LABEL: VALUE, …}}], "submission_result": …}`, the shape that
+/// `scripts/workers/submission_worker.py` of Cloud-CV/EvalAI stores; `submission_result` is the whole record, for the
+/// participant.
+///
+/// The labels are `mIoU`, `overall accuracy` and the names of the classes that the mean is meant to be over, always all
+/// of them: `EvalAI` refuses a result that lacks one which the leaderboard's schema lists, and a value that is no
+/// number. A class that neither masks nor predictions have is 0 where the protocol counts it as 0, and [`ABSENT`] where
+/// it is left out. Of the times those are there that are known: `time (s)`, `baseline's time (s)`, `times the baseline`,
+/// `over time` (0 or 1).
+pub fn result(report: &ScoreReport, declared: &Declared, split: &str) -> Value {
+    let absent = match report.definition.absent {
+        Absent::Skipped => ABSENT,
+        Absent::Zero => 0.0,
+    };
+    let means = [("mIoU", report.means.miou), ("overall accuracy", report.means.overall_accuracy)];
+    let means = means.into_iter().map(|(label, value)| (label, value.unwrap_or(ABSENT)));
+    let classes = rules::averaged_of(report).map(|class| (class.name.as_str(), class.scores.iou.unwrap_or(absent)));
+    let times = times(declared).map(|(_, title, value)| (title, value));
+    let metrics: Map<_, _> =
+        classes.chain(times).chain(means).map(|(label, value)| (label.to_owned(), json!(value))).collect();
+    // Texts, numbers and lists of them: that cannot fail.
+    let record = serde_json::to_value(report).unwrap_or(Value::Null);
+    json!({"result": [{split: metrics}], "submission_result": record})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+    use crate::leaderboard::tests::{report, report_of};
+
+    #[test]
+    fn the_result_has_the_platforms_shape() {
+        let report = report();
+        let result = result(&report, &Declared::default(), "test_split");
+        let split = &result["result"][0]["test_split"];
+        assert_eq!(split["mIoU"].as_f64(), report.means.miou);
+        assert_eq!(split["building"].as_f64(), Some(0.6));
+        // mIoU, accuracy, and all classes, also those that there are not; never null.
+        let values = split.as_object().unwrap();
+        assert!(values.len() == 2 + 12 && values.values().all(Value::is_number), "{values:?}");
+        assert_eq!(split["water"], ABSENT);
+        assert_eq!(result["submission_result"]["confusion"][0][2], 38);
+        assert_eq!(result.as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn absent_classes_are_what_they_count_as_and_known_times_are_told() {
+        let protocol = flair_scoring::Protocol::find("flair-hub").unwrap();
+        let counts = vec![0; protocol.class_count() * protocol.class_count()];
+        let report = report_of(protocol, counts, 1);
+        let times = flair_scoring::submission::ArchiveName::from_str("a_5-57_14-40.zip").unwrap().times();
+        let declared = Declared { name: times, ..Declared::default() };
+        let result = super::result(&report, &declared, "test");
+        let split = &result["result"][0]["test"];
+        assert_eq!((&split["water"], &split["time (s)"]), (&json!(0.0), &json!(880.0)));
+        assert_eq!(split["baseline's time (s)"], 357.0);
+    }
+}

@@ -1,0 +1,234 @@
+//! What a platform hands to a scoring program: `INPUT/ref` with the masks, `INPUT/res` with a submission.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use flair_scoring::{
+    Finding,
+    source::{Defect, Entry, Source, SourceError},
+    submission::{ArchiveName, Code, predictions},
+    text::shown,
+};
+
+/// The two halves of a scoring program's input.
+#[derive(Debug)]
+pub struct Input {
+    /// The folder of the masks.
+    pub reference: PathBuf,
+    /// The submission: the unpacked files, or the one archive among them, which is read as it is.
+    pub submission: Source,
+    /// The unpacked files beside that archive, if there is one.
+    pub beside: Option<Source>,
+    /// A name that may declare times: that of the archive within the submission, or of the one folder that it
+    /// consists of. The name that the participant's own upload had is not handed on: Codabench's worker downloads it
+    /// into a temporary file (`compute_worker.py`, `_get_bundle`), CodaLab's unpacks it into `res`.
+    pub name: Option<String>,
+}
+
+/// Why there is nothing to score.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// There is no folder where the platform should have put one.
+    #[error("`{}` is no folder: expected {what}", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// What should be in it.
+        what: &'static str,
+    },
+    /// It cannot be read.
+    #[error("cannot read `{}`: {error}", path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The submission is none.
+    #[error("not scored: the submission cannot be read")]
+    Submission(Vec<Finding>),
+}
+
+impl Input {
+    /// Finds both halves in `INPUT`.
+    ///
+    /// A submission of exactly one zip archive is read from that archive. CodaLab's worker unpacks such an archive
+    /// into a folder of its name, too, and leaves both (`worker.py`, `get_bundle`): predictions in that folder are the
+    /// same ones, and are not looked at.
+    ///
+    /// # Errors
+    /// [`InputError`]: a half is not there or cannot be read; the submission is a broken archive, or several, or has
+    /// symbolic links, which could lead to the masks.
+    pub fn find(input: &Path) -> Result<Self, InputError> {
+        let folder = |name: &str, what| {
+            let path = input.join(name);
+            if path.is_dir() { Ok(path) } else { Err(InputError::Missing { path, what }) }
+        };
+        let reference = folder("ref", "the masks, MSK_*.tif")?;
+        let files = folder("res", "the submission's files")?;
+        refuse_links(&files)?;
+        let unpacked = open(&files)?;
+        let archives: Vec<_> = unpacked.entries().iter().filter(|entry| is_zip(entry)).collect();
+        let is_loose = |name: &str| !archives.iter().any(|archive| name.starts_with(&folder_of(&archive.name)));
+        let has_loose_predictions = predictions(&unpacked).any(|(_, entry)| is_loose(&entry.name));
+        match archives.as_slice() {
+            [archive] if !has_loose_predictions => {
+                let name = archive.name.clone();
+                let submission = open(&files.join(&name))?;
+                Ok(Self { reference, submission, beside: Some(unpacked), name: Some(name) })
+            }
+            [_, _, ..] if !has_loose_predictions => {
+                let names: Vec<_> = archives.iter().map(|archive| format!("`{}`", shown(&archive.name))).collect();
+                let message = format!("several archives, where one is expected: {}", names.join(", "));
+                Err(InputError::Submission(vec![Code::NoPredictions.finding("submission", message)]))
+            }
+            _ => {
+                let name = only_folder(&files).filter(|name| has_times(name)).map(|name| format!("{name}.zip"));
+                Ok(Self { reference, submission: unpacked, beside: None, name })
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Source, InputError> {
+    Source::open(path).map_err(|error| match error {
+        SourceError::Archive { path, reason } => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("not a readable zip archive: {}", shown(&reason));
+            InputError::Submission(vec![Code::UnreadableArchive.finding(shown(&name), message)])
+        }
+        SourceError::Io { path, error } => InputError::Io { path, error },
+    })
+}
+
+fn refuse_links(folder: &Path) -> Result<(), InputError> {
+    let mut findings = Vec::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|error| InputError::Io { path: folder.to_owned(), error: error.into() })?;
+        if entry.path_is_symlink() {
+            let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy();
+            findings.push(Code::SymbolicLink.finding(shown(&name), "a symbolic link, which no submission needs"));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(InputError::Submission(findings)) }
+}
+
+/// An archive that is not in a folder.
+fn is_zip(entry: &Entry) -> bool {
+    let name = &entry.name;
+    !entry.defects.contains(&Defect::NotAFile)
+        && !name.contains('/')
+        && !name.starts_with('.')
+        && Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+}
+
+/// Where CodaLab's worker unpacks an archive: `run_5-57_14-40/` for `run_5-57_14-40.zip`.
+fn folder_of(archive: &str) -> String {
+    format!("{}/", &archive[..archive.len().saturating_sub(4)])
+}
+
+fn has_times(folder: &str) -> bool {
+    format!("{folder}.zip").parse::<ArchiveName>().is_ok_and(|name| name.times().is_some())
+}
+
+/// The one folder in a folder, if there is one alone.
+fn only_folder(folder: &Path) -> Option<String> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let folders = entries.filter(|entry| entry.path().is_dir() && entry.file_name() != "__MACOSX");
+    let mut names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.next().filter(|_| names.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zip::{Keep, archive};
+    use flair_scoring::raster::{self, Raster};
+
+    fn input(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["ref", "res"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        for (name, bytes) in files {
+            let path = dir.path().join("res").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        dir
+    }
+
+    fn tiff() -> Vec<u8> {
+        raster::encode(&Raster::new(1, 2, 2, vec![0; 4]).unwrap())
+    }
+
+    fn zipped() -> Vec<u8> {
+        archive(&[("preds/PRED_000001.tif", &tiff(), Keep::Stored)]).unwrap()
+    }
+
+    fn names(input: &Input) -> Vec<&str> {
+        input.submission.entries().iter().map(|entry| entry.name.as_str()).collect()
+    }
+
+    #[test]
+    fn unpacked_files_are_the_submission() {
+        let dir = input(&[("a/PRED_000001.tif", tiff()), ("metadata", b"exitCode: 0".to_vec())]);
+        let found = Input::find(dir.path()).unwrap();
+        assert_eq!((names(&found), found.name.is_none()), (vec!["a/PRED_000001.tif", "metadata"], true));
+        let dir = input(&[("run_5-57_14-40/PRED_000001.tif", tiff())]);
+        assert_eq!(Input::find(dir.path()).unwrap().name.unwrap(), "run_5-57_14-40.zip");
+        // An archive beside predictions is one of those files that nobody looks at.
+        let dir = input(&[("PRED_000001.tif", tiff()), ("old.zip", zipped())]);
+        assert_eq!(names(&Input::find(dir.path()).unwrap()), ["PRED_000001.tif", "old.zip"]);
+    }
+
+    #[test]
+    fn one_archive_is_read_as_it_is_even_where_codalab_has_unpacked_it_as_well() {
+        for also in [None, Some("run_5-57_14-40/preds/PRED_000001.tif")] {
+            let mut files = vec![("run_5-57_14-40.zip", zipped()), ("timing.json", b"{}".to_vec())];
+            files.extend(also.map(|name| (name, tiff())));
+            let dir = input(&files);
+            let found = Input::find(dir.path()).unwrap();
+            assert_eq!(names(&found), ["preds/PRED_000001.tif"]);
+            assert_eq!(found.name.as_deref(), Some("run_5-57_14-40.zip"));
+            assert!(found.beside.is_some());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_the_masks_are_refused() {
+        let dir = input(&[("a/PRED_000001.tif", tiff())]);
+        std::os::unix::fs::symlink("../../ref", dir.path().join("res/a/more")).unwrap();
+        let Err(InputError::Submission(findings)) = Input::find(dir.path()) else { panic!("it was taken") };
+        assert_eq!((findings[0].code.as_str(), findings[0].subject.as_str()), ("symbolic-link", "a/more"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_archive() {
+        let dir = input(&[]);
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("res/x.zip")).status();
+        assert!(made.unwrap().success());
+        assert!(Input::find(dir.path()).unwrap().name.is_none());
+    }
+
+    #[test]
+    fn what_is_no_input_is_told() {
+        let told = |files: &[(&str, Vec<u8>)]| match Input::find(input(files).path()).unwrap_err() {
+            InputError::Submission(findings) => format!("{}: {}", findings[0].code, findings[0].message),
+            other => other.to_string(),
+        };
+        assert!(told(&[("x.zip", b"PK no archive".to_vec())]).starts_with("unreadable-archive: not a readable zip"));
+        assert_eq!(
+            told(&[("a.zip", zipped()), ("b.zip", zipped())]),
+            "no-predictions: several archives, where one is expected: `a.zip`, `b.zip`"
+        );
+        let dir = input(&[]);
+        fs::remove_dir(dir.path().join("ref")).unwrap();
+        assert!(Input::find(dir.path()).unwrap_err().to_string().ends_with("expected the masks, MSK_*.tif"));
+    }
+}

@@ -1,0 +1,251 @@
+//! The columns of a challenge's leaderboard, and a submission's values for them.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use super::{rules, times::Declared};
+use flair_scoring::{Protocol, ScoreReport};
+
+/// Longest key and title of a column (codalab/codabench `src/apps/leaderboards/models.py`, `Column`).
+pub const MAX_COLUMN_TEXT: usize = 36;
+
+/// Which values of a column are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sorting {
+    /// Large ones.
+    Descending,
+    /// Small ones.
+    Ascending,
+}
+
+impl Sorting {
+    /// As `competition.yaml` says it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Descending => "desc",
+            Self::Ascending => "asc",
+        }
+    }
+}
+
+/// A column of the leaderboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The word under which the scoring program writes its value.
+    pub key: String,
+    /// Its heading.
+    pub title: String,
+    /// Which values are better.
+    pub sorting: Sorting,
+    /// Number of decimals shown.
+    pub decimals: u8,
+}
+
+const MIOU: &str = "miou";
+const ACCURACY: &str = "overall_accuracy";
+const SUBMISSION: &str = "time_submission";
+const BASELINE: &str = "time_baseline";
+const RATIO: &str = "time_ratio";
+const OVER: &str = "over_time";
+
+/// The leaderboard's columns, in order: the mean, the classes that it is taken over, the times. The first one ranks.
+///
+/// The mean is a value of the scoring program, not a computation of the platform: a platform's average cannot leave
+/// absent classes out.
+pub fn columns(protocol: &Protocol) -> Vec<Column> {
+    let column = |key: String, title: &str, sorting, decimals| Column { key, title: cut(title), sorting, decimals };
+    let mut columns = vec![column(MIOU.to_owned(), "mIoU", Sorting::Descending, 5)];
+    let names = rules::averaged(protocol);
+    for (key, name) in class_keys(&names).into_iter().zip(names) {
+        columns.push(column(key, name, Sorting::Descending, 5));
+    }
+    columns.push(column(ACCURACY.to_owned(), "overall accuracy", Sorting::Descending, 5));
+    let times = TIMES.into_iter().zip([1, 1, 2, 0]);
+    columns.extend(times.map(|((key, title), decimals)| column(key.to_owned(), title, Sorting::Ascending, decimals)));
+    columns
+}
+
+/// Key and title of what is told of times, in the order of [`times`].
+const TIMES: [(&str, &str); 4] =
+    [(SUBMISSION, "time (s)"), (BASELINE, "baseline's time (s)"), (RATIO, "times the baseline"), (OVER, "over time")];
+
+/// What is known of times: key, title, value.
+pub(super) fn times(declared: &Declared) -> impl Iterator<Item = (&'static str, &'static str, f64)> {
+    let over = declared.is_over().map(|is_over| f64::from(u8::from(is_over)));
+    let values = [declared.submission_seconds(), declared.baseline_seconds(), declared.ratio(), over];
+    TIMES.into_iter().zip(values).filter_map(|((key, title), value)| Some((key, title, value?)))
+}
+
+/// `iou_bare_soil` for "bare soil", and for each class another one: of names that come to one word, all but the first
+/// have their place in the list behind it.
+fn class_keys(names: &[&str]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let mut key = |(index, name): (usize, &&str)| {
+        let word = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+        let word = cut(&format!("iou_{}", word.collect::<String>()));
+        let numbered = (index..).map(|number| {
+            let number = format!("_{number}");
+            format!("{}{number}", &word[..word.len().min(MAX_COLUMN_TEXT - number.len())])
+        });
+        let free = std::iter::once(word.clone()).chain(numbered).find(|key| !taken.contains(key)).unwrap_or_default();
+        taken.insert(free.clone());
+        free
+    };
+    names.iter().enumerate().map(&mut key).collect()
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_COLUMN_TEXT).collect()
+}
+
+/// A submission's values, by key. What does not exist is not there: no value stands for "none".
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores(Vec<(String, f64)>);
+
+impl Scores {
+    /// The values of a score and of the declared times.
+    pub fn new(report: &ScoreReport, declared: &Declared) -> Self {
+        let mut values = vec![(MIOU.to_owned(), report.means.miou)];
+        let names: Vec<_> = rules::averaged_of(report).map(|class| class.name.as_str()).collect();
+        values.extend(class_keys(&names).into_iter().zip(rules::averaged_of(report).map(|class| class.scores.iou)));
+        let counts = [("classes_averaged", report.means.classes_averaged as f64), ("patches", report.patches as f64)];
+        let rest = times(declared).map(|(key, _, value)| (key, value)).chain(counts);
+        let rest = rest.map(|(key, value)| (key.to_owned(), Some(value)));
+        values.extend([(ACCURACY.to_owned(), report.means.overall_accuracy)].into_iter().chain(rest));
+        Self(values.into_iter().filter_map(|(key, value)| Some((key, value.filter(|v| v.is_finite())?))).collect())
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, value)| *value)
+    }
+
+    /// `scores.txt`: `key: value` lines, one colon each. CodaLab splits lines at every colon and takes the second part
+    /// as a float (`codalab/apps/web/tasks.py`, `update_submission`); Codabench reads the same text as YAML.
+    pub fn to_text(&self) -> String {
+        self.0.iter().fold(String::new(), |mut text, (key, value)| {
+            let _ = writeln!(text, "{key}: {}", decimal(*value));
+            text
+        })
+    }
+
+    /// `scores.json`, which Codabench prefers: one object of numbers.
+    pub fn to_json(&self) -> String {
+        let lines: Vec<_> = self.0.iter().map(|(key, value)| format!("  \"{key}\": {}", decimal(*value))).collect();
+        format!("{{\n{}\n}}\n", lines.join(",\n"))
+    }
+}
+
+/// A number with a point and no exponent, of at most 10 decimals, which is what both platforms keep (`DecimalField`).
+fn decimal(value: f64) -> String {
+    let text = format!("{value:.10}");
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use flair_scoring::{ConfusionMatrix, OutOfRange, score::Evaluation};
+
+    pub(crate) fn report() -> ScoreReport {
+        let cells = [(0, 0, 60), (0, 2, 38), (0, 12, 2), (2, 2, 1_000_000)];
+        let mut counts = vec![0; 13 * 13];
+        cells.iter().for_each(|(truth, prediction, count)| counts[truth * 13 + prediction] = *count);
+        report_of(Protocol::flair2(), counts, 3)
+    }
+
+    /// The record of these counts, `[truth, prediction]` row by row.
+    pub(crate) fn report_of(protocol: Protocol, counts: Vec<u64>, patches: u64) -> ScoreReport {
+        let matrix = ConfusionMatrix::new(protocol.class_count(), counts, 0, 0).unwrap();
+        ScoreReport::new(&Evaluation {
+            protocol,
+            matrix,
+            patches,
+            by_patch: Vec::new(),
+            boundary: None,
+            out_of_range: OutOfRange::Reject,
+        })
+    }
+
+    #[test]
+    fn columns_have_distinct_short_keys_and_the_mean_comes_first() {
+        let columns = columns(&Protocol::flair2());
+        assert_eq!(columns.len(), 1 + 12 + 1 + 4);
+        let keys: BTreeSet<_> = columns.iter().map(|column| &column.key).collect();
+        assert_eq!(keys.len(), columns.len());
+        for column in &columns {
+            assert!(column.key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", column.key);
+            assert!(column.key.len() <= MAX_COLUMN_TEXT && column.title.chars().count() <= MAX_COLUMN_TEXT);
+        }
+        assert_eq!((columns[0].key.as_str(), columns[0].decimals), ("miou", 5));
+        assert_eq!(columns[10].key, "iou_herbaceous_vegetation");
+    }
+
+    #[test]
+    fn names_alike_have_keys_of_their_own() {
+        let long = "a class whose name begins as that of others";
+        let (one, two) = (format!("{long} one"), format!("{long} two"));
+        let names = ["e.te", "e-te", "été", "ètè", "e te 1", one.as_str(), two.as_str()];
+        assert_eq!(
+            class_keys(&names),
+            [
+                "iou_e_te",
+                "iou_e_te_1",
+                "iou__t_",
+                "iou__t__3",
+                "iou_e_te_1_4",
+                "iou_a_class_whose_name_begins_as_tha",
+                "iou_a_class_whose_name_begins_as_t_6"
+            ]
+        );
+        // Columns and scores agree, whatever the names.
+        let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
+        let classes = "{name: alike, classes: [{name: e.te, colour: '#000000', labels: [1]}, \
+                       {name: e-te, colour: '#000001', labels: [2]}]}";
+        std::fs::write(&file, classes).unwrap();
+        let protocol = Protocol::flair2().with_nomenclature(file.path().to_str().unwrap()).unwrap();
+        let keys: Vec<_> = columns(&protocol).into_iter().map(|column| column.key).collect();
+        assert_eq!(keys[1..3], ["iou_e_te", "iou_e_te_1"]);
+        let report = report_of(protocol, vec![1, 0, 1, 1], 1);
+        let scores = Scores::new(&report, &Declared::default());
+        assert_eq!([scores.get("iou_e_te"), scores.get("iou_e_te_1")], [Some(0.5); 2]);
+    }
+
+    #[test]
+    fn texts_hold_what_exists_and_nothing_else() {
+        let scores = Scores::new(&report(), &Declared::default());
+        insta::assert_snapshot!(scores.to_text(), @r"
+        miou: 0.7999810007
+        iou_building: 0.6
+        iou_impervious_surface: 0.9999620014
+        overall_accuracy: 0.999960004
+        classes_averaged: 2.0
+        patches: 3.0
+        ");
+        for line in scores.to_text().lines() {
+            let parts: Vec<_> = line.split(':').collect();
+            assert_eq!(parts.len(), 2, "{line}");
+            assert!(parts[1].trim().parse::<f64>().is_ok(), "{line}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&scores.to_json()).unwrap();
+        assert_eq!(json["iou_building"].as_f64(), scores.get("iou_building"));
+        assert_eq!(json.as_object().unwrap().len(), scores.to_text().lines().count());
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_back_to_10_decimals(value in 0.0..1e9f64) {
+            let text = decimal(value);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{text}");
+            prop_assert!((text.parse::<f64>().unwrap() - value).abs() <= 5.1e-11 + value * f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn numbers_have_no_exponents() {
+        let shown = [0.0, 1.0, 1e-7, 2e-11, 0.123_456_789_012, 4_207_411_200.0].map(decimal);
+        assert_eq!(shown, ["0.0", "1.0", "0.0000001", "0.0", "0.123456789", "4207411200.0"]);
+    }
+}

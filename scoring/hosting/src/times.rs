@@ -1,0 +1,294 @@
+//! The times that a submission declares: by its archive's name, and by the record of its run, if it encloses one.
+
+use serde::Deserialize;
+
+use super::{HostingCode, input::Input};
+use flair_scoring::{
+    Code, Finding, Severity,
+    source::{Entry, Kind, Source},
+    submission::{ArchiveName, MinutesSeconds, Times},
+    text::shown,
+    timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
+};
+
+/// Largest record that is read, in bytes.
+const MAX_RECORD: u64 = 4 << 20;
+
+/// What a submission says of its times, and what the rules say of that.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Declared {
+    /// By the archive's name.
+    pub name: Option<Times>,
+    /// By `timing.json`.
+    pub record: Option<Timing>,
+    /// What the baseline took, by `run.json`, in seconds.
+    pub record_baseline: Option<f64>,
+    /// What the rules say of each of these; one that is not there is not judged.
+    pub verdicts: Vec<Verdict>,
+    /// What does not agree, is too long, or is not known.
+    pub findings: Vec<Finding>,
+}
+
+/// What is read of `run.json`; the rest of it is not ours to judge.
+#[derive(Deserialize)]
+struct RunRecord {
+    schema: String,
+    time_rule: Option<TimeRule>,
+}
+
+#[derive(Deserialize)]
+struct TimeRule {
+    limits: Limits,
+}
+
+impl Declared {
+    /// Reads what there is in a submission of `patches` patches, and holds it against the limits. The baseline's time
+    /// is the submission's to declare: that of `limits` is not looked at.
+    pub fn of(input: &Input, patches: u64, limits: &Limits) -> Self {
+        let sources: Vec<_> = [Some(&input.submission), input.beside.as_ref()].into_iter().flatten().collect();
+        Self::of_sources(input.name.as_deref(), &sources, patches, limits)
+    }
+
+    /// As [`Declared::of`], of a submission that no platform handed over: an archive under its own name, or a folder.
+    pub fn of_submission(submission: &Source, patches: u64, limits: &Limits) -> Self {
+        let name = submission.path().file_name().filter(|_| submission.kind() == Kind::Archive);
+        let name = name.map(|name| name.to_string_lossy());
+        Self::of_sources(name.as_deref(), &[submission], patches, limits)
+    }
+
+    fn of_sources(name: Option<&str>, sources: &[&Source], patches: u64, limits: &Limits) -> Self {
+        let mut declared = Self::default();
+        let subject = name.map(shown);
+        declared.name = name.and_then(|name| name.parse::<ArchiveName>().ok()?.times());
+        declared.record = declared.read(sources, "timing.json", |bytes| serde_json::from_slice(bytes));
+        let run: Option<RunRecord> = declared.read(sources, "run.json", |bytes| serde_json::from_slice(bytes));
+        let run = run.filter(|run| run.schema.starts_with("flair-bench/run/"));
+        declared.record_baseline = run.and_then(|run| run.time_rule?.limits.baseline_seconds);
+
+        declared.cross_check(subject.as_deref().unwrap_or("submission"));
+        declared.judge(patches, limits);
+        if declared.submission_seconds().is_none() {
+            let what = match subject {
+                Some(name) => format!("the name `{name}` declares none, and no timing.json is enclosed"),
+                None => "the platform does not hand on the archive's name, and no timing.json is enclosed".to_owned(),
+            };
+            let message = format!("no times are known: {what}");
+            declared.findings.push(HostingCode::TimesUnknown.finding("submission", message));
+        }
+        declared
+    }
+
+    /// The one file of that name, read and parsed.
+    fn read<T>(
+        &mut self,
+        sources: &[&Source],
+        name: &str,
+        parse: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Option<T> {
+        let of = |source: &&Source| source.entries().iter().filter(|e| is_record(e, name)).cloned().collect::<Vec<_>>();
+        let found: Vec<_> =
+            sources.iter().flat_map(|source| of(source).into_iter().map(move |e| (*source, e))).collect();
+        let (source, entry) = match found.as_slice() {
+            [] => return None,
+            [one] => one,
+            several => {
+                let message =
+                    format!("{} files are called {name}: none of them is taken for the record", several.len());
+                self.findings.push(HostingCode::UnreadableRecord.finding(name, message));
+                return None;
+            }
+        };
+        let parsed = source.read(entry, MAX_RECORD).map_err(|error| error.to_string());
+        match parsed.and_then(|bytes| parse(&bytes).map_err(|error| error.to_string())) {
+            Ok(record) => Some(record),
+            Err(reason) => {
+                let message = format!("not a record of flair-bench: {}", shown(&reason));
+                self.findings.push(HostingCode::UnreadableRecord.finding(shown(&entry.name), message));
+                None
+            }
+        }
+    }
+
+    /// The name's times are floored to seconds, and so are the record's before they are compared.
+    fn cross_check(&mut self, subject: &str) {
+        let Some(name) = self.name else { return };
+        let submission = self.record.as_ref().and_then(Timing::elapsed).map(MinutesSeconds::from);
+        let baseline = self.record_baseline.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
+        let pairs = [
+            ("the prediction", name.submission, submission, "timing.json"),
+            ("the baseline", name.baseline, baseline.map(MinutesSeconds::from), "run.json"),
+        ];
+        for (what, declared, recorded, file) in pairs {
+            if let Some(recorded) = recorded.filter(|recorded| *recorded != declared) {
+                let message =
+                    format!("the name says that {what} took {declared} (minutes-seconds), {file} says {recorded}");
+                self.findings.push(HostingCode::TimeMismatch.finding(subject, message));
+            }
+        }
+    }
+
+    fn judge(&mut self, patches: u64, limits: &Limits) {
+        let one_device = Devices { nodes: 1, per_node: 1 };
+        let baseline_of_name = self.name.map(|times| times.baseline.duration().as_secs_f64());
+        let of_name = self.name.map(|times| Timing::new(times.submission.duration(), patches, one_device));
+        let stated = [(of_name, baseline_of_name), (self.record.clone(), self.record_baseline.or(baseline_of_name))];
+        for (timing, baseline_seconds) in stated {
+            let Some(timing) = timing else { continue };
+            let verdict = judge(&timing, &Limits { baseline_seconds, ..*limits });
+            if !timing.is_whole() {
+                let message =
+                    format!("the clock does not cover {} patches, kept from an earlier run", timing.kept_patches);
+                self.findings.push(HostingCode::TimeNotWhole.finding("timing.json", message));
+            }
+            self.verdicts.push(verdict);
+        }
+        // Both statements may break the same rule: the worse one is told.
+        let worst = |rule: fn(&Verdict) -> Outcome| {
+            let fails = self.verdicts.iter().filter_map(|verdict| match rule(verdict) {
+                Outcome::Fail { used, limit } => Some((used, limit)),
+                _ => None,
+            });
+            fails.max_by(|a, b| a.0.total_cmp(&b.0))
+        };
+        let over = [
+            worst(|verdict| verdict.absolute)
+                .map(|(used, limit)| format!("{used:.1} device-seconds, and the rules allow {limit:.0}")),
+            worst(|verdict| verdict.relative).map(|(used, limit)| {
+                format!("{used:.1} s, and the rules allow {limit:.1} s: {} times the baseline", limits.factor)
+            }),
+        ];
+        // A check refuses such a submission; here it has a score, and what comes of the time is for the jury.
+        let warning = |message| Code::OverTime.finding("submission", message).with_severity(Severity::Warning);
+        self.findings.extend(over.into_iter().flatten().map(warning));
+    }
+
+    /// What the prediction took, in seconds: by the name, which is what the participant declares to the jury, or else
+    /// by the record.
+    pub fn submission_seconds(&self) -> Option<f64> {
+        let of_name = self.name.map(|times| times.submission.duration().as_secs_f64());
+        of_name.or_else(|| Some(self.record.as_ref()?.elapsed()?.as_secs_f64()))
+    }
+
+    /// What the baseline took on the same machine, in seconds.
+    pub fn baseline_seconds(&self) -> Option<f64> {
+        let of_name = self.name.map(|times| times.baseline.duration().as_secs_f64());
+        of_name.or(self.record_baseline).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+    }
+
+    /// How many times the baseline's time the prediction took; `None` where either isn't known.
+    pub fn ratio(&self) -> Option<f64> {
+        let baseline = self.baseline_seconds().filter(|seconds| *seconds > 0.0)?;
+        Some(self.submission_seconds()? / baseline)
+    }
+
+    /// Whether a rule is broken by any statement; `None` where that cannot be told. No rule broken means that the
+    /// relative one was judged, too.
+    pub fn is_over(&self) -> Option<bool> {
+        if self.verdicts.iter().any(Verdict::is_over) {
+            return Some(true);
+        }
+        let is_judged = self.verdicts.iter().any(|verdict| matches!(verdict.relative, Outcome::Pass { .. }));
+        is_judged.then_some(false)
+    }
+}
+
+fn is_record(entry: &Entry, name: &str) -> bool {
+    entry.file_name == name && !entry.name.split('/').any(|part| part == "__MACOSX")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+
+    fn timing(seconds: f64, kept_patches: u64) -> String {
+        let devices = Devices { nodes: 1, per_node: 1 };
+        let timing = Timing::new(Duration::from_secs_f64(seconds), 10, devices);
+        serde_json::to_string(&Timing { kept_patches, ..timing }).unwrap()
+    }
+
+    fn run(baseline: Option<f64>) -> String {
+        let limits = Limits { baseline_seconds: baseline, ..Limits::default() };
+        let rule = serde_json::json!({"limits": limits, "verdict": {}});
+        serde_json::json!({"schema": "flair-bench/run/1", "seed": 1, "time_rule": rule}).to_string()
+    }
+
+    /// The declaration of a submission in a folder of that name, with these records.
+    fn declared(folder: &str, files: &[(&str, String)]) -> Declared {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("ref")).unwrap();
+        let res = dir.path().join("res").join(folder);
+        fs::create_dir_all(&res).unwrap();
+        for (name, text) in files {
+            fs::create_dir_all(res.join(name).parent().unwrap()).unwrap();
+            fs::write(res.join(name), text).unwrap();
+        }
+        Declared::of(&Input::find(dir.path()).unwrap(), 10, &Limits::default())
+    }
+
+    fn told(declared: &Declared) -> Vec<String> {
+        declared.findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message)).collect()
+    }
+
+    #[test]
+    fn a_name_and_a_record_that_agree_are_silent() {
+        let records = [("timing.json", timing(880.9, 0)), ("run.json", run(Some(357.2)))];
+        let declared = declared("run_5-57_14-40", &records);
+        assert_eq!(told(&declared), [""; 0]);
+        assert_eq!((declared.submission_seconds(), declared.baseline_seconds()), (Some(880.0), Some(357.0)));
+        assert_eq!(declared.is_over(), Some(false));
+        assert!((declared.ratio().unwrap() - 880.0 / 357.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_record_that_disagrees_is_told_and_judged_as_well() {
+        let records = [("timing.json", timing(1600.4, 0)), ("run.json", run(Some(400.0)))];
+        let declared = declared("run_5-57_14-40", &records);
+        insta::assert_snapshot!(told(&declared).join("\n"), @r"
+        time-mismatch: run_5-57_14-40.zip: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-40
+        time-mismatch: run_5-57_14-40.zip: the name says that the baseline took 5-57 (minutes-seconds), run.json says 6-40
+        over-time: submission: 1600.4 device-seconds, and the rules allow 1500
+        over-time: submission: 1600.4 s, and the rules allow 1000.0 s: 2.5 times the baseline
+        ");
+        assert_eq!(declared.is_over(), Some(true));
+    }
+
+    #[test]
+    fn a_name_alone_is_enough_and_2_5_times_is_the_limit() {
+        assert_eq!(declared("x_4-0_10-0", &[]).is_over(), Some(false));
+        let over = declared("x_4-0_10-1", &[]);
+        assert_eq!(over.is_over(), Some(true));
+        assert_eq!(
+            told(&over),
+            ["over-time: submission: 601.0 s, and the rules allow 600.0 s: 2.5 times the baseline"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_claimed() {
+        let unknown = declared("preds", &[]);
+        assert_eq!(
+            told(&unknown),
+            ["times-unknown: submission: no times are known: the platform does not hand on the \
+                                     archive's name, and no timing.json is enclosed"]
+        );
+        assert_eq!((unknown.submission_seconds(), unknown.ratio(), unknown.is_over()), (None, None, None));
+        // The absolute rule is met, and the relative one not judged: that is no verdict.
+        let alone = declared("preds", &[("timing.json", timing(100.0, 0))]);
+        assert_eq!((alone.submission_seconds(), alone.is_over()), (Some(100.0), None));
+        let resumed = declared("x_4-0_1-40", &[("timing.json", timing(100.0, 3))]);
+        assert_eq!(told(&resumed).len(), 1);
+    }
+
+    #[test]
+    fn records_that_are_none_are_told_and_not_believed() {
+        let broken = declared("x_4-0_1-40", &[("timing.json", "{\"seconds\": \"\\u001b[2J\"}".to_owned())]);
+        assert!(told(&broken)[0].starts_with("unreadable-record: "), "{:?}", told(&broken));
+        assert!(!told(&broken)[0].contains('\x1b'));
+        let twice = declared("x_4-0_1-40", &[("timing.json", timing(1.0, 0)), ("a/timing.json", timing(2.0, 0))]);
+        assert!(twice.record.is_none() && told(&twice)[0].contains("2 files are called timing.json"));
+        let other = declared("x_4-0_1-40", &[("run.json", "{\"schema\": \"mine\"}".to_owned())]);
+        assert_eq!((told(&other).len(), other.is_over()), (0, Some(false)));
+    }
+}

@@ -1,0 +1,91 @@
+//! Patches put together by domain, by zone, or each by itself.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    dataset::{PlaceError, Places, Unit},
+    score::{ConfusionMatrix, PatchConfusion},
+};
+
+/// Patches that are put together.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The name of the domain, of the domain and zone, or of the patch.
+    pub name: String,
+    /// Its patches, in the order of their numbers.
+    pub patches: Vec<&'a PatchConfusion>,
+}
+
+impl Group<'_> {
+    /// The sum of its patches' matrices.
+    ///
+    /// # Panics
+    /// If they are of more classes than `classes`.
+    pub fn matrix(&self, classes: usize) -> ConfusionMatrix {
+        let mut matrix = ConfusionMatrix::empty(classes);
+        self.patches.iter().for_each(|patch| patch.add_to(&mut matrix));
+        matrix
+    }
+}
+
+/// Puts patches together by domain, zone or patch, in the order of the names.
+///
+/// # Errors
+/// [`PlaceError::Unknown`] where a patch's place is not known and asked for.
+pub fn group<'a>(
+    places: &Places,
+    patches: impl IntoIterator<Item = &'a PatchConfusion> + Clone,
+    unit: Unit,
+) -> Result<Vec<Group<'a>>, PlaceError> {
+    places.require(patches.clone().into_iter().map(|patch| patch.id), unit)?;
+    let mut groups: BTreeMap<String, Vec<&PatchConfusion>> = BTreeMap::new();
+    for patch in patches {
+        groups.entry(places.name(patch.id, unit).unwrap_or_default()).or_default().push(patch);
+    }
+    Ok(groups.into_iter().map(|(name, patches)| Group { name, patches }).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::dataset::{PatchId, places::tests::places};
+
+    /// A patch of counts of truth and prediction, by the challenge's classes.
+    pub(crate) fn patch(number: u32, cells: &[(usize, usize, u64)]) -> PatchConfusion {
+        let mut matrix = ConfusionMatrix::empty(13);
+        matrix.add_cells(cells.iter().map(|(truth, prediction, count)| (truth * 13 + prediction, *count)), 0, 0);
+        PatchConfusion::new(PatchId::new(number).unwrap(), &matrix).unwrap()
+    }
+
+    /// Patches 1 to 4 with as many right pixels of buildings, and two of pervious surface taken for them.
+    pub(crate) fn four() -> Vec<PatchConfusion> {
+        (1..=4).map(|number| patch(number, &[(0, 0, u64::from(number)), (1, 0, 2)])).collect()
+    }
+
+    #[test]
+    fn groups_share_out_the_patches() {
+        let (patches, places) = (four(), places());
+        let names = |unit| {
+            let groups = group(&places, &patches, unit).unwrap();
+            groups.iter().map(|group| format!("{} {}", group.name, group.patches.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Unit::Domain), ["D001_2020 3", "D002_2021 1"]);
+        assert_eq!(names(Unit::Zone), ["D001_2020/Z1_UA 2", "D001_2020/Z2_AA 1", "D002_2021/Z1_UA 1"]);
+        assert_eq!(names(Unit::Patch), ["000001 1", "000002 1", "000003 1", "000004 1"]);
+        for unit in [Unit::Domain, Unit::Zone, Unit::Patch] {
+            let mut sum = ConfusionMatrix::empty(13);
+            group(&places, &patches, unit).unwrap().iter().for_each(|group| sum.merge(&group.matrix(13)));
+            assert_eq!((sum.count(0, 0), sum.count(1, 0), sum.pixels()), (10, 8, 18), "{unit}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_not_known_is_asked_for() {
+        let patches: Vec<_> = (4..=6).map(|number| patch(number, &[(0, 0, 1)])).collect();
+        let message = |unit| group(&places(), &patches, unit).unwrap_err().to_string();
+        insta::assert_snapshot!(message(Unit::Zone), @"the zone of patch 000005 is not known, nor that of 2 patches in all: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
+        insta::assert_snapshot!(group(&places(), &patches[..2], Unit::Domain).unwrap_err().to_string(), @"the domain of patch 000005 is not known: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
+        // A patch needs no place.
+        assert_eq!(group(&Places::default(), &patches, Unit::Patch).unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,104 @@
+//! Registries of findings: each kind has a stable code, a severity, a meaning, a cause and a fix.
+
+use super::severity::{Finding, Severity};
+
+/// What the registry says of a kind of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kind {
+    /// Its stable word in kebab case, such as `missing-prediction`.
+    pub code: &'static str,
+    /// How much a finding of this kind weighs.
+    pub severity: Severity,
+    /// What it means: a clause, without a full stop.
+    pub meaning: &'static str,
+    /// How it usually comes about, in sentences.
+    pub cause: &'static str,
+    /// What to do about it, in sentences.
+    pub fix: &'static str,
+}
+
+impl Kind {
+    /// For [`finding_codes!`](crate::finding_codes): what is made elsewhere is in no registry.
+    #[doc(hidden)]
+    pub const fn new(
+        code: &'static str,
+        severity: Severity,
+        meaning: &'static str,
+        cause: &'static str,
+        fix: &'static str,
+    ) -> Self {
+        Self { code, severity, meaning, cause, fix }
+    }
+
+    /// A finding of this kind.
+    pub fn finding(&self, subject: impl Into<String>, message: impl Into<String>) -> Finding {
+        let (subject, message) = (subject.into(), message.into());
+        Finding { severity: self.severity, code: self.code.to_owned(), subject, message }
+    }
+}
+
+/// A registry of findings: an enum that [`finding_codes!`](crate::finding_codes) declares.
+pub trait Registry: Copy + Ord {
+    /// What the registry says of a kind.
+    fn of(self) -> &'static Kind;
+}
+
+/// Declares a registry of findings: an enum, a variant a kind, in the order of a report (errors first).
+///
+/// ```
+/// flair_scoring::finding_codes! {
+///     /// What can be wrong with a tree.
+///     pub enum TreeCode {
+///         Fallen = "fallen", Error, "the tree lies on the ground",
+///             cause: "A storm.",
+///             fix: "Plant another one.";
+///     }
+/// }
+/// let finding = TreeCode::Fallen.finding("oak 7", "it fell on the fence");
+/// assert_eq!((finding.code.as_str(), TreeCode::KINDS.len()), ("fallen", 1));
+/// ```
+#[macro_export]
+macro_rules! finding_codes {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident {
+        $($variant:ident = $code:literal, $severity:ident, $meaning:literal, cause: $cause:literal, fix: $fix:literal;)+
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        $vis enum $name {
+            $(#[doc = concat!("`", $code, "`: ", $meaning, ".")] $variant,)+
+        }
+
+        impl $name {
+            /// All of them, in the order of a report.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// What the registry says of each, in the same order.
+            pub const KINDS: &'static [$crate::finding::Kind] = &[$(
+                $crate::finding::Kind::new($code, $crate::Severity::$severity, $meaning, $cause, $fix)
+            ),+];
+
+            /// What the registry says of it.
+            pub const fn kind(self) -> &'static $crate::finding::Kind {
+                &Self::KINDS[self as usize]
+            }
+
+            /// Its stable word.
+            pub const fn code(self) -> &'static str {
+                self.kind().code
+            }
+
+            /// A finding of this kind.
+            pub fn finding(self, subject: impl Into<String>, message: impl Into<String>) -> $crate::Finding {
+                self.kind().finding(subject, message)
+            }
+        }
+
+        impl $crate::finding::Registry for $name {
+            fn of(self) -> &'static $crate::finding::Kind {
+                self.kind()
+            }
+        }
+    };
+}

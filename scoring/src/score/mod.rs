@@ -1,0 +1,13 @@
+//! Counting pixels pair by pair, and the figures of the counts.
+
+pub mod boundary;
+pub mod confusion_matrix;
+pub mod evaluate;
+mod faults;
+pub mod metrics;
+pub mod pairing;
+
+pub use confusion_matrix::{ConfusionMatrix, OutOfRange};
+pub use evaluate::{Evaluation, Keep, Options, PatchConfusion, evaluate};
+pub use metrics::Metrics;
+pub use pairing::Masks;

@@ -1,0 +1,78 @@
+//! One file of a source, and what forbids to take it as a plain one.
+
+use std::time::SystemTime;
+
+/// One file of a [`Source`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path in the source, parts joined by `/`; in an archive exactly as stored. Bytes that are no UTF-8 are
+    /// replaced, and [`Defect::NotUtf8`] says so.
+    pub name: String,
+    /// The last part of [`Entry::name`].
+    pub file_name: String,
+    /// Its size in bytes; in an archive a mere claim, which [`Source::read`] holds against what it finds.
+    pub size: u64,
+    /// When it was written, as the file system or the archive tells it (the latter in local time, to 2 seconds).
+    pub modified: Option<SystemTime>,
+    /// What forbids to take it as a plain file of a submission.
+    pub defects: Vec<Defect>,
+    /// Its place in the archive's directory.
+    pub(super) index: usize,
+}
+
+/// Why an entry is no plain file that everybody would read alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Defect {
+    /// The path has a part that is `..`, `.` or empty.
+    Traversal,
+    /// The path starts at a root or a drive.
+    Absolute,
+    /// The path has a backslash, which only some systems take as a separator.
+    Backslash,
+    /// The path has a control character.
+    ControlCharacter,
+    /// The path isn't UTF-8.
+    NotUtf8,
+    /// A symbolic link (in an archive; in a folder links are followed).
+    Symlink,
+    /// A symbolic link in a folder that leads nowhere.
+    DanglingLink,
+    /// Neither a file nor a folder: a pipe, a socket, a device.
+    NotAFile,
+    /// Encrypted.
+    Encrypted,
+    /// Compressed by a method other than "stored" and "deflate".
+    Method,
+    /// Another entry of the archive has the same path.
+    Duplicate,
+    /// Its bytes in the archive belong to another entry, too.
+    Overlap,
+}
+
+impl Defect {
+    /// What [`Defect`] says, as the end of a sentence about the entry.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Traversal => "has `..`, `.` or empty parts in its path",
+            Self::Absolute => "has an absolute path",
+            Self::Backslash => "has a backslash in its path",
+            Self::ControlCharacter => "has a control character in its path",
+            Self::NotUtf8 => "has a path that is not UTF-8",
+            Self::Symlink => "is a symbolic link",
+            Self::DanglingLink => "is a symbolic link that leads nowhere",
+            Self::NotAFile => "is not a regular file",
+            Self::Encrypted => "is encrypted",
+            Self::Method => "is compressed by a method other than stored and deflate",
+            Self::Duplicate => "is in the archive several times",
+            Self::Overlap => "shares its bytes with another entry",
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(name: String, size: u64, index: usize, defects: Vec<Defect>) -> Self {
+        let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
+        Self { name, file_name, size, modified: None, defects, index }
+    }
+}

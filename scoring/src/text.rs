@@ -1,0 +1,64 @@
+//! Words for messages: text from outside made safe to show, and numbers of things.
+
+/// Most characters that are shown of a name.
+const MAX: usize = 160;
+
+/// A text from outside for a message: control characters and marks that turn the direction of writing are escaped
+/// (a terminal obeys them), and a long one is cut.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == MAX {
+            shown.push('…');
+            break;
+        }
+        if is_unsafe(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a terminal or a page may obey a character instead of showing it: control characters, and the marks that
+/// change the direction of writing (Unicode 16, `Bidi_Control`).
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A number of things in words: `1 error`, `2 errors`, `2 patches`, `0 classes`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {}", noun(count, what))
+}
+
+/// The noun in the number that fits `count`: `patch` for 1, `patches` for anything else.
+pub fn noun(count: usize, singular: &str) -> String {
+    match count {
+        1 => singular.to_owned(),
+        _ if singular.ends_with(['s', 'x']) || singular.ends_with("ch") || singular.ends_with("sh") => {
+            format!("{singular}es")
+        }
+        _ => format!("{singular}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_things_read_as_english() {
+        let read =
+            [counted(1, "patch"), counted(2, "patch"), counted(0, "class"), counted(2, "zone"), counted(1, "error")];
+        assert_eq!(read, ["1 patch", "2 patches", "0 classes", "2 zones", "1 error"]);
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped() {
+        assert_eq!(shown("PRED_é.tif"), "PRED_é.tif");
+        assert_eq!(shown("\x1b[2J\u{9b}\u{202e}fit"), "\\u{1b}[2J\\u{9b}\\u{202e}fit");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 161);
+    }
+}
