@@ -14,24 +14,25 @@
 //! # Ok::<(), flair_scoring::protocol::ProtocolError>(())
 //! ```
 
+mod definition;
+mod file;
+mod labels;
 mod nomenclature;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, DeserializeOwned, Unexpected, Visitor},
-};
+use serde::Deserialize;
 
+pub use definition::{Absent, Definition, ExcludedPixels};
+pub use file::ProtocolError;
+pub use labels::LabelTable;
 pub use nomenclature::{Colour, MAX_CLASSES, NOMENCLATURES, Nomenclature, NomenclatureClass};
 
-use crate::files::{read_text, sha256};
+use file::{labels, parse, read, shipped, yaml_file};
+
+use crate::files::sha256;
 
 /// The protocols that ship with the program: name, and file.
 pub const PROTOCOLS: [(&str, &str); 2] = [
@@ -42,31 +43,6 @@ pub const PROTOCOLS: [(&str, &str); 2] = [
 /// A protocol's file with all that one can say, and what it means: to begin one's own with. It is valid as it is.
 pub const EXAMPLE: &str = include_str!("../../protocols/example.yml");
 
-/// Largest file of a protocol or a nomenclature, in bytes.
-const MAX_FILE: u64 = 1 << 18;
-
-/// What happens to pixels whose truth or prediction is a class outside the mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExcludedPixels {
-    /// They stay in the sums: confusing such a class with another costs the other.
-    #[default]
-    Kept,
-    /// Their rows and columns are removed from the confusion matrix before anything is computed.
-    Removed,
-}
-
-/// What a class counts as that neither masks nor predictions have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Absent {
-    /// It is left out of the mean.
-    #[default]
-    Skipped,
-    /// It counts as 0.
-    Zero,
-}
-
 /// By which classes and rules scores are made. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Protocol(Arc<Inner>);
@@ -76,23 +52,6 @@ struct Inner {
     definition: Definition,
     id: String,
     labels: LabelTable,
-}
-
-/// All that a protocol says; this is what a score's record holds of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Definition {
-    /// Its name.
-    pub name: String,
-    /// Its classes; [`NomenclatureClass::averaged`] tells which the mean is over.
-    pub nomenclature: Nomenclature,
-    /// What happens to the pixels of classes outside the mean.
-    pub excluded_pixels: ExcludedPixels,
-    /// What an absent class counts as.
-    pub absent: Absent,
-    /// Values of a mask whose pixels are not scored at all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "labels")]
-    pub ignored_labels: Vec<u8>,
 }
 
 /// A protocol's file: as [`Definition`], with shorter ways to say it.
@@ -112,71 +71,6 @@ struct ProtocolFile {
     absent: Absent,
     #[serde(default, deserialize_with = "labels")]
     ignored_labels: Vec<u8>,
-}
-
-/// Why there is no such protocol.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProtocolError {
-    /// Nothing that ships with the program has that name.
-    #[error("there is no {what} `{name}`: expected one of {known}, or a file that ends in .yml")]
-    Unknown {
-        /// What was looked for.
-        what: &'static str,
-        /// Its name.
-        name: String,
-        /// The names that there are.
-        known: String,
-    },
-    /// The file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// It says something that cannot be.
-    #[error("`{origin}` is no protocol: {reason}")]
-    Invalid {
-        /// Where it comes from.
-        origin: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// What each value of a mask means: the index of a class, [`LabelTable::NO_LABEL`] or [`LabelTable::IGNORED`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelTable {
-    classes: usize,
-    of: [u8; 256],
-}
-
-impl LabelTable {
-    /// The value means nothing.
-    pub const NO_LABEL: u8 = 255;
-    /// The pixel is not scored.
-    pub const IGNORED: u8 = 254;
-
-    fn new(definition: &Definition) -> Self {
-        let mut of = [Self::NO_LABEL; 256];
-        for (index, class) in (0u8..).zip(&definition.nomenclature.classes) {
-            class.labels.iter().for_each(|label| of[usize::from(*label)] = index);
-        }
-        definition.ignored_labels.iter().for_each(|label| of[usize::from(*label)] = Self::IGNORED);
-        Self { classes: definition.nomenclature.classes.len(), of }
-    }
-
-    /// Number of classes.
-    pub fn class_count(&self) -> usize {
-        self.classes
-    }
-
-    /// What the value means.
-    pub fn get(&self, label: u8) -> u8 {
-        self.of[usize::from(label)]
-    }
 }
 
 impl ProtocolFile {
@@ -370,64 +264,4 @@ fn id(definition: &Definition) -> String {
     // Bytes in memory can always be read.
     let digest = sha256(json.as_bytes()).unwrap_or_default();
     format!("{}@{}", definition.name, digest.get(..8).unwrap_or_default())
-}
-
-/// Values of a mask; what is none is told as such.
-fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    struct Label(u8);
-    impl<'de> Deserialize<'de> for Label {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(LabelVisitor).map(Self)
-        }
-    }
-    struct LabelVisitor;
-    impl Visitor<'_> for LabelVisitor {
-        type Value = u8;
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("a label, a whole number from 0 to 255")
-        }
-
-        fn visit_u64<E: de::Error>(self, value: u64) -> Result<u8, E> {
-            u8::try_from(value).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
-        }
-
-        fn visit_i64<E: de::Error>(self, value: i64) -> Result<u8, E> {
-            u8::try_from(value).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
-        }
-    }
-    let labels = Vec::<Label>::deserialize(deserializer)?;
-    Ok(labels.into_iter().map(|Label(label)| label).collect())
-}
-
-/// The file of that name among those that ship with the program.
-fn shipped(
-    files: &[(&'static str, &'static str)],
-    what: &'static str,
-    name: &str,
-) -> Result<&'static str, ProtocolError> {
-    let known = files.iter().find(|(known, _)| *known == name);
-    known.map(|(_, text)| *text).ok_or_else(|| ProtocolError::Unknown {
-        what,
-        name: name.to_owned(),
-        known: files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-    })
-}
-
-fn yaml_file(name: &str) -> Option<&Path> {
-    let path = Path::new(name);
-    let is_yaml =
-        path.extension().is_some_and(|end| ["yml", "yaml"].iter().any(|known| end.eq_ignore_ascii_case(known)));
-    is_yaml.then_some(path)
-}
-
-fn read(path: &Path) -> Result<String, ProtocolError> {
-    read_text(path, MAX_FILE).map_err(|error| ProtocolError::Io { path: path.to_owned(), error })
-}
-
-fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ProtocolError> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let reason = error.without_snippet().to_string();
-        ProtocolError::Invalid { origin: origin.to_owned(), reason }
-    })
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ProtocolError;
+use super::file::{ProtocolError, labels, parse, shipped};
 
 /// Most classes of a nomenclature: predictions are bytes, and a few values are left for what is no class.
 pub const MAX_CLASSES: usize = 200;
@@ -29,7 +29,7 @@ pub struct NomenclatureClass {
     /// Its colour in figures, as `#rrggbb`.
     pub colour: Colour,
     /// The values of a mask that stand for it, each `0..=255`.
-    #[serde(deserialize_with = "super::labels")]
+    #[serde(deserialize_with = "labels")]
     pub labels: Vec<u8>,
     /// Whether the mean is meant to hold it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
@@ -80,7 +80,7 @@ impl Nomenclature {
     /// # Errors
     /// [`ProtocolError::Unknown`] where there is none of that name.
     pub fn named(name: &str) -> Result<Self, ProtocolError> {
-        let text = super::shipped(&NOMENCLATURES, "nomenclature", name)?;
+        let text = shipped(&NOMENCLATURES, "nomenclature", name)?;
         Self::from_yaml(text, name)
     }
 
@@ -90,7 +90,7 @@ impl Nomenclature {
     /// [`ProtocolError::Invalid`]: the text is no class list, it has fewer than 2 or more than [`MAX_CLASSES`] classes,
     /// two of one name, or a label that two classes claim.
     pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ProtocolError> {
-        let nomenclature: Self = super::parse(text, origin)?;
+        let nomenclature: Self = parse(text, origin)?;
         nomenclature.check().map_err(|reason| ProtocolError::Invalid { origin: origin.to_owned(), reason })?;
         Ok(nomenclature)
     }

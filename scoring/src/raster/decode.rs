@@ -1,7 +1,8 @@
 //! From the bytes of a TIFF to a raster.
 
+use super::limits::check_file_size;
 use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
-use super::{check_file_size, tags, tags::Tags};
+use super::{tags, tags::Tags};
 
 /// Samples that a piece of the largest raster must have on average: two tiles of the smallest kind.
 const MIN_MEAN_PIECE: u64 = 512;

@@ -1,6 +1,7 @@
 //! What a TIFF carries beside the samples of its first image, and a look at samples that are no 8-bit integers.
 
-use super::{Compression, Header, Limits, RasterError, SampleFormat, check_file_size, codec, tags, tags::Tags};
+use super::limits::check_file_size;
+use super::{Compression, Header, Limits, RasterError, SampleFormat, codec, tags, tags::Tags};
 
 /// Most bytes of one strip or tile that [`peek`] decodes: of a larger one, its beginning.
 const MAX_PEEK: usize = 1 << 20;

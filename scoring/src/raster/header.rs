@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Limits, Raster, RasterError, check_file_size, tags, tags::Tags};
+use super::limits::check_file_size;
+use super::{Limits, Raster, RasterError, tags, tags::Tags};
 
 /// What a sample is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 use std::fmt::Write;
 
 use super::{
-    Plan,
     files::{self, PAGES},
-    quoted,
+    plan::Plan,
+    yaml::{head, quoted},
 };
 use crate::{challenge::moment, leaderboard::columns};
 
@@ -14,16 +14,13 @@ use crate::{challenge::moment, leaderboard::columns};
 /// (`src/apps/competitions/unpackers/utils.py`, `get_datetime`: a `datetime` is a `date`).
 pub(super) fn competition(plan: &Plan<'_>) -> String {
     let challenge = plan.challenge;
-    let mut yaml = format!(
-        "# Made by flair-bench {}.\nversion: 2\ntitle: {}\ndescription: {}\nimage: {}\nterms: {}\n\
-         registration_auto_approve: {}\ndocker_image: {}\nmake_programs_available: false\n\
+    let mut yaml = head(challenge, "version: 2\n");
+    let _ = write!(
+        yaml,
+        "terms: {}\nregistration_auto_approve: {}\ndocker_image: {}\nmake_programs_available: false\n\
          make_input_data_available: false\nenable_detailed_results: true\n\
          show_detailed_results_in_submission_panel: true\nshow_detailed_results_in_leaderboard: false\n\
          auto_run_submissions: true\ncan_participants_make_submissions_public: false\nforum_enabled: true\n",
-        env!("CARGO_PKG_VERSION"),
-        quoted(&challenge.title),
-        quoted(&challenge.description),
-        files::LOGO,
         files::TERMS,
         challenge.registration_auto_approve,
         quoted(&challenge.docker_image),

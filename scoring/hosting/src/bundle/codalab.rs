@@ -4,28 +4,29 @@
 use std::fmt::Write;
 
 use super::{
-    Plan,
     files::{self, PAGES},
-    quoted,
+    plan::Plan,
+    yaml::{head, quoted},
 };
-use crate::{challenge::moment, leaderboard::columns};
+use crate::{
+    challenge::{Phase, moment},
+    leaderboard::columns,
+};
 
 /// The settings as YAML. Its keys are handed to the database's models one by one, so one that they don't know would
 /// stop the upload: there is no `version` here.
 pub(super) fn competition(plan: &Plan<'_>) -> String {
     let challenge = plan.challenge;
-    let mut yaml = format!(
-        "# Made by flair-bench {}.\ntitle: {}\ndescription: {}\nimage: {}\nhas_registration: {}\n\
-         enable_detailed_results: true\nforce_submission_to_leaderboard: false\ncompetition_docker_image: {}\n",
-        env!("CARGO_PKG_VERSION"),
-        quoted(&challenge.title),
-        quoted(&challenge.description),
-        files::LOGO,
+    let mut yaml = head(challenge, "");
+    let _ = write!(
+        yaml,
+        "has_registration: {}\nenable_detailed_results: true\nforce_submission_to_leaderboard: false\n\
+         competition_docker_image: {}\n",
         !challenge.registration_auto_approve,
         quoted(&challenge.docker_image),
     );
     // A phase ends where the next begins, and the last one with the competition.
-    if let Some(end) = challenge.phases.last().and_then(super::Phase::ends) {
+    if let Some(end) = challenge.phases.last().and_then(Phase::ends) {
         let _ = writeln!(yaml, "end_date: {}", quoted(&moment(end)));
     }
     yaml.push_str("html:\n");

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, io, path::Path};
 
-use super::Plan;
+use super::plan::Plan;
 use crate::{page::Escaped, rules};
 use flair_scoring::{
     PatchId, Protocol,

@@ -4,18 +4,20 @@ mod codabench;
 mod codalab;
 pub(super) mod files;
 mod logo;
+mod plan;
 pub mod program;
 #[cfg(test)]
 mod tests;
+mod yaml;
+
+pub use plan::Plan;
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-pub(super) use super::challenge::{Challenge, Phase};
 use super::{
     Platform, rules, schema,
     zip::{Archive, Keep, archive},
@@ -30,23 +32,6 @@ use flair_scoring::{
     },
     source::{Source, SourceError},
 };
-
-/// What to make.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
-    /// The settings.
-    pub challenge: &'a Challenge,
-    /// By which rules submissions are scored.
-    pub protocol: &'a Protocol,
-    /// The scoring program, an executable for x86-64 Linux.
-    pub program: &'a [u8],
-    /// For which platforms.
-    pub platforms: &'a [Platform],
-    /// A folder with pages that take the place of ours: `overview.html`, `evaluation.html`, `terms.html`, `data.html`.
-    pub pages: Option<&'a Path>,
-    /// A PNG that takes the place of ours.
-    pub logo: Option<&'a [u8]>,
-}
 
 /// A bundle that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,20 +73,6 @@ pub enum BundleError {
         /// Why.
         error: io::Error,
     },
-}
-
-/// A text as a scalar of YAML, in ASCII alone, so that no reader's encoding matters.
-fn quoted(text: &str) -> String {
-    // The double-quoted form takes all escapes of JSON, but for pairs of surrogates.
-    let json = serde_json::Value::from(text).to_string();
-    json.chars().fold(String::new(), |mut quoted, c| {
-        let _ = match u32::from(c) {
-            0..=0x7f => quoted.write_char(c),
-            code @ 0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
-            code => write!(quoted, "\\U{code:08x}"),
-        };
-        quoted
-    })
 }
 
 /// Writes `OUT/PLATFORM.zip` for every platform of the plan. The same plan and masks give the same bytes.

@@ -2,6 +2,7 @@ use std::io::Read;
 
 use super::*;
 use crate::rules::FLAIR2;
+use crate::{Challenge, Phase};
 use flair_scoring::progress::Silent;
 
 /// Masks of 16 × 16 pixels, in official folders.

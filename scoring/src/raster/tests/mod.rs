@@ -69,7 +69,7 @@ fn a_raster_is_as_large_as_it_says() {
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_sample_and_geotiff_are_the_same_pixels() {
-    let sample = PathBuf::from(std::env::var("FLAIR_BENCH_SAMPLE").unwrap());
+    let sample = std::path::PathBuf::from(std::env::var("FLAIR_BENCH_SAMPLE").unwrap());
     let rasters = |folder: &Path| -> std::collections::BTreeMap<_, _> {
         walkdir::WalkDir::new(folder)
             .into_iter()
