@@ -11,6 +11,12 @@ use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, FilterType};
 /// # Errors
 /// If a side is 0, or the number of samples is not `height` × `width` × 3.
 pub fn encode(width: u32, height: u32, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    // The encoder multiplies the sides without a check.
+    let samples = (width as usize).checked_mul(height as usize).and_then(|pixels| pixels.checked_mul(3));
+    if samples != Some(pixels.len()) {
+        let message = format!("{} samples for a picture of {width} × {height} × 3", pixels.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, width, height);
     encoder.set_color(ColorType::Rgb);
