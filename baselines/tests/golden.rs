@@ -149,10 +149,10 @@ fn golden_forward_in_f32_at_every_stage() {
             let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
             let maps = branch.maps(&images, &dates, Mode::EVAL).unwrap();
             case.assert_f32(&maps[0], "utae_map0");
-            let ground = maps.last().unwrap();
-            case.assert_f32(ground, "utae_map_last");
+            let satellite_features = maps.last().unwrap();
+            case.assert_f32(satellite_features, "utae_map_last");
             let encoded = network.layers.encode(&case.aerial, Some(&metadata), Mode::EVAL).unwrap();
-            let fused = branch.fuse(&encoded, ground, Collapse::Each, Mode::EVAL).unwrap();
+            let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, Mode::EVAL).unwrap();
             // What is stored of the encoder is its own, without the metadata.
             let plain = network.layers.aerial.encoder.forward(&case.aerial, Mode::EVAL).unwrap();
             for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {

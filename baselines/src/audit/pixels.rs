@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::folded::{Folded, name, ranges};
 use crate::data::{
-    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
+    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths, aerial,
     npy::{Dtype, Npy},
     sentinel::{BANDS, SuperArea},
 };
@@ -23,11 +23,8 @@ use crate::data::{
 /// commit 6483392).
 const MAX_REFLECTANCE: f64 = 20_000.0;
 
-/// Bands of an aerial image: red, green, blue, near infrared, elevation.
-const AERIAL_BANDS: usize = 5;
-
-/// What they are called.
-const BAND_NAMES: [&str; AERIAL_BANDS] = ["red", "green", "blue", "near infrared", "elevation"];
+/// Names of an aerial image's bands.
+const BAND_NAMES: [&str; aerial::BANDS] = ["red", "green", "blue", "near infrared", "elevation"];
 
 /// What a raster tells.
 #[derive(Default)]
@@ -35,7 +32,7 @@ struct Look {
     /// What is wrong with it by itself.
     remark: Option<(&'static Kind, String)>,
     /// Which bands of an image have a value other than 0; `None` where that isn't known.
-    bands: Option<[bool; AERIAL_BANDS]>,
+    bands: Option<[bool; aerial::BANDS]>,
     /// How many pixels of a mask have each label, those that there are; `None` where that isn't known.
     labels: Option<Vec<(u8, u64)>>,
 }
@@ -109,7 +106,7 @@ fn blank_bands(looks: &[Looked<'_>]) -> Vec<Finding> {
     let images: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.bands).collect();
     // A blank image tells nothing of its bands, and is told itself.
     let blank =
-        (0..AERIAL_BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
+        (0..aerial::BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
     let told = blank.map(|band| {
         let message =
             format!("band {} ({}) is 0 everywhere in all {} images", band + 1, BAND_NAMES[band], images.len());
@@ -128,14 +125,14 @@ fn single_label(looks: &[Looked<'_>]) -> Option<Finding> {
 }
 
 fn image(path: &Path) -> Look {
-    let samples = match read(path, AERIAL_BANDS) {
+    let samples = match read(path, aerial::BANDS) {
         Ok(samples) => samples,
         Err(remark) => return Look { remark: Some(remark), ..Look::default() },
     };
     let is_blank = samples.iter().all(|sample| samples.first() == Some(sample));
     let remark = samples.first().filter(|_| is_blank);
     let remark = remark.map(|first| (DataCode::BlankImage.kind(), format!("it is {first} everywhere")));
-    let mut bands = [false; AERIAL_BANDS];
+    let mut bands = [false; aerial::BANDS];
     for (band, samples) in bands.iter_mut().zip(samples.chunks_exact(PATCH_SIZE * PATCH_SIZE)) {
         *band = samples.iter().any(|&sample| sample > 0);
     }

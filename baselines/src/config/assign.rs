@@ -191,7 +191,7 @@ mod tests {
         let mut swapped = names;
         swapped.swap(3, 4);
         let text = error(&[&listed(&swapped)]);
-        assert!(text.contains("water") && text.contains("expected the class `bare soil` in this place"), "{text}");
+        assert!(text.contains("water") && text.contains("expected the class `bare soil` at this position"), "{text}");
     }
 
     #[test]
@@ -211,13 +211,13 @@ mod tests {
         insta::assert_snapshot!(error(&["fidelity=corrected"]), @"unknown key `fidelity`: nearest are flair_bench.fidelity");
         insta::assert_snapshot!(error(&["data.path=x"]), @"unknown key `data.path`: nearest are data.path_aerial_train, data.path_sen_train, data.path_labels_train");
         insta::assert_snapshot!(error(&["aerial_metadata"]), @"`aerial_metadata` sets nothing: expected key=value, such as aerial_metadata=true");
-        insta::assert_snapshot!(error(&["aerial_metadata=maybe"]), @r#"`maybe` is no value of `aerial_metadata`: invalid type: string "maybe", expected a boolean"#);
-        insta::assert_snapshot!(error(&["agg_mode=max"]), @"`max` is no value of `agg_mode`: unknown variant `max`, expected one of `att_group`, `att_mean`, `mean`");
-        insta::assert_snapshot!(error(&["sat_patch_size=-8"]), @"`-8` is no value of `sat_patch_size`: invalid value: integer `-8`, expected usize");
-        insta::assert_snapshot!(error(&["weights_aerial_satellite.water=[1]"]), @"`[1]` is no value of `weights_aerial_satellite.water`: invalid length 1, expected an array of length 2");
-        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is no value of `encoder_widths`: unclosed bracket '[' at line 1, column 1");
-        insta::assert_snapshot!(error(&["ref_date=02-30"]), @"`02-30` is no value of `ref_date`: `02-30` is not a month and a day: expected MM-DD, such as 05-15");
-        insta::assert_snapshot!(error(&["data={path: x}"]), @"`{path: x}` is no value of `data`: unknown field `path`, expected one of `path_aerial_train`, `path_sen_train`, `path_labels_train`, `path_aerial_test`, `path_sen_test`, `path_labels_test`, `path_sp_centroids`, `path_metadata_aerial`");
+        insta::assert_snapshot!(error(&["aerial_metadata=maybe"]), @r#"`maybe` is not a valid value of `aerial_metadata`: invalid type: string "maybe", expected a boolean"#);
+        insta::assert_snapshot!(error(&["agg_mode=max"]), @"`max` is not a valid value of `agg_mode`: unknown variant `max`, expected one of `att_group`, `att_mean`, `mean`");
+        insta::assert_snapshot!(error(&["sat_patch_size=-8"]), @"`-8` is not a valid value of `sat_patch_size`: invalid value: integer `-8`, expected usize");
+        insta::assert_snapshot!(error(&["weights_aerial_satellite.water=[1]"]), @"`[1]` is not a valid value of `weights_aerial_satellite.water`: invalid length 1, expected an array of length 2");
+        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is not a valid value of `encoder_widths`: unclosed bracket '[' at line 1, column 1");
+        insta::assert_snapshot!(error(&["ref_date=02-30"]), @"`02-30` is not a valid value of `ref_date`: `02-30` is not a month and a day: expected MM-DD, such as 05-15");
+        insta::assert_snapshot!(error(&["data={path: x}"]), @"`{path: x}` is not a valid value of `data`: unknown field `path`, expected one of `path_aerial_train`, `path_sen_train`, `path_labels_train`, `path_aerial_test`, `path_sen_test`, `path_labels_test`, `path_sp_centroids`, `path_metadata_aerial`");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The aerial image's metadata as numbers: when, where, how high, with which camera it was taken.
+//! Encoding of an aerial image's metadata: date, time, position, altitude and camera.
 
 use std::f64::consts::TAU;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{DataError, Fidelity};
 
-/// Number of values beside those of the coordinates: 1 altitude, 2 camera, 4 year, 6 month, day and time.
+/// Number of encoded values besides the coordinates: altitude (1), camera (2), year (4), month, day and time (2 each).
 pub const OTHER_VALUES: usize = 13;
 
 /// How metadata are encoded.
@@ -15,11 +15,11 @@ pub const OTHER_VALUES: usize = 13;
 pub struct MetadataSettings {
     /// Number of values that encode a patch's coordinates, a multiple of 4.
     pub geo_enc_size: usize,
-    /// Whether the month is encoded as upstream does.
+    /// Whether to reproduce upstream's encoding of the month.
     pub fidelity: Fidelity,
 }
 
-/// An entry of `flair_aerial_metadata.json`: what of it is encoded.
+/// The encoded fields of an entry of `flair_aerial_metadata.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct AerialMetadata {
     /// `YYYY-MM-DD`.
@@ -41,11 +41,10 @@ impl AerialMetadata {
     /// month, day, time of day. Computed in f64 as upstream does (`src/load_data.py:68-123`), then rounded to f32.
     ///
     /// With [`Fidelity::Upstream`] the month's two numbers are constant: upstream writes `month - 1/12` for
-    /// `(month - 1) / 12` (line 104), which is off by whole turns of the circle. [`Fidelity::Corrected`] mends that.
+    /// `(month - 1) / 12` (line 104), which differs by whole turns of the circle. [`Fidelity::Corrected`] fixes that.
     ///
     /// # Errors
-    /// [`DataError::Metadata`] where date or time are not of their form, or the year is none of 2018 to 2021, the
-    /// dataset's.
+    /// [`DataError::Metadata`] if date or time are malformed, or the year is not one of the dataset's, 2018 to 2021.
     pub fn encode(&self, patch: PatchId, geo_enc_size: usize, fidelity: Fidelity) -> Result<Vec<f32>, DataError> {
         let (year, month, day) = self.date(patch)?;
         let (hour, minute) = self.time(patch)?;

@@ -8,13 +8,11 @@ use super::{
     noise::{Noise, Point, along, cell, unit},
     plan::{AERIAL_M, PATCH_M, Patch, Zone},
 };
-use crate::random::Generator;
+use crate::{data::aerial::BANDS, random::Generator};
 
 /// Pixels around the patch whose shadows may fall into it: 10 m.
 const MARGIN: usize = 50;
 const WIDE: usize = PATCH_SIZE + 2 * MARGIN;
-/// Bands of an aerial image: red, green, blue, near infrared, elevation.
-const BANDS: usize = 5;
 /// Digital numbers of the elevation band to a metre.
 const DN_PER_M: f32 = 5.0;
 /// Height of the sun: metres of shadow's fall to a metre of way.

@@ -3,8 +3,7 @@
 /// Number of covers.
 pub(super) const COVERS: usize = Cover::ALL.len();
 
-/// Number of Sentinel-2 bands of the dataset: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-pub(super) const BANDS: usize = 10;
+pub(super) use crate::data::sentinel::BANDS;
 
 /// A kind of surface. Several may share a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
