@@ -77,12 +77,7 @@ impl Config {
                 format!("the class `{}` at this position", class.name),
             );
         }
-        found.unless(
-            weights.values().flatten().all(is_weight),
-            "weights_aerial_satellite",
-            weights,
-            "weights ≥ 0",
-        );
+        found.unless(weights.values().flatten().all(is_weight), "weights_aerial_satellite", weights, "weights ≥ 0");
         found.unless(self.w_unet_utae.iter().all(is_weight), "w_unet_utae", &self.w_unet_utae, "weights ≥ 0");
         // The first weight is the satellite's.
         let [satellite, aerial] = self.w_unet_utae;

@@ -144,7 +144,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The preset that is nearest to this configuration in what travels with weights, and what is otherwise.
+    /// The preset nearest to this configuration in the settings saved with weights, and the differing settings.
     #[must_use]
     pub fn nearest_preset(&self) -> NearestPreset {
         let settings = self.weights_settings();
@@ -237,13 +237,13 @@ mod tests {
         `x.safetensors` has values that cannot be used:
           `sat_patch_size` is 41: expected 8 to 112, a multiple of 8
         ");
-        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"`sat_patch_sise` is no setting that travels with weights");
-        insta::assert_snapshot!(error("average_month", "[[["), @"`[[[` is no value of `average_month`: unclosed bracket '[' at line 1, column 3");
+        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"`sat_patch_sise` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("average_month", "[[["), @"`[[[` is not a valid value of `average_month`: unclosed bracket '[' at line 1, column 3");
         // Keys of ours that have no business there, and what a terminal would obey.
-        insta::assert_snapshot!(error("lr", "1"), @"`lr` is no setting that travels with weights");
-        insta::assert_snapshot!(error("data.path_aerial_test", "\"/\""), @"`data.path_aerial_test` is no setting that travels with weights");
-        insta::assert_snapshot!(error("evil\n\u{1b}[2J", "1"), @r"`evil\u{a}\u{1b}[2J` is no setting that travels with weights");
-        insta::assert_snapshot!(error("agg_mode", &"\u{1b}".repeat(2000)), @r"`\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…` is no value of `agg_mode`: 2000 bytes, expected at most 1000 without control characters");
+        insta::assert_snapshot!(error("lr", "1"), @"`lr` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("data.path_aerial_test", "\"/\""), @"`data.path_aerial_test` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("evil\n\u{1b}[2J", "1"), @r"`evil\u{a}\u{1b}[2J` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("agg_mode", &"\u{1b}".repeat(2000)), @r"`\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…` is not a valid value of `agg_mode`: 2000 bytes, expected at most 1000 without control characters");
     }
 
     #[test]

@@ -256,7 +256,7 @@ impl Found {
             return;
         }
         let Some(zone) = zone_of(path.strip_prefix(tree).unwrap_or(path), part) else {
-            let message = "it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
+            let message = "it is not in a folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
             self.findings.push(DataCode::UnplacedFile.finding(path.display().to_string(), message));
             return;
         };
@@ -514,7 +514,7 @@ mod tests {
         );
         insta::assert_snapshot!(findings(&dataset, &fixture), @"
         duplicate-patch ROOT/flair_aerial_train/D004_2021/Z2_UA/img/IMG_000002.tif: patch 000002 is also at `ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif`, which is used
-        unplaced-file ROOT/flair_aerial_train/IMG_000007.tif: it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used
+        unplaced-file ROOT/flair_aerial_train/IMG_000007.tif: it is not in a folder of a domain and a zone, such as D004_2021/Z10_AU: not used
         unknown-files ROOT/flair_aerial_train/D004_2021/Z2_UA/img: it has 1 rasters, such as `IMG_6.tif`, that are not named IMG_ or MSK_, six digits, .tif: not used
         super-area-files D004_2021/Z1_UA: its super-area has 2 files *data.npy, expected 1
         misplaced-mask ROOT/flair_labels_train/D004_2021/Z3_UA/msk/MSK_000005.tif: its image is in D004_2021/Z2_UA: not used

@@ -234,12 +234,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = || load_encoder(folder.path(), &unet(5, 1)).unwrap_err().to_string();
         let shown = |error: String| error.replace(folder.path().to_str().unwrap(), "…");
-        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let file = written(folder.path(), "resnet34-b627a593.pth", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, file);
         std::fs::write(folder.path().join("other.bin"), "").unwrap();
-        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
         let usual = written(folder.path(), "model.safetensors", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, usual);
     }
