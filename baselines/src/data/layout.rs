@@ -1,7 +1,6 @@
 //! Finding a dataset's files: which patches there are, and what belongs to each.
 //!
-//! Everything is paired by number, domain and zone, as names and folders tell them; never by position in a list, as
-//! upstream does (`src/load_data.py:30-43`).
+//! Files are paired by the number, domain and zone in their paths, never by position in a list as upstream does (`src/load_data.py:30-43`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -64,7 +63,7 @@ pub struct DataPaths {
     pub path_sen_test: String,
     /// Folder of their masks.
     pub path_labels_test: String,
-    /// JSON file of the patches' places in the super-areas.
+    /// JSON file of the patch centroids in the super-areas.
     pub path_sp_centroids: String,
     /// JSON file of the aerial images' metadata.
     pub path_metadata_aerial: String,
@@ -77,11 +76,11 @@ pub struct Dataset {
     pub trees: Vec<PathBuf>,
     /// All patches that have an image or a mask.
     pub patches: BTreeMap<PatchId, PatchRecord>,
-    /// The JSON file of the patches' places in the super-areas.
+    /// The JSON file of the patch centroids in the super-areas.
     pub centroids: Option<PathBuf>,
     /// The JSON file of the aerial images' metadata.
     pub metadata: Option<PathBuf>,
-    /// What is wrong with the names and places of the files.
+    /// Findings about the names and locations of files.
     pub findings: Vec<Finding>,
 }
 
@@ -120,7 +119,7 @@ const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
     ]
 };
 
-/// Where under the root a layout may begin.
+/// Base folders of a layout below the root.
 const BASES: [&str; 5] = ["", "flair_2_toy_dataset", "data", "raw", "data/raw"];
 
 impl Dataset {
@@ -157,7 +156,7 @@ impl Dataset {
         Self::index(&trees, centroids, metadata)
     }
 
-    /// Takes a dataset from paths of its own for each part; those that are empty are not there.
+    /// Finds a dataset at separate paths for each part; empty paths are skipped.
     ///
     /// # Errors
     /// Where all are empty, one does not exist, or a folder cannot be read.
@@ -194,7 +193,7 @@ impl Dataset {
     fn index(trees: &[Tree], centroids: Option<PathBuf>, metadata: Option<PathBuf>) -> Result<Self, DataError> {
         let mut found = Found::default();
         for (tree, part) in trees {
-            // Sorted, so that of two files for one patch always the same is taken.
+            // Sorted, so that the choice between two files of one patch is deterministic.
             for entry in WalkDir::new(tree).follow_links(true).sort_by_file_name() {
                 let entry = entry.map_err(|error| {
                     let path = error.path().unwrap_or(tree).to_owned();
@@ -388,7 +387,7 @@ fn find_json(root: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let (mut centroids, mut metadata) = (None, None);
     let is_domains = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_str().is_some_and(is_domain);
     let entries = WalkDir::new(root).follow_links(true).max_depth(3).sort_by_file_name();
-    // What cannot be listed here is not the dataset's: its own folders are searched elsewhere.
+    // Folders that cannot be listed here are not the dataset's: its own folders are searched elsewhere.
     for entry in entries.into_iter().filter_entry(|entry| !is_domains(entry)).filter_map(Result::ok) {
         let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
         if name.contains("centroids_sp_to_patch") {

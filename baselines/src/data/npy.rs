@@ -157,7 +157,7 @@ impl Npy {
         Ok(())
     }
 
-    /// Reads what is at a place of the file.
+    /// Reads at an offset of the file.
     fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(at))?;
@@ -194,7 +194,7 @@ impl Npy {
     }
 }
 
-/// The header's text, and where the numbers begin.
+/// The header's text, and the offset of the data.
 fn header(bytes: &[u8]) -> Option<(&str, usize)> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
     let (length, before) = match rest.first()? {

@@ -11,12 +11,12 @@ use super::{
     sentinel::{SeriesSettings, SuperArea},
 };
 
-/// Which inputs a network takes beside the aerial image, and how they are made.
+/// The inputs of a network besides the aerial image, and their preprocessing.
 #[derive(Clone, Copy, Debug)]
 pub struct InputSettings {
-    /// Of the Sentinel-2 series; `None` for a network that takes none.
+    /// Settings of the Sentinel-2 series; `None` for a network without it.
     pub series: Option<SeriesSettings>,
-    /// Of the metadata; `None` for a network that takes none.
+    /// Settings of the metadata; `None` for a network without them.
     pub metadata: Option<MetadataSettings>,
 }
 
@@ -33,7 +33,7 @@ pub struct Sample {
     pub metadata: Option<Vec<f32>>,
 }
 
-/// Super-areas that were opened, or why they could not be.
+/// Opened super-areas, or the errors of opening them.
 type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
 
 /// Makes samples of a dataset's patches. Shared by threads.
@@ -76,7 +76,7 @@ impl<'a> Preprocessor<'a> {
     /// The inputs of a patch.
     ///
     /// # Errors
-    /// Where the dataset lacks what the model needs of this patch, or a file of it cannot be used.
+    /// If the dataset lacks an input of this patch, or one of its files cannot be read.
     pub fn sample(&self, id: PatchId) -> Result<Sample, DataError> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
@@ -87,8 +87,8 @@ impl<'a> Preprocessor<'a> {
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
     }
 
-    /// What would keep [`sample`](Self::sample) from any of these patches, as far as names, JSON entries and the heads
-    /// of the super-areas tell: to be known before hours of computing. No pixel is read.
+    /// Problems that would make [`sample`](Self::sample) fail for any of these patches, found from names, JSON entries and
+    /// the headers of the super-areas before a long run. No pixel is read.
     pub fn problems(&self, ids: &[PatchId]) -> Vec<Finding> {
         // Patches share their super-areas: each is opened once.
         let mut areas = BTreeMap::new();
@@ -148,7 +148,7 @@ impl<'a> Preprocessor<'a> {
     }
 }
 
-/// A patch's place in its super-area.
+/// A patch's position in its super-area.
 fn place<'a>(
     record: &'a PatchRecord,
     centroids: &BTreeMap<PatchId, [i64; 2]>,

@@ -16,7 +16,7 @@ pub const BANDS: usize = 10;
 /// Largest list of products that is read, in bytes: a year has some hundred, of 60 letters each.
 const MAX_PRODUCTS: u64 = 1 << 20;
 
-/// What is taken of a series.
+/// Settings of a series.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesSettings {
     /// Side of the crop in pixels of 10 m, even.
@@ -31,7 +31,7 @@ pub struct SeriesSettings {
     pub ref_year: u16,
 }
 
-/// The series around a patch, as the U-TAE takes it.
+/// The series around a patch, the input of the U-TAE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuperPatch {
     /// Number of acquisitions, or of months, `T`: at least 1.
@@ -42,13 +42,13 @@ pub struct SuperPatch {
     pub size: usize,
     /// `[T, C, H, W]`. Averaged by month: means of the stored numbers, unscaled, so reflectance × 10,000. Otherwise
     /// scaled as skimage's `img_as_float` does: uint16 by 1/65535, int16 by 1/32767 and not below -1, floats unchanged.
-    /// The two differ by upstream's doing (`src/dataset.py:108-113`); weights of the one are useless for the other.
+    /// The difference is upstream's (`src/dataset.py:108-113`); weights of the one are useless for the other.
     pub values: Vec<f32>,
     /// `[T]`: days from the acquisition, or from the 15th of its month, to the reference date.
     pub positions: Vec<f32>,
     /// The acquisitions that were used, counted from 0 in the super-area.
     pub kept: Vec<usize>,
-    /// That the filter had left nothing, if so.
+    /// A finding if no acquisition passed the filter.
     pub finding: Option<Finding>,
 }
 
