@@ -19,8 +19,8 @@ use crate::data::{
     sentinel::{BANDS, SuperArea},
 };
 
-/// Values above it are out of the dataset's range of reflectances. The largest known value is 19,779 (association-rosia/flair-2,
-/// commit 6483392).
+/// Values above it are out of the dataset's range of reflectances. The largest known value is 19,779
+/// (association-rosia/flair-2, commit 6483392).
 const MAX_REFLECTANCE: f64 = 20_000.0;
 
 /// Names of an aerial image's bands.

@@ -121,8 +121,8 @@ impl Config {
     /// call the settings.
     ///
     /// # Errors
-    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`] or one of these is missing, or a value
-    /// is out of its range: they may come from a stranger's file.
+    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`] or one of these is missing, or a
+    /// value is out of its range: they may come from a stranger's file.
     pub fn from_weights_settings(settings: &Settings, origin: &str) -> Result<Self, ConfigError> {
         let mut config = Self::preset(Model::Utt.name())?;
         let known = config.weights_settings();

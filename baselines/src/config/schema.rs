@@ -133,8 +133,8 @@ pub struct Bench {
     pub schedule: Schedule,
     /// Batches whose gradients are averaged into one step.
     pub accumulate: usize,
-    /// Momentum of batch norms: the fraction of a batch in the running statistics, which predictions use. The default of
-    /// torch and upstream is 0.1; use a larger value for runs of few steps.
+    /// Momentum of batch norms: the fraction of a batch in the running statistics, which predictions use. The default
+    /// of torch and upstream is 0.1; use a larger value for runs of few steps.
     pub norm_momentum: f64,
     /// Maximum global norm of a step's gradients; empty for no clipping.
     pub clip: Option<f64>,

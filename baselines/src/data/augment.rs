@@ -18,7 +18,8 @@ impl Augmentation {
     /// No augmentation.
     pub const NONE: Self = Self { vertical: false, horizontal: false, quarter_turns: 0 };
 
-    /// Draws each flip with probability ½, and with probability ½ zero to three rotations, uniformly, as albumentations.
+    /// Draws each flip with probability ½, and with probability ½ zero to three rotations, uniformly, as
+    /// albumentations.
     #[expect(clippy::cast_possible_truncation, reason = "below 4")]
     pub fn draw(generator: &mut Generator) -> Self {
         let vertical = generator.chance(0.5);
@@ -27,8 +28,8 @@ impl Augmentation {
         Self { vertical, horizontal, quarter_turns }
     }
 
-    /// Flips and rotates each plane of `[…, size, size]`: an image's bands, a mask, or the frames of a super-patch, whose
-    /// centre is the patch's.
+    /// Flips and rotates each plane of `[…, size, size]`: an image's bands, a mask, or the frames of a super-patch,
+    /// whose centre is the patch's.
     pub fn apply<T: Copy>(self, planes: &mut [T], size: usize) {
         if self == Self::NONE || size == 0 {
             return;

@@ -1,6 +1,7 @@
 //! Finding a dataset's files: which patches there are, and what belongs to each.
 //!
-//! Files are paired by the number, domain and zone in their paths, never by position in a list as upstream does (`src/load_data.py:30-43`).
+//! Files are paired by the number, domain and zone in their paths, never by position in a list as upstream does
+//! (`src/load_data.py:30-43`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},

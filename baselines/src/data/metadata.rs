@@ -99,7 +99,8 @@ fn number(text: &str, least: u8, most: u8) -> Option<u8> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
-/// Sines and cosines, in turns, of a coordinate at `count / 2` falling frequencies (`src/load_data.py:76-87`). Upstream's
+/// Sines and cosines, in turns, of a coordinate at `count / 2` falling frequencies (`src/load_data.py:76-87`).
+/// Upstream's
 /// `10e7` is 1e8, both as the unit of length and as the base of the frequencies, so that all angles are small.
 fn coordinate(metres: f64, count: usize, values: &mut Vec<f64>) {
     for i in 0..count / 2 {

@@ -1,7 +1,7 @@
 //! Reads and writes `NumPy` arrays in `.npy` files.
 //!
-//! [`Npy`] reads the numbers that are asked for: a super-area holds up to 45 MB, and a patch needs 4 % of it. The file is
-//! not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
+//! [`Npy`] reads the numbers that are asked for: a super-area holds up to 45 MB, and a patch needs 4 % of it. The file
+//! is not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
 
 use std::{
     fs::File,

@@ -87,8 +87,8 @@ impl<'a> Preprocessor<'a> {
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
     }
 
-    /// Problems that would make [`sample`](Self::sample) fail for any of these patches, found from names, JSON entries and
-    /// the headers of the super-areas before a long run. No pixel is read.
+    /// Problems that would make [`sample`](Self::sample) fail for any of these patches, found from names, JSON entries
+    /// and the headers of the super-areas before a long run. No pixel is read.
     pub fn problems(&self, ids: &[PatchId]) -> Vec<Finding> {
         // Patches share their super-areas: each is opened once.
         let mut areas = BTreeMap::new();
@@ -126,8 +126,8 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them; 0
-    /// of what is not there.
+    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them;
+    /// 0 of what is not there.
     pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
         let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
         let area = record.sentinel.as_deref().filter(|_| self.series.is_some());
@@ -156,7 +156,7 @@ fn place<'a>(
     let id = record.id;
     let centroid = centroids
         .get(&id)
-        .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
+        .ok_or_else(|| missing(id, "centroid in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
     let area = record.sentinel.as_ref().ok_or_else(|| {
         missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
     })?;
@@ -232,7 +232,7 @@ mod tests {
         let no_metadata = "aerial_metadata=false";
         insta::assert_snapshot!(error(no_metadata, 1), @"the dataset has no file `*centroids_sp_to_patch*.json`: add it to the dataset's folder, or set `data.path_sp_centroids`");
         fixture.centroids(&[(1, [30, 31]), (3, [30, 30])]);
-        insta::assert_snapshot!(error(no_metadata, 2), @"patch 000002 has no place in its super-area: add IMG_000002.tif to the centroids");
+        insta::assert_snapshot!(error(no_metadata, 2), @"patch 000002 has no centroid in its super-area: add IMG_000002.tif to the centroids");
         insta::assert_snapshot!(error(no_metadata, 3), @"patch 000003 has no super-area: add the Sentinel-2 files of D004_2021/Z2_UA");
         insta::assert_snapshot!(error(no_metadata, 4), @"patch 000004 has no files: check the dataset");
         insta::assert_snapshot!(error("aerial_metadata=true", 1), @"the dataset has no file `*aerial_metadata*.json`: add it to the dataset's folder, or set `data.path_metadata_aerial`");

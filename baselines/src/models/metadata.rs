@@ -1,4 +1,5 @@
-//! Adds the flight's metadata to the U-Net's coarsest map (upstream `src/backbones/fusion_utils.py`, `txt_model.py:79-82`).
+//! Adds the flight's metadata to the U-Net's coarsest map (upstream `src/backbones/fusion_utils.py`,
+//! `txt_model.py:79-82`).
 
 use candle_core::{Result, Tensor};
 
@@ -20,8 +21,8 @@ impl MetadataMlp {
         Ok(Self { mlp: Mlp::new(&scope.at("enc_mlp"), [length, 64, 32, rows], 0.5)? })
     }
 
-    /// Adds the MLP's output for `metadata` (`[B, length]`) to a map (`[B, C, rows, W]`), one value per row, broadcast over
-    /// channels and columns as upstream does.
+    /// Adds the MLP's output for `metadata` (`[B, length]`) to a map (`[B, C, rows, W]`), one value per row, broadcast
+    /// over channels and columns as upstream does.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.

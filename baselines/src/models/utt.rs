@@ -1,4 +1,5 @@
-//! U-T&T: the U-Net of the aerial image, fused with features of the U-TAE of the Sentinel-2 series (FLAIR #2's baseline; upstream
+//! U-T&T: the U-Net of the aerial image, fused with features of the U-TAE of the Sentinel-2 series (FLAIR #2's
+//! baseline; upstream
 //! `src/backbones/txt_model.py`).
 
 use candle_core::{Result, Tensor};
@@ -31,7 +32,8 @@ pub struct UttConfig {
     pub patch_size: usize,
     /// The Sentinel-2 branch; `None` for the U-Net alone.
     pub utae: Option<UtaeConfig>,
-    /// Modality dropout: probability that a training step skips the Sentinel-2 branch; from 1 on the branch is never used.
+    /// Modality dropout: probability that a training step skips the Sentinel-2 branch; from 1 on the branch is never
+    /// used.
     pub drop_satellite: f64,
     /// Momentum of batch norms; torch's default is [`crate::nn::NORM_MOMENTUM`].
     pub norm_momentum: f64,

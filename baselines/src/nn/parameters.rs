@@ -126,11 +126,12 @@ impl Parameters {
         (!mismatch.is_empty()).then_some(mismatch)
     }
 
-    /// Copies the values of `tensors`, converted to this network's dtype and device. On a mismatch of names or shapes no
-    /// parameter changes.
+    /// Copies the values of `tensors`, converted to this network's dtype and device. On a mismatch of names or shapes
+    /// no parameter changes.
     ///
     /// # Errors
-    /// The inner `Result` lists every missing, unexpected and misshapen tensor; the outer one fails if the device fails.
+    /// The inner `Result` lists every missing, unexpected and misshapen tensor; the outer one fails if the device
+    /// fails.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
         if let Some(mismatch) = self.mismatch(tensors) {
             return Ok(Err(mismatch));
@@ -175,8 +176,8 @@ pub struct Builder {
 pub const NORM_MOMENTUM: f64 = 0.1;
 
 impl Builder {
-    /// Parameters of `dtype` (f32 or f64) on `device`. Initial values depend on `seed` and the parameter's name only, so a
-    /// part of a network has the same initial values in every network.
+    /// Parameters of `dtype` (f32 or f64) on `device`. Initial values depend on `seed` and the parameter's name only,
+    /// so a part of a network has the same initial values in every network.
     pub fn new(dtype: DType, device: &Device, seed: u64) -> Self {
         Self { by_name: RefCell::default(), dtype, device: device.clone(), seed, norm_momentum: NORM_MOMENTUM }
     }

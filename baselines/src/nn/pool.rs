@@ -21,8 +21,8 @@ pub fn max_pool_3x3_s2(x: &Tensor) -> Result<Tensor> {
 fn composed(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let (down, across) = (height.div_ceil(2), width.div_ceil(2));
-    // Replicate padding is equivalent to padding with -∞: each window with a padding pixel also has the edge pixel that it
-    // repeats. Then separate even and odd indices: index 2i + p of the padded image is [i, p].
+    // Replicate padding is equivalent to padding with -∞: each window with a padding pixel also has the edge pixel that
+    // it repeats. Then separate even and odd indices: index 2i + p of the padded image is [i, p].
     let padded = x.pad_with_same(2, 1, 1 + height % 2)?.pad_with_same(3, 1, 1 + width % 2)?;
     let padded = padded.reshape((batch, channels, down + 1, 2, across + 1, 2))?;
     let seen = |row: usize, column: usize| {

@@ -119,7 +119,8 @@ pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     rows.broadcast_left(batch * channels)?.contiguous()?.matmul(&wide)?.reshape((batch, channels, height, width))
 }
 
-/// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`: source = (i + ½) · from / to − ½, clipped at 0.
+/// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`: source = (i + ½) · from
+/// / to − ½, clipped at 0.
 fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     let mut weights = vec![0.0f64; to * from];
     let scale = from as f64 / to as f64;

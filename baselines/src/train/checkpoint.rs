@@ -129,7 +129,8 @@ impl Checkpoints {
         save_weights(&self.last(), network, provenance, state)
     }
 
-    /// Reads the state of an interrupted run, and loads its weights into the network and its moments into the optimiser.
+    /// Reads the state of an interrupted run, and loads its weights into the network and its moments into the
+    /// optimiser.
     /// `None` if there is no checkpoint.
     pub(super) fn restore(
         &self,

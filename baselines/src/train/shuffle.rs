@@ -6,8 +6,8 @@ use flair_scoring::PatchId;
 
 use crate::random::Generator;
 
-/// The patches in the order of epoch `epoch`. The order depends on the seed and the epoch only, so a resumed run repeats
-/// it.
+/// The patches in the order of epoch `epoch`. The order depends on the seed and the epoch only, so a resumed run
+/// repeats it.
 pub fn order(patches: &[PatchId], seed: u64, epoch: usize) -> Vec<PatchId> {
     let mut order = patches.to_vec();
     Generator::new(seed, &format!("order of epoch {epoch}")).shuffle(&mut order);

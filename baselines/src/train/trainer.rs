@@ -65,8 +65,8 @@ impl<'a> Trainer<'a> {
     /// network's inputs.
     ///
     /// # Errors
-    /// If there are no training patches, a setting is out of its range, the folder already holds a run that is not to be
-    /// resumed, or the checkpoint cannot be resumed.
+    /// If there are no training patches, a setting is out of its range, the folder already holds a run that is not to
+    /// be resumed, or the checkpoint cannot be resumed.
     pub fn new(
         network: &'a Network,
         preprocessor: &'a Preprocessor<'a>,

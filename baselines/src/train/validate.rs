@@ -20,8 +20,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validation {
-    /// Unweighted mean of the batches' losses, as Lightning and upstream compute it (`src/task_module.py`). An incomplete
-    /// last batch counts, which upstream drops.
+    /// Unweighted mean of the batches' losses, as Lightning and upstream compute it (`src/task_module.py`). An
+    /// incomplete last batch counts, which upstream drops.
     pub loss: f64,
     /// The challenge's mIoU: one confusion matrix over all patches, 12 classes; `None` if none of them occurs.
     pub miou: Option<f64>,

@@ -252,22 +252,22 @@ impl Machine<'_> {
                 self.push(Value::Opaque)?;
             }
             b'q' | b'r' | 0x94 | b'p' => {
-                let place = match opcode {
+                let index = match opcode {
                     b'q' => self.unsigned(1)?,
                     b'r' => self.unsigned(4)?,
                     b'p' => self.number_line()?,
                     _ => self.memo.len() as u64,
                 };
                 let top = *self.stack.last().ok_or(PickleError::Damaged(self.at))?;
-                self.memo.insert(place, top);
+                self.memo.insert(index, top);
             }
             b'h' | b'j' | b'g' => {
-                let place = match opcode {
+                let index = match opcode {
                     b'h' => self.unsigned(1)?,
                     b'j' => self.unsigned(4)?,
                     _ => self.number_line()?,
                 };
-                let value = *self.memo.get(&place).ok_or(PickleError::Damaged(self.at))?;
+                let value = *self.memo.get(&index).ok_or(PickleError::Damaged(self.at))?;
                 self.stack.push(value);
             }
             other => return Err(PickleError::Opcode(other)),

@@ -1,4 +1,4 @@
-//! The zip archive that `torch.save` writes: a pickle that names storages, and the storages beside it.
+//! The zip archive of `torch.save`: a pickle that refers to storages, and the storages as separate entries.
 
 use std::{
     collections::BTreeMap,
@@ -15,17 +15,17 @@ use super::{
     pickle::{Pickle, Ref, Value},
 };
 
-/// Largest pickle that is read; that of a U-T&T checkpoint is 200 KB.
+/// Largest accepted pickle; that of a U-T&T checkpoint is 200 KB.
 const MAX_PICKLE: u64 = 256 << 20;
 
-/// What a tensor takes beside its numbers, in bytes, about.
+/// Approximate memory of a tensor besides its elements, in bytes.
 const TENSOR_COST: u64 = 256;
 
-/// Most axes of a tensor.
+/// Maximum number of axes of a tensor.
 const MAX_RANK: usize = 8;
 
-/// Reads the state dict of a `.pth` or `.ckpt`: the value of `state_dict` where there is one (Lightning), else the
-/// whole, if it is a dict of tensors.
+/// Reads the `state_dict` of a `.pth` or `.ckpt`: the value of the key `state_dict` if there is one (Lightning), else
+/// the whole file, if it is a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     Archive::open(path)?.state_dict()
 }
@@ -218,13 +218,13 @@ impl View {
 
     /// Its bytes once read.
     fn size(&self) -> Option<u64> {
-        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        // The other axes count even if one has length 0: candle multiplies them for its strides.
         let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d.max(1)).ok()?));
         // Integers of all widths become i64.
         count.filter(|&count| count <= u64::MAX / 8)
     }
 
-    /// Its numbers, in row order.
+    /// Its elements, in row-major order.
     fn tensor(&self, storage: &[u8]) -> Result<Tensor, String> {
         let length = storage.len() / self.scalar.size();
         let beyond = || String::from("reaches beyond its storage");
@@ -267,7 +267,7 @@ impl View {
         Tensor::from_raw_buffer(&bytes, dtype, &self.shape, &Device::Cpu)
     }
 
-    /// Place in the storage of each of `count` elements, in row order.
+    /// Storage index of each of `count` elements, in row-major order.
     fn places(&self, count: usize) -> Vec<usize> {
         let mut places = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
@@ -421,7 +421,7 @@ mod tests {
         }
         zip.finish().unwrap();
         assert_eq!(read(file.path()).unwrap().len(), 2);
-        // The directory gives the second the first's checksum, sizes and place.
+        // The directory gives the second the first's checksum, sizes and offset.
         let mut bytes = std::fs::read(file.path()).unwrap();
         let record = |name: &[u8]| bytes.windows(8).rposition(|text| text == name).unwrap() - 46;
         let (first, second) = (record(b"a/data/0"), record(b"a/data/1"));

@@ -114,7 +114,8 @@ fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     x.broadcast_mul(&scale.reshape(&*shape)?)?.broadcast_add(&shift.reshape(&*shape)?)
 }
 
-/// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of `[C]`.
+/// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of
+/// `[C]`.
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
     weight: Parameter,
@@ -148,8 +149,8 @@ impl GroupNorm {
     }
 }
 
-/// Normalises each of `groups` groups of each sample's channels to mean 0 and variance 1; `[B, C, …]`. With as many groups as
-/// channels this is `torch.nn.InstanceNorm2d`.
+/// Normalises each of `groups` groups of each sample's channels to mean 0 and variance 1; `[B, C, …]`. With as many
+/// groups as channels this is `torch.nn.InstanceNorm2d`.
 ///
 /// # Errors
 /// If the shapes do not fit, or the device fails.

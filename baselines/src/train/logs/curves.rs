@@ -73,8 +73,8 @@ fn draw<B: DrawingBackend>(
         curve("upstream's val_miou, 13 classes", SECOND, &|epoch| Some(epoch.validation.as_ref()?.miou_upstream)),
     ];
     let epochs = 0..history.last().and_then(|epoch| i32::try_from(epoch.epoch).ok()).unwrap_or(1);
-    // In the first validation the running statistics have not converged yet, and its loss may be in the thousands, which
-    // would flatten the rest of the curve.
+    // In the first validation the running statistics have not converged yet, and its loss may be in the thousands,
+    // which would flatten the rest of the curve.
     let highest = |curves: &[Curve]| curves.iter().flat_map(|c| &c.points).map(|(_, value)| *value).fold(0.0, f64::max);
     let (all, limit) = (highest(&loss), 4.0 * highest(&loss[..1]));
     let title = if all > limit { "Loss (values above the upper edge are drawn on it)" } else { "Loss" };

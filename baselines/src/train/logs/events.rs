@@ -18,8 +18,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Creates a file in `folder`. TensorBoard then discards events of `step` and later in older files, so that a resumed
-    /// run shows each step once.
+    /// Creates a file in `folder`. TensorBoard then discards events of `step` and later in older files, so that a
+    /// resumed run shows each step once.
     ///
     /// # Errors
     /// If the file cannot be written.
