@@ -56,9 +56,8 @@ pub fn audit(dataset: &Dataset, crop_size: usize, depth: Depth, progress: &dyn P
     let domains = audit.counts();
     audit.check_domains(&domains);
     let mut findings = audit.findings;
-    let place =
-        |finding: &Finding| Code::KINDS.iter().chain(DataCode::KINDS).position(|kind| kind.code == finding.code);
-    findings.sort_by_cached_key(|f| (Reverse(f.severity), place(f), f.subject.clone(), f.message.clone()));
+    let rank = |finding: &Finding| Code::KINDS.iter().chain(DataCode::KINDS).position(|kind| kind.code == finding.code);
+    findings.sort_by_cached_key(|f| (Reverse(f.severity), rank(f), f.subject.clone(), f.message.clone()));
     let [errors, warnings, notes] = tally(&findings);
     let parts = [Part::Train, Part::Test].map(|part| PartCounts::of(part, &domains));
     AuditReport {
@@ -75,7 +74,7 @@ pub fn audit(dataset: &Dataset, crop_size: usize, depth: Depth, progress: &dyn P
 
 /// Domain and zone of an image according to the metadata.
 #[derive(Deserialize)]
-struct Place {
+struct StatedLocation {
     domain: Option<String>,
     zone: Option<String>,
 }
@@ -169,8 +168,8 @@ impl<'a> Audit<'a> {
         };
         let is_known = |id| self.dataset.patches.contains_key(&id);
         let read = read_by_patch::<AerialMetadata>(path, is_known)
-            .and_then(|entries| Ok((entries, read_by_patch::<Place>(path, is_known)?)));
-        let (entries, places) = match read {
+            .and_then(|entries| Ok((entries, read_by_patch::<StatedLocation>(path, is_known)?)));
+        let (entries, locations) = match read {
             Ok(read) => read,
             Err(error) => {
                 let subject = path.display().to_string();
@@ -191,7 +190,7 @@ impl<'a> Audit<'a> {
                 }
                 Some(Ok(_)) | None => {}
             }
-            let Some(Place { domain, zone }) = places.get(&record.id) else { continue };
+            let Some(StatedLocation { domain, zone }) = locations.get(&record.id) else { continue };
             let is_there = |told: &Option<String>, found: &str| told.as_deref().is_none_or(|told| told == found);
             if !is_there(domain, &record.domain) || !is_there(zone, &record.zone) {
                 let stated = shown(&[domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/"));

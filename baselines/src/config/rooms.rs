@@ -1,4 +1,4 @@
-//! The configuration as the settings of each room.
+//! Conversion of the configuration to the settings of each module.
 
 use std::path::Path;
 

@@ -267,8 +267,8 @@ impl Found {
         for (id, files) in [(image, &mut self.images), (mask, &mut self.masks)] {
             let Some(id) = id else { continue };
             match files.entry(id) {
-                Entry::Vacant(place) => {
-                    place.insert((zone.clone(), path.to_owned()));
+                Entry::Vacant(entry) => {
+                    entry.insert((zone.clone(), path.to_owned()));
                 }
                 Entry::Occupied(first) if first.get().0.0 != zone.0 => {
                     self.in_both.entry(zone.1.clone()).or_default().insert(id);
@@ -526,9 +526,9 @@ mod tests {
         let fixture = Fixture::new();
         let folders = |part: &str| ["aerial", "sen", "labels"].map(|kind| format!("{part}/{kind}"));
         let zones = [("train", "D004_2021/Z1_UA", [1, 2]), ("test", "D015_2020/Z1_UA", [77_413, 77_414])];
-        for (part, place, numbers) in zones {
+        for (part, path, numbers) in zones {
             let folders = folders(part);
-            zone(&fixture, folders.each_ref().map(String::as_str), place, &numbers);
+            zone(&fixture, folders.each_ref().map(String::as_str), path, &numbers);
         }
         fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077413.tif", b"");
         std::fs::remove_file(fixture.root().join("test/aerial/D015_2020/Z1_UA/img/IMG_077414.tif")).unwrap();

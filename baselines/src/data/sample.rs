@@ -81,7 +81,7 @@ impl<'a> Preprocessor<'a> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         let series = self.series.as_ref().map(|(settings, centroids)| {
-            let (centroid, paths) = place(record, centroids)?;
+            let (centroid, paths) = location(record, centroids)?;
             SuperArea::open(paths)?.around(id, centroid, settings)
         });
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
@@ -108,7 +108,7 @@ impl<'a> Preprocessor<'a> {
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         std::fs::metadata(image).map_err(DataError::io(image))?;
         if let Some((settings, centroids)) = &self.series {
-            let (centroid, paths) = place(record, centroids)?;
+            let (centroid, paths) = location(record, centroids)?;
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
                 Ok(area) => area.window(id, centroid, settings.size)?,
@@ -149,7 +149,7 @@ impl<'a> Preprocessor<'a> {
 }
 
 /// A patch's position in its super-area.
-fn place<'a>(
+fn location<'a>(
     record: &'a PatchRecord,
     centroids: &BTreeMap<PatchId, [i64; 2]>,
 ) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {

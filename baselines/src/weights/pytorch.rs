@@ -109,10 +109,10 @@ impl<'a> Archive<'a> {
             };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => {
+                std::collections::btree_map::Entry::Vacant(entry) => {
                     let storage = self.entry(&format!("data/{}", view.storage), unread)?;
                     unread -= storage.len() as u64;
-                    place.insert(storage)
+                    entry.insert(storage)
                 }
             };
             let tensor = view.tensor(storage).map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
@@ -243,17 +243,17 @@ impl View {
                 return Err(beyond());
             }
         }
-        let places = self.places(count);
+        let indices = self.indices(count);
         let tensor = match self.scalar {
-            Scalar::F64 => self.build(gather(storage, &places, f64::from_le_bytes)),
-            Scalar::F32 => self.build(gather(storage, &places, f32::from_le_bytes)),
-            Scalar::I64 => self.build(gather(storage, &places, i64::from_le_bytes)),
-            Scalar::I32 => self.build(gather(storage, &places, |b| i64::from(i32::from_le_bytes(b)))),
-            Scalar::I16 => self.build(gather(storage, &places, |b| i64::from(i16::from_le_bytes(b)))),
-            Scalar::I8 => self.build(gather(storage, &places, |b| i64::from(i8::from_le_bytes(b)))),
-            Scalar::U8 => self.build(gather(storage, &places, |[b]: [u8; 1]| b)),
-            Scalar::F16 => self.halves(storage, &places, DType::F16),
-            Scalar::BF16 => self.halves(storage, &places, DType::BF16),
+            Scalar::F64 => self.build(gather(storage, &indices, f64::from_le_bytes)),
+            Scalar::F32 => self.build(gather(storage, &indices, f32::from_le_bytes)),
+            Scalar::I64 => self.build(gather(storage, &indices, i64::from_le_bytes)),
+            Scalar::I32 => self.build(gather(storage, &indices, |b| i64::from(i32::from_le_bytes(b)))),
+            Scalar::I16 => self.build(gather(storage, &indices, |b| i64::from(i16::from_le_bytes(b)))),
+            Scalar::I8 => self.build(gather(storage, &indices, |b| i64::from(i8::from_le_bytes(b)))),
+            Scalar::U8 => self.build(gather(storage, &indices, |[b]: [u8; 1]| b)),
+            Scalar::F16 => self.halves(storage, &indices, DType::F16),
+            Scalar::BF16 => self.halves(storage, &indices, DType::BF16),
         };
         tensor.map_err(|e| format!("cannot be built: {e}"))
     }
@@ -262,17 +262,17 @@ impl View {
         Tensor::from_vec(values, &*self.shape, &Device::Cpu)
     }
 
-    fn halves(&self, storage: &[u8], places: &[usize], dtype: DType) -> candle_core::Result<Tensor> {
-        let bytes: Vec<u8> = gather(storage, places, |b: [u8; 2]| b).concat();
+    fn halves(&self, storage: &[u8], indices: &[usize], dtype: DType) -> candle_core::Result<Tensor> {
+        let bytes: Vec<u8> = gather(storage, indices, |b: [u8; 2]| b).concat();
         Tensor::from_raw_buffer(&bytes, dtype, &self.shape, &Device::Cpu)
     }
 
     /// Storage index of each of `count` elements, in row-major order.
-    fn places(&self, count: usize) -> Vec<usize> {
-        let mut places = Vec::with_capacity(count);
+    fn indices(&self, count: usize) -> Vec<usize> {
+        let mut indices = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
         for _ in 0..count {
-            places.push(self.offset + index.iter().zip(&self.strides).map(|(i, s)| i * s).sum::<usize>());
+            indices.push(self.offset + index.iter().zip(&self.strides).map(|(i, s)| i * s).sum::<usize>());
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 if index[axis] < self.shape[axis] {
@@ -281,13 +281,13 @@ impl View {
                 index[axis] = 0;
             }
         }
-        places
+        indices
     }
 }
 
-fn gather<const N: usize, T>(storage: &[u8], places: &[usize], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+fn gather<const N: usize, T>(storage: &[u8], indices: &[usize], read: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (cells, _) = storage.as_chunks::<N>();
-    places.iter().map(|&place| read(cells[place])).collect()
+    indices.iter().map(|&index| read(cells[index])).collect()
 }
 
 #[cfg(test)]
