@@ -117,8 +117,8 @@ impl Config {
         settings
     }
 
-    /// The configuration of the training of weights, except settings that affect training only. `origin` is how
-    /// messages call the settings.
+    /// The configuration of the training of weights, except settings that affect training only. `origin`
+    /// is the name of the settings in messages.
     ///
     /// # Errors
     /// As [`Config::set_all`] if a key is not one of [`Config::weights_settings`] or one of these is missing, or a
