@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_saved_generator_goes_on_where_it_stood() {
+    fn a_restored_generator_continues_its_stream() {
         let mut generator = Generator::new(5, "saved");
         // Longer than the cipher's buffer, to cover each index into it.
         for drawn in 0..200 {

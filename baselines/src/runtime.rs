@@ -19,7 +19,7 @@ pub enum DeviceChoice {
 
 /// A text that is not the name of a device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+#[error("`{0}` is not a device: expected `auto`, `cpu`, `cuda` or `cuda:N`")]
 pub struct InvalidDevice(String);
 
 impl FromStr for DeviceChoice {
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         assert_eq!(
             "gpu".parse::<DeviceChoice>().unwrap_err().to_string(),
-            "`gpu` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`"
+            "`gpu` is not a device: expected `auto`, `cpu`, `cuda` or `cuda:N`"
         );
         assert!("cuda:x".parse::<DeviceChoice>().is_err());
         assert!(matches!(DeviceChoice::Cpu.open(), Ok(Device::Cpu)));

@@ -65,7 +65,7 @@ fn of_codes(report: &AuditReport, fixture: &Fixture, codes: &[&str]) -> String {
 }
 
 #[test]
-fn what_all_images_and_all_masks_share_is_told() {
+fn values_common_to_all_images_or_masks_are_findings() {
     let fixture = fixture();
     let pixels = PATCH_SIZE * PATCH_SIZE;
     let codes = ["blank-band", "single-label"];
@@ -118,7 +118,7 @@ fn lines(report: &AuditReport, fixture: &Fixture) -> String {
 }
 
 #[test]
-fn parts_are_held_against_what_is_published() {
+fn parts_are_compared_with_the_published_dataset() {
     insta::assert_json_snapshot!(report(&fixture(), Depth::Headers).0.parts, @r#"
     [
       {
@@ -257,7 +257,7 @@ fn everything_wrong() -> (Fixture, AuditReport) {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_problems_are_reported() {
     let (fixture, found) = everything_wrong();
     insta::assert_snapshot!(lines(&found, &fixture), @r"
     error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
@@ -410,7 +410,7 @@ fn every_finding_is_met() {
     });
     met.extend(everything_wrong().1.findings.into_iter().map(|finding| finding.code));
     met.extend(values_wrong().1.findings.into_iter().map(|finding| finding.code));
-    // What is told where patches are used, and tested there.
+    // Reported by the commands that use patches, and tested there.
     met.extend(["no-clear-acquisition", "unusable-patch"].map(str::to_owned));
     let unmet: Vec<_> = DataCode::KINDS.iter().map(|kind| kind.code).filter(|code| !met.contains(*code)).collect();
     assert!(unmet.is_empty(), "no case meets {unmet:?}");

@@ -23,7 +23,7 @@ pub enum ConfigError {
     /// The text is not a configuration; the message shows the location.
     #[error("{origin}{message}")]
     Syntax {
-        /// Where the text comes from.
+        /// Origin of the text.
         origin: String,
         /// Location, problem, and the line.
         message: String,
@@ -31,7 +31,7 @@ pub enum ConfigError {
     /// Values are outside their ranges.
     #[error("{origin} has values that cannot be used:{}", list(problems))]
     Invalid {
-        /// Where the values come from.
+        /// Origin of the values.
         origin: String,
         /// All of them.
         problems: Vec<Problem>,
@@ -39,7 +39,7 @@ pub enum ConfigError {
     /// No preset has that name.
     #[error("unknown preset `{name}`: expected one of {}", PRESETS.map(|(name, _)| name).join(", "))]
     UnknownPreset {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// An assignment that is not of the form `key=value`.

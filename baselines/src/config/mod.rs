@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_told_all_at_once() {
+    fn all_values_out_of_range_are_listed() {
         let text = PRESETS[0]
             .1
             .replace("sat_patch_size: 40", "sat_patch_size: 44")

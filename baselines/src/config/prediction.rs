@@ -108,7 +108,7 @@ impl Config {
         settings
     }
 
-    /// Those that decide which patches learn and which validate.
+    /// The settings that divide the patches into training and validation.
     #[must_use]
     pub fn split_settings(&self) -> Settings {
         let mut settings = self.weights_settings();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_preset_is_told_with_what_is_otherwise() {
+    fn the_nearest_preset_is_named_with_the_differences() {
         for (name, _) in PRESETS {
             assert_eq!(config(name, &["lr=1"]).nearest_preset().to_string(), name);
         }

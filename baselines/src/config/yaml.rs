@@ -17,7 +17,7 @@ impl Config {
     /// One of [`PRESETS`] by its name.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownPreset`] where there is none of that name.
+    /// [`ConfigError::UnknownPreset`] if no preset has that name.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
         match PRESETS.iter().find(|(known, _)| *known == name) {
             Some((name, text)) => Self::from_yaml(text, &format!("the preset `{name}`")),
@@ -39,7 +39,7 @@ fn syntax(text: &str, origin: &str, error: &serde_saphyr::Error) -> ConfigError 
         (_, None) => format!(": {what}"),
         (unknown, Some(location)) => {
             let (number, column) = (location.line(), location.column());
-            // Of forty keys those that are meant say more than all.
+            // The nearest keys help more than a list of all forty.
             let what = match (unknown, Config::preset("utt")) {
                 (Some(key), Ok(known)) => {
                     format!("unknown key `{key}`: nearest are {}", nearest_keys(&known, key).join(", "))

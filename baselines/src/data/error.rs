@@ -53,7 +53,7 @@ pub enum DataError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
     },
     /// A file is larger than any of the dataset.
@@ -73,7 +73,7 @@ pub enum DataError {
         patch: PatchId,
         /// The missing input.
         what: &'static str,
-        /// What to do about it.
+        /// Advice for the user.
         fix: String,
     },
     /// The crop around a patch extends beyond its super-area.

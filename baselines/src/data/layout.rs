@@ -29,7 +29,7 @@ pub struct PatchRecord {
     pub domain: String,
     /// Its zone in that domain, such as `Z10_AU`.
     pub zone: String,
-    /// The aerial image, `IMG_*.tif`. Where only masks are at hand there is none.
+    /// The aerial image, `IMG_*.tif`. `None` if only masks are present.
     pub image: Option<PathBuf>,
     /// The mask, `MSK_*.tif`.
     pub mask: Option<PathBuf>,
@@ -136,7 +136,7 @@ impl Dataset {
     /// Hugging Face's (`data/train-val/D…`), participants' (`raw/train/aerial/D…`), or bare `aerial`, `labels`, `sen`.
     ///
     /// # Errors
-    /// Where there is none, or a folder cannot be read. What is wrong with single files is in
+    /// If there is no dataset, or a folder cannot be read. Problems of single files are in
     /// [`findings`](Dataset::findings).
     pub fn discover(root: &Path) -> Result<Self, DataError> {
         std::fs::read_dir(root).map_err(DataError::io(root))?;
@@ -160,7 +160,7 @@ impl Dataset {
     /// Finds a dataset at separate paths for each part; empty paths are skipped.
     ///
     /// # Errors
-    /// Where all are empty, one does not exist, or a folder cannot be read.
+    /// If all paths are empty, one does not exist, or a folder cannot be read.
     pub fn from_paths(paths: &DataPaths) -> Result<Self, DataError> {
         let existing = |key: &'static str, path: &str| {
             let path = PathBuf::from(path);
@@ -224,7 +224,7 @@ impl Dataset {
 /// Part, domain and zone.
 type Zone = (Part, String, String);
 
-/// What the folders hold, not yet paired.
+/// Files of the folders, not yet paired.
 #[derive(Default)]
 struct Found {
     images: BTreeMap<PatchId, (Zone, PathBuf)>,
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_for_is_told() {
+    fn the_error_lists_the_expected_folders() {
         let fixture = Fixture::new();
         fixture.file("train/notes/a.txt", b"");
         let message = |path: &Path| Dataset::discover(path).unwrap_err().to_string();

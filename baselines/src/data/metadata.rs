@@ -10,7 +10,7 @@ use super::{DataError, Fidelity};
 /// Number of encoded values besides the coordinates: altitude (1), camera (2), year (4), month, day and time (2 each).
 pub const OTHER_VALUES: usize = 13;
 
-/// How metadata are encoded.
+/// Settings of the encoding of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetadataSettings {
     /// Number of values that encode a patch's coordinates, a multiple of 4.
@@ -26,11 +26,11 @@ pub struct AerialMetadata {
     pub date: String,
     /// `HHhMM`.
     pub time: String,
-    /// Of the patch's centre: metres east, Lambert-93.
+    /// The patch's centre: metres east, Lambert-93.
     pub patch_centroid_x: f64,
-    /// Metres north, Lambert-93.
+    /// The patch's centre: metres north, Lambert-93.
     pub patch_centroid_y: f64,
-    /// Metres above sea level.
+    /// The patch's centre: metres above sea level.
     pub patch_centroid_z: f64,
     /// The camera's name.
     pub camera: String,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_is_told() {
+    fn values_that_cannot_be_encoded_are_errors() {
         let patch = PatchId::new(7).unwrap();
         let wrong = |entry: AerialMetadata| entry.encode(patch, 32, Fidelity::Upstream).unwrap_err().to_string();
         insta::assert_snapshot!(wrong(AerialMetadata { date: "2022-01-01".to_owned(), ..entry() }), @"metadata of patch 000007: `date` is `2022-01-01`, expected YYYY-MM-DD of 2018 to 2021, the years that the encoding knows");

@@ -45,10 +45,10 @@ pub struct Preprocessor<'a> {
 }
 
 impl<'a> Preprocessor<'a> {
-    /// Reads what the model needs of the two JSON files, and nothing else.
+    /// Reads only those of the two JSON files that the model needs.
     ///
     /// # Errors
-    /// Where a JSON file that is needed is missing or cannot be read.
+    /// If a required JSON file is missing or cannot be read.
     pub fn new(settings: &InputSettings, dataset: &'a Dataset) -> Result<Self, DataError> {
         let is_wanted = |id| dataset.patches.contains_key(&id);
         let missing = |name, key| move || DataError::NoJson { name, key };
@@ -121,13 +121,13 @@ impl<'a> Preprocessor<'a> {
     /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` where it has no mask.
     ///
     /// # Errors
-    /// Where the dataset has no such patch, or its mask cannot be used.
+    /// If the dataset has no such patch, or its mask cannot be read.
     pub fn mask(&self, id: PatchId) -> Result<Option<Vec<u8>>, DataError> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
     /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them;
-    /// 0 of what is not there.
+    /// 0 for missing files.
     pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
         let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
         let area = record.sentinel.as_deref().filter(|_| self.series.is_some());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_gets_what_it_takes() {
+    fn a_model_gets_its_inputs_only() {
         let fixture = fixture();
         fixture.centroids(&[(1, [30, 31]), (2, [20, 44])]).metadata(&[1, 2]);
         let dataset = Dataset::discover(fixture.root()).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_inputs_are_errors() {
         let fixture = fixture();
         fixture.patch(Part::Train, "D004_2021/Z2_UA", 3);
         let error = |assignment: &str, patch: u32| {

@@ -64,7 +64,7 @@ impl SuperArea {
     /// Opens the three files of a super-area; no pixel is read.
     ///
     /// # Errors
-    /// Where a file cannot be read, is no array `[T, 10, H, W]` or `[T, 2, H, W]`, or the three disagree.
+    /// If a file cannot be read, is not an array `[T, 10, H, W]` or `[T, 2, H, W]`, or the three disagree.
     pub fn open(paths: &SuperAreaPaths) -> Result<Self, DataError> {
         let (data, masks) = (Npy::open(&paths.data)?, Npy::open(&paths.masks)?);
         let dates = read_dates(&paths.products)?;
@@ -105,7 +105,8 @@ impl SuperArea {
     /// The rows and columns of a crop around `[row, column]`, `size / 2` before it and as many from it on.
     ///
     /// # Errors
-    /// Where they leave the super-area. Upstream's slices then wrap around or come out small (`src/dataset.py:56-59`).
+    /// If they extend beyond the super-area. Upstream's slices then wrap around or are too small
+    /// (`src/dataset.py:56-59`).
     pub fn window(
         &self,
         patch: PatchId,
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn months_are_averaged_unscaled_over_what_is_clear() {
+    fn months_are_averaged_unscaled_over_clear_acquisitions() {
         let acquisitions = [("0105", 0, 0), ("0110", 60, 0), ("0120", 59, 59), ("0401", 0, 60), ("1231", 0, 0)];
         let patch = series(&acquisitions, &SeriesSettings { filter_clouds: true, average_month: true, ..settings() });
         assert_eq!(patch.kept, [0, 2, 4]);
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_that_does_not_fit_is_told() {
+    fn a_crop_beyond_the_super_area_is_an_error() {
         let fixture = Fixture::new();
         let area = SuperArea::open(&area(&fixture, &[("0105", 0, 0)])).unwrap();
         let fits = |centroid| area.window(id(1), centroid, 8).is_ok();

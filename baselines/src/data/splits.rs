@@ -28,7 +28,7 @@ pub enum Validation {
     Random,
 }
 
-/// How the training part is divided into training and validation.
+/// Settings of the division into training and validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitSettings {
     /// The validation domains.

@@ -15,7 +15,7 @@ pub enum ToyError {
     #[error("`patches` is {0}, expected {min} to {max}", min = ToyOptions::PATCHES.start(), max = ToyOptions::PATCHES.end())]
     Patches(usize),
     /// The folder holds something else, which is never touched.
-    #[error("`{}` is no toy dataset and not empty: name another folder", .0.display())]
+    #[error("`{}` is not empty and not a toy dataset: name another folder", .0.display())]
     Occupied(PathBuf),
     /// The folder holds a toy dataset made with other options, or by another version.
     #[error(

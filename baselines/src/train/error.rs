@@ -65,7 +65,7 @@ pub enum TrainError {
     State {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         why: String,
     },
     /// A checkpoint cannot be read or written.

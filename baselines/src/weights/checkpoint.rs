@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     let mut file = File::open(path).map_err(io_error)?;
     let size = file.metadata().map_err(io_error)?;
     if !size.is_file() || size.len() > MAX_FILE {
-        return Err(damaged("it is no file, or larger than 8 GiB"));
+        return Err(damaged("it is not a file, or larger than 8 GiB"));
     }
     let mut start = Vec::new();
     file.by_ref().take(9).read_to_end(&mut start).map_err(io_error)?;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_network_are_told_with_what_to_do() {
+    fn weights_of_another_network_are_errors_with_advice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
         let config = Config::preset("unet-mtd-aug").unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_checkpoints_are_told_apart() {
+    fn files_that_are_not_checkpoints_have_distinct_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let reason = |bytes: &[u8]| {

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_at_once_and_changes_nothing() {
+    fn a_mismatch_lists_all_tensors_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut tensors = torchvision();
         tensors.remove("bn1.weight");

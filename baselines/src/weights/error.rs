@@ -21,7 +21,7 @@ pub enum WeightsError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         why: String,
     },
     /// The checkpoint belongs to another network.

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_changed_is_an_error_and_never_a_panic() {
+    fn truncated_or_modified_pickles_are_errors_not_panics() {
         for end in 0..SMALL.len() {
             assert!(Pickle::parse(&SMALL[..end]).is_err());
         }
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_byte_repeats_has_an_end() {
+    fn repeated_opcodes_are_limited() {
         // Duplicates, marks, and memo entries: eight to forty bytes of memory for each.
         for opcode in [b'2', b'(', 0x94] {
             let mut bytes = vec![b')'];

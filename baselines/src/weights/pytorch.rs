@@ -92,7 +92,7 @@ impl<'a> Archive<'a> {
         let inner = root.iter().find(|(key, _)| pickle.text(*key) == Some("state_dict")).map(|&(_, value)| value);
         let dict = match inner.map(|value| pickle.get(value)) {
             Some(Value::Dict(dict)) => dict,
-            Some(_) => return Err(self.damaged("its `state_dict` is no dict")),
+            Some(_) => return Err(self.damaged("its `state_dict` is not a dict")),
             None => root,
         };
         let mut storages = BTreeMap::new();
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_claims_more_than_it_has_is_refused() {
+    fn claimed_sizes_beyond_the_data_are_errors() {
         let beyond = "its tensor `w` reaches beyond its storage";
         // More elements than numbers; a view without strides would make any size of one number.
         assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 4], &[4, 1], false), &floats(), stored()), beyond);
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pickle_without_tensors_is_told() {
+    fn a_pickle_without_tensors_is_an_error() {
         assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
         assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
     }

@@ -97,7 +97,7 @@ pub(super) fn statistics(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
 /// `(x - mean) · scale + shift` of each channel, where `scale` is `weight` by the standard deviation and `shift` is
 /// `bias`. As a `CustomOp3` of `x`, `weight`, `bias`, with the gradients of a norm by the batch's own statistics.
 pub(super) struct Normalise {
-    /// Of each channel.
+    /// Mean of each channel.
     pub(super) mean: Vec<f64>,
     /// 1 / √(variance + ε) of each channel.
     pub(super) inverse: Vec<f64>,
@@ -191,7 +191,7 @@ impl Normalise {
     }
 }
 
-/// Of `g` and `x`: `g·a + (x - mean)·b + c` with `[a, b, c, mean]` of each channel.
+/// Computes `g·a + (x - mean)·b + c` of `g` and `x`, with `[a, b, c, mean]` for each channel.
 struct Combine(Vec<[f64; 4]>);
 
 impl CustomOp2 for Combine {

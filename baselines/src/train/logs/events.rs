@@ -111,15 +111,15 @@ const STEP: u64 = 2;
 const FILE_VERSION: u64 = 3;
 const SUMMARY: u64 = 5;
 const SESSION_LOG: u64 = 7;
-// Of `SessionLog`, and its status.
+// Field number of `SessionLog`'s status, and its value.
 const STATUS: u64 = 1;
 const START: u64 = 1;
-// Of `Summary`, and of its values.
+// Field numbers of `Summary` and of its values.
 const VALUE: u64 = 1;
 const TAG: u64 = 1;
 const SIMPLE_VALUE: u64 = 2;
 const IMAGE: u64 = 4;
-// Of an image, and its kind of colours.
+// Field numbers of an image, and its colour space.
 const HEIGHT: u64 = 1;
 const WIDTH: u64 = 2;
 const COLOURSPACE: u64 = 3;
