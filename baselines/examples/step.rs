@@ -12,7 +12,7 @@ use flair_baselines::{
     nn::{Kind, Mode},
 };
 
-/// Least and median of the seconds that `f` takes.
+/// Minimum and median run time of `f` in seconds.
 fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()>) -> Result<()> {
     let mut seconds = Vec::new();
     for _ in 0..=rounds {
@@ -27,7 +27,7 @@ fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()>) -> Result
     Ok(())
 }
 
-/// Peak memory of this process, as Linux tells it.
+/// Peak memory of this process on Linux.
 fn peak() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

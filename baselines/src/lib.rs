@@ -1,4 +1,4 @@
-//! The FLAIR #2 challenge's baselines on candle: files become arrays, arrays tensors, tensors predictions.
+//! The baselines of the FLAIR #2 challenge on candle: data, networks, weights, training and prediction.
 
 pub use candle_core::{DType, Device};
 

@@ -1,7 +1,7 @@
 //! Prediction: patches in, `PRED_*.tif` out. This is what the challenge's clock covers.
 //!
-//! Images are read ahead and predictions written behind while the network computes. Every patch is predicted as if it
-//! were alone, so that its result depends on nothing but itself (upstream's training batches mix their series: quirks
+//! Reading images and writing predictions overlap with the network's computation. The prediction of a patch does not
+//! depend on the other patches of its batch (upstream's training batches mix their series: quirks
 //! Q26 and Q33 of docs/domain.md).
 
 use std::{
@@ -29,7 +29,7 @@ use crate::{
     models::{Network, patchwise::logits},
 };
 
-/// What the clock of [`predict`] covers.
+/// The scope of the inference time that [`predict`] measures.
 pub const CLOCK_COVERS: [&str; 5] = [
     "reading images and series",
     "cloud filter and monthly averages",
@@ -38,36 +38,36 @@ pub const CLOCK_COVERS: [&str; 5] = [
     "writing TIFFs",
 ];
 
-/// Batches read ahead of the network.
+/// Batches that are prefetched.
 const BATCHES_AHEAD: usize = 2;
 
-/// How to predict.
+/// Options of a prediction.
 #[derive(Clone, Copy, Debug)]
 pub struct PredictOptions {
-    /// Patches that go through the aerial network together.
+    /// Batch size of the aerial network.
     pub batch_size: usize,
-    /// Threads that read.
+    /// Threads that read data.
     pub workers: usize,
 }
 
-/// What a prediction did.
+/// The result of a prediction.
 #[derive(Clone, Debug)]
 pub struct Predicted {
-    /// Time on the clock, from the first file opened to the last one written.
+    /// Inference time, from opening the first file to closing the last one.
     pub elapsed: Duration,
     /// Patches predicted.
     pub predicted: u64,
-    /// Patches whose file was there from before.
+    /// Patches skipped because a complete file existed.
     pub kept: u64,
-    /// What was noticed in the data, such as a series that is clouded throughout.
+    /// Findings about the data, such as a series without a clear acquisition.
     pub findings: Vec<Finding>,
 }
 
-/// Why a prediction stopped. What was written until then stays, and is kept by the next run.
+/// Errors that end a prediction. Files written before stay, and the next run keeps them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PredictError {
-    /// A patch's data cannot be used.
+    /// A patch's data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The device failed.
@@ -75,10 +75,10 @@ pub enum PredictError {
     Device {
         /// The first patch of the batch.
         patch: PatchId,
-        /// What candle said.
+        /// Candle's error.
         source: candle_core::Error,
     },
-    /// The network gave no numbers.
+    /// The network's logits are not finite.
     #[error("the network's output for patch {0} is not finite: its weights or its input are broken")]
     NotFinite(PatchId),
     /// A prediction cannot be written.
@@ -86,12 +86,12 @@ pub enum PredictError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Predicts `patches` into the folder `out`, where files that are whole already are kept.
+/// Predicts `patches` into the folder `out`, and keeps complete files that are already there.
 ///
 /// # Errors
 /// The first patch that cannot be read, predicted or written.
@@ -145,7 +145,7 @@ pub fn predict(
                     let predictions = classify(network, &batch)?;
                     for (sample, classes) in batch.iter_mut().zip(predictions) {
                         findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
-                        // The writer hangs up only when it failed, which is told below.
+                        // The writer closes the channel only when it failed; its error is returned below.
                         let _ = to_writer.send((sample.id, classes));
                     }
                 }
@@ -166,7 +166,7 @@ fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Vec<u8>>, Predict
     let Some(first) = batch.first() else { return Ok(Vec::new()) };
     let device = |source| PredictError::Device { patch: first.id, source };
     let logits = logits(network, batch).map_err(device)?;
-    // A sum is finite only if all its parts are, and candle's argmax passes over NaN.
+    // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
     let sums = logits.flatten_from(1).and_then(|l| l.sum(1)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>());
     for (sample, sum) in batch.iter().zip(sums.map_err(device)?) {
         if !sum.is_finite() {
@@ -186,7 +186,7 @@ fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> 
     result.map_err(|source| PredictError::Write { path, source })
 }
 
-/// Whether a patch's file is there, and whole.
+/// Whether a patch's file exists and is complete.
 fn is_finished(out: &Path, id: PatchId) -> bool {
     let path = out.join(id.file_name("PRED"));
     let is_whole = |r: Raster| {

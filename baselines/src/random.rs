@@ -1,7 +1,7 @@
-//! The one source of chance: initial weights, shuffling, augmentation, dropout, synthetic landscapes.
+//! The random generator of the crate, for initial weights, shuffling, augmentation, dropout and synthetic landscapes.
 //!
 //! candle's generator cannot be seeded on the CPU, and the standard distributions of the `rand` crates may change
-//! their values from version to version; here the stream (`ChaCha` with 8 rounds) and what is made of it are fixed.
+//! their values between versions. Here the stream (`ChaCha` with 8 rounds) and the distributions are fixed.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -13,11 +13,11 @@ pub struct Generator {
     source: ChaCha8Rng,
 }
 
-/// Where a [`Generator`] stands: what a checkpoint keeps of it.
+/// State of a [`Generator`], for checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorState {
-    /// The cipher's key, made of the seed.
+    /// The cipher's key, derived from the seed.
     key: [u8; 32],
     /// The stream's number.
     stream: u64,
@@ -26,8 +26,8 @@ pub struct GeneratorState {
 }
 
 impl Generator {
-    /// The generator of `seed`, and within it an independent stream a name: what one part of a run draws changes
-    /// nothing for another part.
+    /// A generator of `seed` with an independent stream for each name: the draws of one part of a run do not affect
+    /// another part.
     pub fn new(seed: u64, stream: &str) -> Self {
         let mut source = ChaCha8Rng::seed_from_u64(seed);
         // FNV-1a: names are few and chosen here, so all that matters is that the mapping never changes.
@@ -37,7 +37,7 @@ impl Generator {
         Self { source }
     }
 
-    /// Where it stands now.
+    /// The current state.
     pub fn state(&self) -> GeneratorState {
         let (key, stream, words) = (self.source.get_seed(), self.source.get_stream(), self.source.get_word_pos());
         GeneratorState { key, stream, words }
@@ -71,7 +71,7 @@ impl Generator {
         self.uniform() < p
     }
 
-    /// Puts `items` in a random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -93,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_saved_generator_goes_on_where_it_stood() {
+    fn a_restored_generator_continues_its_stream() {
         let mut generator = Generator::new(5, "saved");
-        // Longer than the cipher's buffer, so that each place in it is met.
+        // Longer than the cipher's buffer, to cover each index into it.
         for drawn in 0..200 {
             let text = serde_json::to_string(&generator.state()).unwrap();
             let state: GeneratorState = serde_json::from_str(&text).unwrap();

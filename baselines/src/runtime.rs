@@ -1,25 +1,25 @@
-//! Where a run computes, and the record of it: a number means little without the machine that it came from.
+//! The device of a run, and the record of hardware and versions that belongs to a measured time.
 
 use std::{fs, str::FromStr, thread};
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-/// Which device a user asks for.
+/// The requested device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where there is one, else the processor.
+    /// A GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// The GPU of that number.
+    /// The GPU with that index.
     Cuda(usize),
 }
 
-/// A text that names no device.
+/// A text that is not the name of a device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+#[error("`{0}` is not a device: expected `auto`, `cpu`, `cuda` or `cuda:N`")]
 pub struct InvalidDevice(String);
 
 impl FromStr for DeviceChoice {
@@ -38,28 +38,28 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// Why there is no such device.
+/// Errors when opening a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// This build cannot use a GPU.
     #[error("this build of flair-bench has no CUDA: build it with `--features cuda`, or use `--device cpu`")]
     NotBuilt,
-    /// The GPU said no.
+    /// The GPU cannot be used.
     #[error("the device `cuda:{number}` cannot be used: {source}")]
     Unusable {
-        /// Its number.
+        /// Its index.
         number: usize,
-        /// What candle said.
+        /// Candle's error.
         source: candle_core::Error,
     },
 }
 
 impl DeviceChoice {
-    /// The device itself. `auto` falls back to the processor where a GPU cannot be used, and logs why.
+    /// Opens the device. `auto` falls back to the CPU if no GPU can be used, and logs the reason.
     ///
     /// # Errors
-    /// If a GPU was asked for by name, and there is none.
+    /// If a GPU was requested explicitly and cannot be used.
     pub fn open(self) -> Result<Device, DeviceError> {
         let cuda = |number| match Device::new_cuda(number) {
             Ok(device) => Ok(device),
@@ -77,7 +77,7 @@ impl DeviceChoice {
     }
 }
 
-/// What computed.
+/// Hardware and software of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Version of flair-bench.
@@ -86,9 +86,9 @@ pub struct Environment {
     pub candle: String,
     /// Operating system and architecture.
     pub platform: String,
-    /// The processor, as it calls itself.
+    /// The CPU's model name.
     pub processor: String,
-    /// Processors that the system lets this process use.
+    /// CPU cores available to this process.
     pub processors: usize,
     /// Threads that compute: candle's pool, set by `RAYON_NUM_THREADS`.
     pub threads: usize,
@@ -97,7 +97,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Of this process, computing on `device`.
+    /// The record of this process, computing on `device`.
     pub fn of(device: &Device) -> Self {
         Self {
             flair_bench: env!("CARGO_PKG_VERSION").to_owned(),
@@ -120,7 +120,7 @@ impl Environment {
     }
 }
 
-/// Linux tells the processor's name; elsewhere it stays unknown.
+/// The CPU's model name on Linux; unknown on other systems.
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         assert_eq!(
             "gpu".parse::<DeviceChoice>().unwrap_err().to_string(),
-            "`gpu` is no device: expected `auto`, `cpu`, `cuda` or `cuda:N`"
+            "`gpu` is not a device: expected `auto`, `cpu`, `cuda` or `cuda:N`"
         );
         assert!("cuda:x".parse::<DeviceChoice>().is_err());
         assert!(matches!(DeviceChoice::Cpu.open(), Ok(Device::Cpu)));

@@ -1,4 +1,4 @@
-//! The networks against what upstream's own code gives: every stored intermediate, the logits, the predictions.
+//! Parity of the networks with upstream's code: every stored intermediate, the logits, the predictions.
 //!
 //! Patches, variants and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name;
 //! see the README for how to run these tests.
@@ -30,7 +30,7 @@ fn folder(variable: &str) -> PathBuf {
     PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} names no folder")))
 }
 
-/// One patch of one variant: what upstream was given, and what it gave.
+/// One patch of one variant: upstream's inputs and outputs.
 struct Case {
     name: String,
     expected: BTreeMap<String, Tensor>,
@@ -81,9 +81,9 @@ impl Case {
 
 /// Each `step`-th pixel of both last axes, as the golden files store large maps.
 fn every(x: &Tensor, step: usize) -> Tensor {
-    let places = |size: usize| Tensor::arange_step(0u32, size as u32, step as u32, x.device()).unwrap();
-    let rows = places(x.dim(D::Minus2).unwrap());
-    let columns = places(x.dim(D::Minus1).unwrap());
+    let indices = |size: usize| Tensor::arange_step(0u32, size as u32, step as u32, x.device()).unwrap();
+    let rows = indices(x.dim(D::Minus2).unwrap());
+    let columns = indices(x.dim(D::Minus1).unwrap());
     x.contiguous().unwrap().index_select(&rows, 2).unwrap().index_select(&columns, 3).unwrap()
 }
 
@@ -149,11 +149,11 @@ fn golden_forward_in_f32_at_every_stage() {
             let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
             let maps = branch.maps(&images, &dates, Mode::EVAL).unwrap();
             case.assert_f32(&maps[0], "utae_map0");
-            let ground = maps.last().unwrap();
-            case.assert_f32(ground, "utae_map_last");
+            let satellite_features = maps.last().unwrap();
+            case.assert_f32(satellite_features, "utae_map_last");
             let encoded = network.layers.encode(&case.aerial, Some(&metadata), Mode::EVAL).unwrap();
-            let fused = branch.fuse(&encoded, ground, Collapse::Each, Mode::EVAL).unwrap();
-            // What is stored of the encoder is its own, without the metadata.
+            let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, Mode::EVAL).unwrap();
+            // The stored encoder maps do not include the metadata.
             let plain = network.layers.aerial.encoder.forward(&case.aerial, Mode::EVAL).unwrap();
             for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
                 case.assert_f32(&thinned(before), &format!("encoder{level}"));

@@ -51,7 +51,7 @@ struct Training {
     tensors: BTreeMap<String, Tensor>,
 }
 
-/// What the network is given, in the type of the training.
+/// The network's inputs, in the dtype of the training.
 struct Batch {
     aerial: Tensor,
     images: Tensor,
@@ -60,7 +60,7 @@ struct Batch {
     target: Tensor,
 }
 
-/// What a step found.
+/// The result of a step.
 struct Step {
     losses: [f64; 3],
     gradients: Gradients,
@@ -233,7 +233,7 @@ fn golden_training_in_f64_step_for_step() {
         for (name, expected) in stored {
             let now = first_entries(network.parameters.get(name).unwrap().var(), expected.elem_count());
             wrong.entries(&format!("{prefix}{name}"), &now, expected);
-            // The way that it went is short beside the value itself, and must be right as well.
+            // The update is small compared with the value, and is compared separately.
             let start = first_entries(&before[name], expected.elem_count());
             let (way, expected_way) = ((now - &start).unwrap(), (expected - &start).unwrap());
             wrong.entries(&format!("way of {name}"), &way, &expected_way);

@@ -1,5 +1,5 @@
-//! After one backward pass of every model, each trained parameter has a gradient: candle has operations that lose it
-//! without a word.
+//! After one backward pass of every model, each trainable parameter has a gradient: some of candle's operations lose it
+//! silently.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -13,18 +13,18 @@ use flair_baselines::{
     train::{Gradients, two_branch},
 };
 
-/// Of the largest gradient, what rounding in f64 could be taken for.
+/// Fraction of the largest gradient that may be rounding error in f64.
 const ROUNDING: f64 = 1e-13;
 
-/// Parameters that nothing reads: the fusion's for the image itself, and U-TAE's own head. Upstream has them too.
+/// Unused parameters: the fusion's for the image itself, and U-TAE's own head. Upstream has them too.
 fn is_unread(name: &str) -> bool {
     ["arch_hr.out_conv.", "fm_utae_featmap_collapsed.mlps.0.", "fm_utae_featmap_cropped.conv_list.0."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
 
-/// Biases that what follows takes off again: a batch norm subtracts the mean of each channel, and the softmax over
-/// dates does not see what is added to the keys of all of them. Their gradient is 0 but for rounding, in torch too.
+/// Biases that later layers cancel: a batch norm subtracts the mean of each channel, and the softmax over dates is
+/// invariant to a constant added to all keys. Their gradient is 0 up to rounding, in torch too.
 fn is_cancelled(name: &str) -> bool {
     let temporal = ["attention_heads.fc1_k.bias", "in_norm.bias", "inconv.bias", "mlp.0.bias"];
     match name.strip_prefix("arch_hr.") {

@@ -59,7 +59,7 @@ fn a_patch_is_predicted_alike_in_every_batch_and_finished_work_is_kept() {
     assert_eq!((image.bands(), image.height(), image.width()), (1, 512, 512));
     assert!(image.samples().iter().all(|&class| class < 13));
 
-    // One file is lost, one is cut short: both are made again, and nothing else is touched.
+    // One file is missing, one is truncated: both are written again, and all others are unchanged.
     fs::remove_file(alone.join(&expected[0].0)).unwrap();
     fs::write(alone.join(&expected[1].0), &expected[1].1[..100]).unwrap();
     let kept = alone.join(&expected[2].0);

@@ -1,4 +1,4 @@
-//! Remarks on single patches, folded: what is wrong with a whole domain is one finding.
+//! Merges remarks on single patches: the same problem in many patches of a domain is one finding.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use flair_scoring::{
 
 use crate::data::{Part, PatchRecord};
 
-/// Most ranges that a message lists.
+/// Maximum number of ranges in a message.
 const MAX_RANGES: usize = 5;
 
-/// Remarks on patches; those that say the same of several patches of a domain, but for numbers, are one finding.
+/// Remarks on patches. Remarks of one domain that differ only in numbers become one finding.
 pub(super) struct Folded<'a> {
-    /// What they are about: `patches`, `masks`.
+    /// Their subject: `patches`, `masks`.
     what: &'static str,
     /// By code, part, domain, and the message without its numbers.
     groups: BTreeMap<(&'static str, Part, &'a str, String), Group>,
@@ -31,15 +31,15 @@ struct Group {
     kind: &'static Kind,
     /// The first file or patch.
     first: String,
-    /// What is said of it.
+    /// The message.
     message: String,
-    /// Whether other numbers are said of others.
+    /// Whether the numbers in the messages differ.
     differs: bool,
     ids: Vec<PatchId>,
 }
 
 impl<'a> Folded<'a> {
-    /// Of files of that kind, one a patch.
+    /// Remarks on files of that kind, one per patch.
     pub(super) const fn of(what: &'static str) -> Self {
         Self { what, groups: BTreeMap::new() }
     }

@@ -1,4 +1,4 @@
-//! Looking a dataset through: what there is, and what is wrong with it.
+//! The audit of a dataset: its contents and its problems.
 
 mod folded;
 mod pixels;
@@ -27,16 +27,16 @@ use crate::data::{
     sentinel::SuperArea,
 };
 
-/// How closely to look.
+/// Depth of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Names, JSON files, headers of the super-areas, lists of products.
     Headers,
-    /// All that, and every aerial image, mask and series value by value.
+    /// Also the values of every aerial image, mask and series.
     Values,
 }
 
-/// Looks a dataset through, with a crop of `crop_size` pixels in mind. What is wrong is found, not failed upon.
+/// Audits a dataset for crops of `crop_size` pixels. Problems are returned as findings, not as errors.
 pub fn audit(dataset: &Dataset, crop_size: usize, depth: Depth, progress: &dyn Progress) -> AuditReport {
     let mut audit = Audit { dataset, findings: dataset.findings.clone(), areas: BTreeMap::new() };
     audit.open_super_areas();
@@ -53,9 +53,8 @@ pub fn audit(dataset: &Dataset, crop_size: usize, depth: Depth, progress: &dyn P
     let domains = audit.counts();
     audit.check_domains(&domains);
     let mut findings = audit.findings;
-    let place =
-        |finding: &Finding| Code::KINDS.iter().chain(DataCode::KINDS).position(|kind| kind.code == finding.code);
-    findings.sort_by_cached_key(|f| (Reverse(f.severity), place(f), f.subject.clone(), f.message.clone()));
+    let rank = |finding: &Finding| Code::KINDS.iter().chain(DataCode::KINDS).position(|kind| kind.code == finding.code);
+    findings.sort_by_cached_key(|f| (Reverse(f.severity), rank(f), f.subject.clone(), f.message.clone()));
     let [errors, warnings, notes] = tally(&findings);
     let parts = [Part::Train, Part::Test].map(|part| PartCounts::of(part, &domains));
     AuditReport {
@@ -70,9 +69,9 @@ pub fn audit(dataset: &Dataset, crop_size: usize, depth: Depth, progress: &dyn P
     }
 }
 
-/// Where the metadata say that an image was taken.
+/// Domain and zone of an image according to the metadata.
 #[derive(Deserialize)]
-struct Place {
+struct StatedLocation {
     domain: Option<String>,
     zone: Option<String>,
 }
@@ -89,14 +88,14 @@ impl<'a> Audit<'a> {
     }
 
     fn open_super_areas(&mut self) {
-        // Of one zone each, so of one domain.
+        // Each belongs to one zone, so to one domain.
         let all: BTreeMap<_, _> = self.records().filter_map(|r| Some((r.sentinel.as_ref()?, &r.domain))).collect();
         for (paths, domain) in all {
             let subject = paths.data.display().to_string();
             match SuperArea::open(paths) {
                 Ok(area) => {
                     if area.data().dtype() != Dtype::Unsigned(2) {
-                        let message = format!("its numbers are {}, the dataset's are uint16", area.data().dtype());
+                        let message = format!("its dtype is {}, the dataset's is uint16", area.data().dtype());
                         self.findings.push(DataCode::UnusualDtype.finding(subject, message));
                     }
                     self.check_products(paths, domain, &area);
@@ -110,10 +109,10 @@ impl<'a> Audit<'a> {
     fn check_products(&mut self, paths: &SuperAreaPaths, domain: &str, area: &SuperArea) {
         let subject = || paths.products.display().to_string();
         if !area.dates().is_sorted() {
-            let message = "its products are not in order of their dates";
+            let message = "its products are not sorted by date";
             self.findings.push(DataCode::UnsortedProducts.finding(subject(), message));
         }
-        // It was read a moment ago, within its limits.
+        // It was read before, within its limits.
         let text = fs::read_to_string(&paths.products).unwrap_or_default();
         let year = domain.rsplit('_').next().unwrap_or_default();
         let years: BTreeSet<_> = text.lines().filter_map(|line| line.get(11..15)).filter(|y| *y != year).collect();
@@ -142,7 +141,7 @@ impl<'a> Audit<'a> {
                 return self.findings.push(DataCode::UnusableCentroids.finding(subject, error.to_string()));
             }
         };
-        self.lacking(DataCode::MissingCentroid, "no place in their super-area", |r| !centroids.contains_key(&r.id));
+        self.lacking(DataCode::MissingCentroid, "no centroid in their super-area", |r| !centroids.contains_key(&r.id));
         let mut folded = Folded::default();
         for record in self.records() {
             let area = record.sentinel.as_ref().and_then(|paths| self.areas.get(paths));
@@ -150,8 +149,9 @@ impl<'a> Audit<'a> {
             if area.window(record.id, *centroid, crop_size).is_err() {
                 let [_, _, height, width] = area.data().shape();
                 let subject = format!("{} at {centroid:?} in {height} × {width}", record.id.file_name("IMG"));
-                let message =
-                    format!("a crop of {crop_size} pixels leaves the super-area: choose a smaller `sat_patch_size`");
+                let message = format!(
+                    "a crop of {crop_size} pixels extends beyond the super-area: choose a smaller `sat_patch_size`"
+                );
                 folded.add(record, DataCode::OutsideSuperArea.kind(), subject, message);
             }
         }
@@ -165,8 +165,8 @@ impl<'a> Audit<'a> {
         };
         let is_known = |id| self.dataset.patches.contains_key(&id);
         let read = read_by_patch::<AerialMetadata>(path, is_known)
-            .and_then(|entries| Ok((entries, read_by_patch::<Place>(path, is_known)?)));
-        let (entries, places) = match read {
+            .and_then(|entries| Ok((entries, read_by_patch::<StatedLocation>(path, is_known)?)));
+        let (entries, locations) = match read {
             Ok(read) => read,
             Err(error) => {
                 let subject = path.display().to_string();
@@ -187,18 +187,18 @@ impl<'a> Audit<'a> {
                 }
                 Some(Ok(_)) | None => {}
             }
-            let Some(Place { domain, zone }) = places.get(&record.id) else { continue };
+            let Some(StatedLocation { domain, zone }) = locations.get(&record.id) else { continue };
             let is_there = |told: &Option<String>, found: &str| told.as_deref().is_none_or(|told| told == found);
             if !is_there(domain, &record.domain) || !is_there(zone, &record.zone) {
-                let told = shown(&[domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/"));
-                let message = format!("its metadata say {told}, it lies in {}/{}", record.domain, record.zone);
+                let stated = shown(&[domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/"));
+                let message = format!("its metadata say {stated}, but it is in {}/{}", record.domain, record.zone);
                 folded.add(record, DataCode::MetadataElsewhere.kind(), subject(), message);
             }
         }
         self.findings.extend(folded.into_findings());
     }
 
-    /// Holds what there is of each part against what is published.
+    /// Compares each part with the published dataset.
     fn check_parts(&mut self) {
         for part in [Part::Train, Part::Test] {
             let patches = self.dataset.of_part(part).count();
@@ -252,7 +252,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// A finding for each domain in which patches lack something.
+    /// One finding per domain for patches that lack an input.
     fn lacking(&mut self, code: DataCode, what: &str, lacks: impl Fn(&PatchRecord) -> bool) {
         let mut domains: BTreeMap<(Part, &str), (Vec<PatchId>, usize)> = BTreeMap::new();
         for record in self.records() {

@@ -1,4 +1,4 @@
-//! Looking at values: of every image, mask and series.
+//! Checks of pixel values: of every image, mask and series.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,29 +14,26 @@ use rayon::prelude::*;
 
 use super::folded::{Folded, name, ranges};
 use crate::data::{
-    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths,
+    DataCode, DataError, Dataset, Part, PatchRecord, SuperAreaPaths, aerial,
     npy::{Dtype, Npy},
     sentinel::{BANDS, SuperArea},
 };
 
-/// Above it, a value is no reflectance as the dataset has them. The largest one known is 19,779 (association-rosia/flair-2,
-/// commit 6483392).
+/// Values above it are out of the dataset's range of reflectances. The largest known value is 19,779
+/// (association-rosia/flair-2, commit 6483392).
 const MAX_REFLECTANCE: f64 = 20_000.0;
 
-/// Bands of an aerial image: red, green, blue, near infrared, elevation.
-const AERIAL_BANDS: usize = 5;
+/// Names of an aerial image's bands.
+const BAND_NAMES: [&str; aerial::BANDS] = ["red", "green", "blue", "near infrared", "elevation"];
 
-/// What they are called.
-const BAND_NAMES: [&str; AERIAL_BANDS] = ["red", "green", "blue", "near infrared", "elevation"];
-
-/// What a raster tells.
+/// Result of reading a raster.
 #[derive(Default)]
-struct Look {
-    /// What is wrong with it by itself.
+struct RasterSummary {
+    /// A problem of this raster alone.
     remark: Option<(&'static Kind, String)>,
-    /// Which bands of an image have a value other than 0; `None` where that isn't known.
-    bands: Option<[bool; AERIAL_BANDS]>,
-    /// How many pixels of a mask have each label, those that there are; `None` where that isn't known.
+    /// Which bands of an image have a value other than 0; `None` if unknown.
+    bands: Option<[bool; aerial::BANDS]>,
+    /// Pixel counts of the labels in a mask; `None` if unknown.
     labels: Option<Vec<(u8, u64)>>,
 }
 
@@ -48,7 +45,7 @@ pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding
     let looks: Vec<_> = records
         .par_iter()
         .flat_map_iter(|record| {
-            let step = |path, look: fn(&Path) -> Look| {
+            let step = |path, look: fn(&Path) -> RasterSummary| {
                 let look = look(path);
                 progress.event(Event::Step { patch: Some(record.id) });
                 (*record, path, look)
@@ -72,10 +69,10 @@ pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding
     findings
 }
 
-/// A patch, the path of its image or mask, and what that tells.
-type Looked<'a> = (&'a PatchRecord, &'a Path, Look);
+/// A patch, the path of its image or mask, and the result of reading it.
+type Looked<'a> = (&'a PatchRecord, &'a Path, RasterSummary);
 
-/// Values of masks that are no labels: a finding a domain.
+/// Mask values that are not labels: one finding per domain.
 fn strays(looks: &[Looked<'_>]) -> Vec<Finding> {
     type Domain<'a> = (&'a Path, Vec<PatchId>, BTreeMap<u8, u64>);
     let mut domains: BTreeMap<(Part, &str), Domain<'_>> = BTreeMap::new();
@@ -107,9 +104,9 @@ fn strays(looks: &[Looked<'_>]) -> Vec<Finding> {
 /// Bands that are 0 in all images.
 fn blank_bands(looks: &[Looked<'_>]) -> Vec<Finding> {
     let images: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.bands).collect();
-    // A blank image tells nothing of its bands, and is told itself.
+    // Blank images are reported on their own.
     let blank =
-        (0..AERIAL_BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
+        (0..aerial::BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
     let told = blank.map(|band| {
         let message =
             format!("band {} ({}) is 0 everywhere in all {} images", band + 1, BAND_NAMES[band], images.len());
@@ -118,7 +115,7 @@ fn blank_bands(looks: &[Looked<'_>]) -> Vec<Finding> {
     told.collect()
 }
 
-/// Whether all masks, two or more, have but one label.
+/// Whether all masks, if there are at least two, have the same single label.
 fn single_label(looks: &[Looked<'_>]) -> Option<Finding> {
     let masks: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.labels.as_ref()).collect();
     let labels: BTreeSet<u8> = masks.iter().flat_map(|labels| labels.iter().map(|(label, _)| *label)).collect();
@@ -127,32 +124,32 @@ fn single_label(looks: &[Looked<'_>]) -> Option<Finding> {
     Some(DataCode::SingleLabel.finding("the dataset", message))
 }
 
-fn image(path: &Path) -> Look {
-    let samples = match read(path, AERIAL_BANDS) {
+fn image(path: &Path) -> RasterSummary {
+    let samples = match read(path, aerial::BANDS) {
         Ok(samples) => samples,
-        Err(remark) => return Look { remark: Some(remark), ..Look::default() },
+        Err(remark) => return RasterSummary { remark: Some(remark), ..RasterSummary::default() },
     };
     let is_blank = samples.iter().all(|sample| samples.first() == Some(sample));
     let remark = samples.first().filter(|_| is_blank);
     let remark = remark.map(|first| (DataCode::BlankImage.kind(), format!("it is {first} everywhere")));
-    let mut bands = [false; AERIAL_BANDS];
+    let mut bands = [false; aerial::BANDS];
     for (band, samples) in bands.iter_mut().zip(samples.chunks_exact(PATCH_SIZE * PATCH_SIZE)) {
         *band = samples.iter().any(|&sample| sample > 0);
     }
-    Look { remark, bands: Some(bands), labels: None }
+    RasterSummary { remark, bands: Some(bands), labels: None }
 }
 
-fn mask(path: &Path) -> Look {
+fn mask(path: &Path) -> RasterSummary {
     let samples = match read(path, 1) {
         Ok(samples) => samples,
-        Err(remark) => return Look { remark: Some(remark), ..Look::default() },
+        Err(remark) => return RasterSummary { remark: Some(remark), ..RasterSummary::default() },
     };
     let mut counts = [0u64; 256];
     for sample in samples {
         counts[usize::from(sample)] += 1;
     }
     let labels = (0..=u8::MAX).zip(counts).filter(|(_, pixels)| *pixels > 0).collect();
-    Look { labels: Some(labels), ..Look::default() }
+    RasterSummary { labels: Some(labels), ..RasterSummary::default() }
 }
 
 /// The samples of a raster, `[C, 512, 512]`.
@@ -168,7 +165,7 @@ fn read(path: &Path, bands: usize) -> Result<Vec<u8>, (&'static Kind, String)> {
     Err((DataCode::WrongShape.kind(), message))
 }
 
-/// Reads every super-area whole.
+/// Reads every super-area completely.
 pub(super) fn series(areas: &[(&SuperAreaPaths, &SuperArea)], progress: &dyn Progress) -> Vec<Finding> {
     progress.event(Event::Started { stage: "reading series", steps: areas.len() as u64 });
     let found: Vec<_> = areas
@@ -185,7 +182,7 @@ pub(super) fn series(areas: &[(&SuperAreaPaths, &SuperArea)], progress: &dyn Pro
     found.into_iter().flatten().collect()
 }
 
-/// What the values of a super-area tell.
+/// Findings about the values of a super-area.
 fn values(area: &SuperArea) -> Result<Vec<Finding>, DataError> {
     let (data, masks) = (area.data(), area.masks());
     let (mut range, mut empty) = (Range::NONE, Vec::new());
@@ -220,7 +217,7 @@ fn values(area: &SuperArea) -> Result<Vec<Finding>, DataError> {
     Ok(findings)
 }
 
-/// The least and the greatest of some numbers.
+/// Minimum and maximum of some numbers.
 #[derive(Clone, Copy)]
 struct Range {
     least: f64,
@@ -231,7 +228,7 @@ struct Range {
 impl Range {
     const NONE: Self = Self { least: f64::INFINITY, most: f64::NEG_INFINITY, has_nan: false };
 
-    /// Of all bands at one time.
+    /// The range of all bands of one acquisition.
     fn of(array: &Npy, t: usize, bands: usize) -> Result<Self, DataError> {
         let [.., height, width] = array.shape();
         let (mut range, mut plane) = (Self::NONE, Vec::new());
@@ -239,7 +236,7 @@ impl Range {
             plane.clear();
             array.read((t, c), 0..height, 0..width, &mut plane)?;
             for &value in &plane {
-                // `min` and `max` pass over numbers that are none.
+                // `min` and `max` ignore NaN.
                 range.least = range.least.min(value);
                 range.most = range.most.max(value);
                 range.has_nan |= value.is_nan();

@@ -1,4 +1,4 @@
-//! What an audit says.
+//! The report of an audit.
 
 use flair_scoring::{Finding, finding::truncate};
 use serde::Serialize;
@@ -14,12 +14,12 @@ pub enum AuditSchema {
     V1,
 }
 
-/// What a dataset holds, and what is wrong with it.
+/// Contents and problems of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
     /// `flair-bench/audit/1`.
     pub schema: AuditSchema,
-    /// Each part of which there is something.
+    /// Each part that has files.
     pub parts: Vec<PartCounts>,
     /// Each domain of each part, in order.
     pub domains: Vec<DomainCounts>,
@@ -29,20 +29,20 @@ pub struct AuditReport {
     pub warnings: usize,
     /// Findings that are notes.
     pub notes: usize,
-    /// Findings that were left out behind the last one, see [`AuditReport::truncate`]; the counts hold them.
+    /// Number of findings that [`AuditReport::truncate`] removed; the counts include them.
     pub truncated: usize,
-    /// All that was found, the weightiest first.
+    /// All findings, the most severe first.
     pub findings: Vec<Finding>,
 }
 
 impl AuditReport {
-    /// Keeps the `most` weightiest findings; the rest is counted in [`AuditReport::truncated`].
+    /// Keeps the `most` most severe findings and counts the rest in [`AuditReport::truncated`].
     pub fn truncate(&mut self, most: usize) {
         self.truncated += truncate(&mut self.findings, most);
     }
 }
 
-/// How many there are, and how many are published.
+/// A count in this dataset and in the published one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// In this dataset.
@@ -51,7 +51,7 @@ pub struct Count {
     pub published: usize,
 }
 
-/// What a part holds.
+/// Contents of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartCounts {
     /// The part.
@@ -90,7 +90,7 @@ impl PartCounts {
     }
 }
 
-/// What a domain holds.
+/// Contents of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DomainCounts {
     /// The part.
@@ -103,7 +103,7 @@ pub struct DomainCounts {
     pub zones: Vec<ZoneCounts>,
 }
 
-/// What a zone holds.
+/// Contents of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ZoneCounts {
     /// Its name.

@@ -65,7 +65,7 @@ fn of_codes(report: &AuditReport, fixture: &Fixture, codes: &[&str]) -> String {
 }
 
 #[test]
-fn what_all_images_and_all_masks_share_is_told() {
+fn values_common_to_all_images_or_masks_are_findings() {
     let fixture = fixture();
     let pixels = PATCH_SIZE * PATCH_SIZE;
     let codes = ["blank-band", "single-label"];
@@ -118,7 +118,7 @@ fn lines(report: &AuditReport, fixture: &Fixture) -> String {
 }
 
 #[test]
-fn parts_are_held_against_what_is_published() {
+fn parts_are_compared_with_the_published_dataset() {
     insta::assert_json_snapshot!(report(&fixture(), Depth::Headers).0.parts, @r#"
     [
       {
@@ -257,18 +257,18 @@ fn everything_wrong() -> (Fixture, AuditReport) {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_problems_are_reported() {
     let (fixture, found) = everything_wrong();
     insta::assert_snapshot!(lines(&found, &fixture), @r"
     error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
     error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it names 1 products, expected 2, as many as acquisitions
-    error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels leaves the super-area: choose a smaller `sat_patch_size`
+    error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels extends beyond the super-area: choose a smaller `sat_patch_size`
     error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
     warning [missing-mask] train/D004_2021: 2 of 3 patches have no mask: 000002-000003
     warning [missing-super-area] train/D004_2021: 1 of 3 patches have no Sentinel-2 super-area: 000003
     warning [missing-super-area] train/D099_2021: 1 of 1 patches have no Sentinel-2 super-area: 000009
-    warning [missing-centroid] train/D004_2021: 1 of 3 patches have no place in their super-area: 000002
-    warning [missing-centroid] train/D099_2021: 1 of 1 patches have no place in their super-area: 000009
+    warning [missing-centroid] train/D004_2021: 1 of 3 patches have no centroid in their super-area: 000002
+    warning [missing-centroid] train/D099_2021: 1 of 1 patches have no centroid in their super-area: 000009
     warning [missing-metadata] test/D015_2020: 1 of 1 patches have no metadata: 077413
     warning [missing-metadata] train/D004_2021: 1 of 3 patches have no metadata: 000002
     warning [missing-metadata] train/D099_2021: 1 of 1 patches have no metadata: 000009
@@ -279,7 +279,7 @@ fn everything_wrong_is_told_at_once() {
     note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
     note    [missing-domains] train: 39 of 40 domains are missing: D006_2020, D007_2020, D008_2019, D009_2019, D013_2020, D014_2020, D016_2020, D017_2018, …
     note    [incomplete-domain] train/D004_2021: 3 of 1800 published images
-    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its numbers are int16, the dataset's are uint16
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its dtype is int16, the dataset's is uint16
     note    [empty-acquisition] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: 2 of 2 acquisitions are 0 everywhere: 0, 1 (from 0)
     ");
     assert!(!report(&fixture, Depth::Headers).1.contains("unusable-raster"));
@@ -348,9 +348,9 @@ fn values_are_looked_at() {
     note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
     note    [missing-domains] train: 39 of 40 domains are missing: D006_2020, D007_2020, D008_2019, D009_2019, D013_2020, D014_2020, D016_2020, D017_2018, …
     note    [incomplete-domain] train/D004_2021: 3 of 1800 published images
-    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its numbers are float32, the dataset's are uint16
-    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z2_UA/sen/SEN2_sp_D004_2021-Z2_UA_data.npy: its numbers are float32, the dataset's are uint16
-    note    [unsorted-products] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt: its products are not in order of their dates
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: its dtype is float32, the dataset's is uint16
+    note    [unusual-dtype] ROOT/flair_sen_train/D004_2021/Z2_UA/sen/SEN2_sp_D004_2021-Z2_UA_data.npy: its dtype is float32, the dataset's is uint16
+    note    [unsorted-products] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt: its products are not sorted by date
     note    [other-year] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt: it has products of 2019, its domain's year is 2020
     note    [empty-acquisition] ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy: 1 of 2 acquisitions are 0 everywhere: 1 (from 0)
     ");
@@ -410,7 +410,7 @@ fn every_finding_is_met() {
     });
     met.extend(everything_wrong().1.findings.into_iter().map(|finding| finding.code));
     met.extend(values_wrong().1.findings.into_iter().map(|finding| finding.code));
-    // What is told where patches are used, and tested there.
+    // Reported by the commands that use patches, and tested there.
     met.extend(["no-clear-acquisition", "unusable-patch"].map(str::to_owned));
     let unmet: Vec<_> = DataCode::KINDS.iter().map(|kind| kind.code).filter(|code| !met.contains(*code)).collect();
     assert!(unmet.is_empty(), "no case meets {unmet:?}");

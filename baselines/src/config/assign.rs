@@ -1,15 +1,16 @@
-//! `--set key=value`: any setting by the name that it has in the file.
+//! `--set key=value`: overrides one setting, named as in the configuration file.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strsim::levenshtein;
 
 use super::{Config, ConfigError};
 
-/// Letters of a key that count where similar ones are looked for: more than any key has.
+/// Longest prefix of an unknown key that is compared with the known ones, in characters; every known key is shorter.
 const MAX_KEY: usize = 100;
 
-/// A configuration as a tree. Not `serde_json::Value`, whose maps lose the order that class weights depend on.
+/// A configuration as a tree. `serde_json::Value` will not do: its maps lose the order of the class weights.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Node {
@@ -19,24 +20,24 @@ enum Node {
 
 impl Config {
     /// Sets one key: `aerial_metadata=true`, `data.path_aerial_train=D:/flair`, `weights_aerial_satellite.water=[1,1]`.
-    /// The value is YAML, but for keys that hold texts it needs no quotes.
+    /// The value is YAML; strings need no quotes.
     ///
     /// # Errors
-    /// As [`Config::set_all`], which see for keys that must change together.
+    /// As [`Config::set_all`]. Use that for keys that must change together.
     pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
         self.set_all(&[assignment])
     }
 
-    /// Sets several keys, and checks the ranges only when all are set. On an error nothing is set.
+    /// Sets several keys, then checks the ranges of all values. On an error the configuration is unchanged.
     ///
     /// # Errors
-    /// Where an assignment has no `=`, the key is unknown (the nearest are named), the value has another type than the
-    /// key, or a value is out of range then.
+    /// If an assignment has no `=`, a key is unknown (the message suggests similar ones), a value has the wrong type,
+    /// or a value is out of range.
     pub fn set_all(&mut self, assignments: &[impl AsRef<str>]) -> Result<(), ConfigError> {
         self.assign_all(assignments, "the configuration with `--set`")
     }
 
-    /// As [`Config::set_all`]; `origin` is what messages call the result.
+    /// As [`Config::set_all`]; `origin` names the resulting configuration in messages.
     pub(super) fn assign_all(&mut self, assignments: &[impl AsRef<str>], origin: &str) -> Result<(), ConfigError> {
         let mut changed = self.clone();
         for assignment in assignments {
@@ -51,13 +52,13 @@ impl Config {
 
     fn with(&self, key: &str, text: &str) -> Result<Self, ConfigError> {
         let wrong = |reason: String| ConfigError::Value { key: key.to_owned(), value: text.to_owned(), reason };
-        // serde_json tells the place in a text that the user never sees.
+        // serde_json appends a position in JSON that the user never sees.
         let wrong_type = |error: serde_json::Error| {
             let reason = error.to_string();
             wrong(reason.split_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason).to_owned())
         };
         let mut tree = Node::of(self).map_err(wrong_type)?;
-        let Some(place) = tree.find(key) else {
+        let Some(node) = tree.find(key) else {
             return Err(ConfigError::UnknownKey { key: key.to_owned(), nearest: tree.nearest(key) });
         };
         let value = if text.is_empty() {
@@ -65,8 +66,8 @@ impl Config {
         } else {
             serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))?
         };
-        *place = match (&*place, value) {
-            // A text may look like a number, a date or nothing.
+        *node = match (&*node, value) {
+            // An unquoted string may parse as a number, a date or null.
             (Node::Leaf(Value::String(_)), Node::Leaf(value)) if !value.is_string() => {
                 Node::Leaf(Value::String(text.to_owned()))
             }
@@ -86,7 +87,7 @@ impl Node {
         serde_json::from_str(&serde_json::to_string(config)?)
     }
 
-    /// What stands at `key`: a name, or a section's name, a dot, and a name in it.
+    /// The node at `key`: `name` or `section.name`.
     fn find(&mut self, key: &str) -> Option<&mut Self> {
         let Self::Section(entries) = self else { return None };
         if entries.contains_key(key) {
@@ -96,16 +97,16 @@ impl Node {
         entries.get_mut(section)?.find(rest)
     }
 
-    /// The known keys that resemble `key` most, at most three.
+    /// The known keys most similar to `key`, at most three.
     fn nearest(&self, key: &str) -> Vec<String> {
-        // Comparing takes the product of both lengths.
+        // The time of a comparison grows with the product of both lengths.
         let key = &key.chars().take(MAX_KEY).collect::<String>();
         let mut known = Vec::new();
         self.keys("", &mut known);
-        // Somebody may forget the section, or the end of a name.
+        // Users forget the section, or the end of a name.
         let distance = |known: &str| {
             let name = known.rsplit_once('.').map_or(known, |(_, name)| name);
-            if known.contains(key) { 0 } else { edits(key, known).min(edits(key, name)) }
+            if known.contains(key) { 0 } else { levenshtein(key, known).min(levenshtein(key, name)) }
         };
         known.sort_by_cached_key(|known| distance(known));
         let least = known.first().map_or(0, |best| distance(best));
@@ -124,24 +125,9 @@ impl Node {
     }
 }
 
-/// The keys that resemble `key` most, at most three, the nearest first.
+/// The keys most similar to `key`, at most three, the nearest first.
 pub(super) fn nearest_keys(config: &Config, key: &str) -> Vec<String> {
     Node::of(config).map(|tree| tree.nearest(key)).unwrap_or_default()
-}
-
-/// Number of letters to insert, remove or change to make `b` of `a` (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -195,7 +181,7 @@ mod tests {
         let config = set("weights_aerial_satellite.pervious surface=[2, 0.5]");
         assert_eq!(config.weights_aerial_satellite["pervious surface"], [2.0, 0.5]);
         assert!(config.weights_aerial_satellite.keys().eq(utt().weights_aerial_satellite.keys()));
-        // Upstream's spelling is fine, another order is not: it would weigh other classes.
+        // Upstream's spelling is accepted; another order is not, since it would weight other classes.
         let names = CLASSES.map(|class| if class.name.starts_with("agri") { "agricutural land" } else { class.name });
         let listed = |names: &[&str]| {
             let entries: Vec<_> = names.iter().map(|name| format!("{name}: [1, 0]")).collect();
@@ -205,7 +191,7 @@ mod tests {
         let mut swapped = names;
         swapped.swap(3, 4);
         let text = error(&[&listed(&swapped)]);
-        assert!(text.contains("water") && text.contains("expected the class `bare soil` in this place"), "{text}");
+        assert!(text.contains("water") && text.contains("expected the class `bare soil` at this position"), "{text}");
     }
 
     #[test]
@@ -225,17 +211,17 @@ mod tests {
         insta::assert_snapshot!(error(&["fidelity=corrected"]), @"unknown key `fidelity`: nearest are flair_bench.fidelity");
         insta::assert_snapshot!(error(&["data.path=x"]), @"unknown key `data.path`: nearest are data.path_aerial_train, data.path_sen_train, data.path_labels_train");
         insta::assert_snapshot!(error(&["aerial_metadata"]), @"`aerial_metadata` sets nothing: expected key=value, such as aerial_metadata=true");
-        insta::assert_snapshot!(error(&["aerial_metadata=maybe"]), @r#"`maybe` is no value of `aerial_metadata`: invalid type: string "maybe", expected a boolean"#);
-        insta::assert_snapshot!(error(&["agg_mode=max"]), @"`max` is no value of `agg_mode`: unknown variant `max`, expected one of `att_group`, `att_mean`, `mean`");
-        insta::assert_snapshot!(error(&["sat_patch_size=-8"]), @"`-8` is no value of `sat_patch_size`: invalid value: integer `-8`, expected usize");
-        insta::assert_snapshot!(error(&["weights_aerial_satellite.water=[1]"]), @"`[1]` is no value of `weights_aerial_satellite.water`: invalid length 1, expected an array of length 2");
-        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is no value of `encoder_widths`: unclosed bracket '[' at line 1, column 1");
-        insta::assert_snapshot!(error(&["ref_date=02-30"]), @"`02-30` is no value of `ref_date`: `02-30` is not a month and a day: expected MM-DD, such as 05-15");
-        insta::assert_snapshot!(error(&["data={path: x}"]), @"`{path: x}` is no value of `data`: unknown field `path`, expected one of `path_aerial_train`, `path_sen_train`, `path_labels_train`, `path_aerial_test`, `path_sen_test`, `path_labels_test`, `path_sp_centroids`, `path_metadata_aerial`");
+        insta::assert_snapshot!(error(&["aerial_metadata=maybe"]), @r#"`maybe` is not a valid value of `aerial_metadata`: invalid type: string "maybe", expected a boolean"#);
+        insta::assert_snapshot!(error(&["agg_mode=max"]), @"`max` is not a valid value of `agg_mode`: unknown variant `max`, expected one of `att_group`, `att_mean`, `mean`");
+        insta::assert_snapshot!(error(&["sat_patch_size=-8"]), @"`-8` is not a valid value of `sat_patch_size`: invalid value: integer `-8`, expected usize");
+        insta::assert_snapshot!(error(&["weights_aerial_satellite.water=[1]"]), @"`[1]` is not a valid value of `weights_aerial_satellite.water`: invalid length 1, expected an array of length 2");
+        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is not a valid value of `encoder_widths`: unclosed bracket '[' at line 1, column 1");
+        insta::assert_snapshot!(error(&["ref_date=02-30"]), @"`02-30` is not a valid value of `ref_date`: `02-30` is not a month and a day: expected MM-DD, such as 05-15");
+        insta::assert_snapshot!(error(&["data={path: x}"]), @"`{path: x}` is not a valid value of `data`: unknown field `path`, expected one of `path_aerial_train`, `path_sen_train`, `path_labels_train`, `path_aerial_test`, `path_sen_test`, `path_labels_test`, `path_sp_centroids`, `path_metadata_aerial`");
     }
 
     #[test]
-    fn every_key_can_be_set_to_what_it_is() {
+    fn setting_a_key_to_its_own_value_changes_nothing() {
         for (name, _) in PRESETS {
             let mut config = Config::preset(name).unwrap();
             let Node::Section(entries) = Node::of(&config).unwrap() else { panic!("no section") };

@@ -1,4 +1,4 @@
-//! The ranges of the settings: what a type cannot say.
+//! Range checks of the settings, beyond their types.
 
 use std::fmt::Debug;
 
@@ -11,13 +11,13 @@ use crate::{
 };
 
 impl Config {
-    /// Errs where a value is outside its range, naming all such values.
+    /// Returns an error that lists all values out of their ranges.
     pub(super) fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let problems = self.problems();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid { origin: origin.to_owned(), problems }) }
     }
 
-    /// All values that are outside their ranges.
+    /// All values out of their ranges.
     fn problems(&self) -> Vec<Problem> {
         let mut found = Found::default();
         self.check_inputs(&mut found);
@@ -67,30 +67,25 @@ impl Config {
             &format_args!("of {} classes", weights.len()),
             "13 classes in their order",
         );
-        // Only their order counts, so a name in the wrong place would weigh another class.
+        // Only the order counts, so a name at the wrong position would weight another class.
         for (name, class) in weights.keys().zip(&CLASSES) {
             let is_right = name == class.name || (name == "agricutural land" && class.name == "agricultural land");
             found.unless(
                 is_right,
                 "weights_aerial_satellite",
                 name,
-                format!("the class `{}` in this place", class.name),
+                format!("the class `{}` at this position", class.name),
             );
         }
-        found.unless(
-            weights.values().flatten().all(is_weight),
-            "weights_aerial_satellite",
-            weights,
-            "weights of at least 0",
-        );
-        found.unless(self.w_unet_utae.iter().all(is_weight), "w_unet_utae", &self.w_unet_utae, "weights of at least 0");
+        found.unless(weights.values().flatten().all(is_weight), "weights_aerial_satellite", weights, "weights ≥ 0");
+        found.unless(self.w_unet_utae.iter().all(is_weight), "w_unet_utae", &self.w_unet_utae, "weights ≥ 0");
         // The first weight is the satellite's.
         let [satellite, aerial] = self.w_unet_utae;
         let is_learning = match self.flair_bench.model {
             Model::Unet => aerial > 0.0,
             Model::Utt => aerial + satellite > 0.0,
         };
-        found.unless(is_learning, "w_unet_utae", &self.w_unet_utae, "a weight above 0 for a branch that is there");
+        found.unless(is_learning, "w_unet_utae", &self.w_unet_utae, "a weight above 0 for an existing branch");
         let drop = self.drop_utae_modality;
         found.unless((0.0..=1.0).contains(&drop), "drop_utae_modality", &drop, "a probability, 0 to 1");
         found.unless(self.lr.is_finite() && self.lr > 0.0, "lr", &self.lr, "a number above 0");
@@ -134,7 +129,7 @@ impl Config {
         found.unless((1..=8).contains(&stride), "str_conv_s", &stride, "1 to 8");
         found.unless(padding <= 8, "str_conv_p", &padding, "at most 8");
         if !found.0.is_empty() {
-            return; // what follows relates these values to each other
+            return; // the next checks relate these values to each other
         }
         found.unless(
             encoder.len() == decoder.len() && encoder.first() == decoder.first() && encoder.last() == decoder.last(),
@@ -156,7 +151,7 @@ impl Config {
             self.sat_patch_size.is_multiple_of(shrinks) && coarsest >= least,
             "sat_patch_size",
             &self.sat_patch_size,
-            format!("a multiple of {shrinks}, what the U-TAE shrinks it by, and at least {}", least * shrinks),
+            format!("a multiple of {shrinks}, the U-TAE's downsampling factor, and at least {}", least * shrinks),
         );
         let heads = self.n_head;
         found.unless(
@@ -181,7 +176,7 @@ impl Config {
     }
 }
 
-/// Collects problems.
+/// Problems found so far.
 #[derive(Default)]
 struct Found(Vec<Problem>);
 

@@ -1,10 +1,10 @@
-//! What can be wrong with settings.
+//! Errors in configurations.
 
 use flair_scoring::text::shown;
 
 use super::presets::PRESETS;
 
-/// A value that cannot be used.
+/// A value out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` is {value}: expected {expected}")]
 pub struct Problem {
@@ -12,26 +12,26 @@ pub struct Problem {
     pub key: &'static str,
     /// Its value.
     pub value: String,
-    /// What it should be.
+    /// The allowed values.
     pub expected: String,
 }
 
-/// Why settings cannot be used. All of them are the user's to mend.
+/// Errors in configurations. The user can fix all of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The text is not a configuration; the message shows the place.
+    /// The text is not a configuration; the message shows the location.
     #[error("{origin}{message}")]
     Syntax {
-        /// Where the text comes from.
+        /// Origin of the text.
         origin: String,
-        /// The place, what is wrong there, and the line.
+        /// Location, problem, and the line.
         message: String,
     },
     /// Values are outside their ranges.
     #[error("{origin} has values that cannot be used:{}", list(problems))]
     Invalid {
-        /// Where the values come from.
+        /// Origin of the values.
         origin: String,
         /// All of them.
         problems: Vec<Problem>,
@@ -39,7 +39,7 @@ pub enum ConfigError {
     /// No preset has that name.
     #[error("unknown preset `{name}`: expected one of {}", PRESETS.map(|(name, _)| name).join(", "))]
     UnknownPreset {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// An assignment that is not of the form `key=value`.
@@ -57,25 +57,25 @@ pub enum ConfigError {
         nearest: Vec<String>,
     },
     /// A key that has no business beside weights.
-    #[error("`{}` is no setting that travels with weights", shown(key))]
+    #[error("`{}` is not a setting that is saved with weights", shown(key))]
     Stray {
         /// The key.
         key: String,
     },
-    /// A key that is missing beside weights.
+    /// A key is missing in the settings saved with weights.
     #[error("`{key}` is missing")]
     Lacking {
         /// The key.
         key: String,
     },
     /// A value of the wrong type.
-    #[error("`{}` is no value of `{key}`: {reason}", shown(value))]
+    #[error("`{}` is not a valid value of `{key}`: {reason}", shown(value))]
     Value {
         /// The key.
         key: String,
         /// The value, as it was given.
         value: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
 }

@@ -1,6 +1,7 @@
 //! The configuration: upstream's `flair-2-config.yml`, with a section of our own.
 //!
-//! The keys are upstream's, so that existing files keep working. Settings that upstream has no key for are in the section
+//! The keys are upstream's, so that existing files keep working. Settings that upstream has no key for are in the
+//! section
 //! `flair_bench`, which may be left out. [`Config`] makes the settings of each room of this crate, such as
 //! [`Config::inputs`] for [`crate::data`]; no room imports this one.
 //!
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_show_their_place() {
+    fn mistakes_show_their_location() {
         let text = PRESETS[0].1;
         insta::assert_snapshot!(error(&text.replace("n_head:", "heads:")), @"
         the test, line 75, column 1: unknown key `heads`: nearest are n_head, flair_bench.seed, flair_bench.optimizer.name
@@ -120,7 +121,7 @@ mod tests {
         ");
         insta::assert_snapshot!(error(&text.replace("ref_date: 05-15", "ref_date: 15-05")), @"
         the test, line 79, column 11: `15-05` is not a month and a day: expected MM-DD, such as 05-15
-          ref_date: 15-05             # at their distance in days from this day
+          ref_date: 15-05             # reference day of the temporal positions
                     ^
         ");
         insta::assert_snapshot!(error(&text.replace("\nlr: 0.001\n", "\n")), @"the test: missing field `lr`");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_told_all_at_once() {
+    fn all_values_out_of_range_are_listed() {
         let text = PRESETS[0]
             .1
             .replace("sat_patch_size: 40", "sat_patch_size: 44")

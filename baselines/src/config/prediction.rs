@@ -1,4 +1,4 @@
-//! The settings that decide what weights predict, and those that travel with them.
+//! The settings that predictions depend on, and those that are saved with weights.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Config, ConfigError, Model, PRESETS};
 use crate::{data::Validation, weights::Settings};
 
-/// Keys that no number depends on: where things lie, and how broadly and how loudly a run works. A run may be gone on
-/// with under other values of them.
+/// Keys that do not affect results: paths, parallelism and progress output. A run may be resumed with other values of
+/// them.
 pub const INDIFFERENT_KEYS: [&str; 11] = [
     "data",
     "out_folder",
@@ -38,7 +38,7 @@ const TRAINING_KEYS: [&str; 12] = [
     "flair_bench.clip",
     "flair_bench.patience",
 ];
-/// Keys that the U-Net alone has nothing to do with.
+/// Keys that do not affect the U-Net alone.
 const SATELLITE_KEYS: [&str; 20] = [
     "sat_patch_size",
     "drop_utae_modality",
@@ -65,7 +65,7 @@ const SATELLITE_KEYS: [&str; 20] = [
 const METADATA_KEYS: [&str; 2] = ["geo_enc_size", "flair_bench.fidelity"];
 /// The section of ours.
 const OURS: &str = "flair_bench";
-/// Its keys that tell which patches validate.
+/// Its keys that select the validation patches.
 const SPLIT_KEYS: [&str; 2] = ["flair_bench.validation", "flair_bench.seed"];
 /// Longest value of a setting that is read from a file of weights.
 const MAX_VALUE: usize = 1000;
@@ -81,7 +81,7 @@ impl Config {
         all.into_iter().filter(counts).chain(ours).map(|(key, value)| (key, value.to_string())).collect()
     }
 
-    /// What travels with the weights of a training: all but what is for training alone.
+    /// The settings that are saved with weights: all except those that affect training only.
     #[must_use]
     pub fn weights_settings(&self) -> Settings {
         let mut settings = self.settings();
@@ -101,14 +101,14 @@ impl Config {
                 || is_unet && SATELLITE_KEYS.contains(&key)
                 || !self.aerial_metadata && METADATA_KEYS.contains(&key))
         });
-        // A branch that training leaves out now and then is there in every prediction; one that it always does is not.
+        // Modality dropout below 1 does not affect predictions; with 1 the branch is never used.
         if self.drop_utae_modality < 1.0 {
             settings.remove("drop_utae_modality");
         }
         settings
     }
 
-    /// Those that decide which patches learn and which validate.
+    /// The settings that divide the patches into training and validation.
     #[must_use]
     pub fn split_settings(&self) -> Settings {
         let mut settings = self.weights_settings();
@@ -117,12 +117,12 @@ impl Config {
         settings
     }
 
-    /// The configuration that weights were trained with, but for what is for training alone. `origin` is what messages
-    /// call the settings.
+    /// The configuration of the training of weights, except settings that affect training only. `origin`
+    /// is the name of the settings in messages.
     ///
     /// # Errors
-    /// As [`Config::set_all`] where a key is none of [`Config::weights_settings`] or one of these is missing, or a value
-    /// is out of its range: they may come from a stranger's file.
+    /// As [`Config::set_all`] if a key is not one of [`Config::weights_settings`] or one of these is missing, or a
+    /// value is out of its range: they may come from a stranger's file.
     pub fn from_weights_settings(settings: &Settings, origin: &str) -> Result<Self, ConfigError> {
         let mut config = Self::preset(Model::Utt.name())?;
         let known = config.weights_settings();
@@ -132,7 +132,7 @@ impl Config {
         if let Some(key) = known.keys().find(|key| !settings.contains_key(*key)) {
             return Err(ConfigError::Lacking { key: key.clone() });
         }
-        // What a value is wrong about may come back in the reason.
+        // The reason may quote the value.
         let is_odd = |value: &str| value.len() > MAX_VALUE || value.chars().any(char::is_control);
         if let Some((key, value)) = settings.iter().find(|(_, value)| is_odd(value)) {
             let reason = format!("{} bytes, expected at most {MAX_VALUE} without control characters", value.len());
@@ -144,7 +144,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The preset that is nearest to this configuration in what travels with weights, and what is otherwise.
+    /// The preset nearest to this configuration in the settings saved with weights, and the differing settings.
     #[must_use]
     pub fn nearest_preset(&self) -> NearestPreset {
         let settings = self.weights_settings();
@@ -157,7 +157,7 @@ impl Config {
     }
 }
 
-/// A preset, and in what a configuration differs from it: `utt-filt-avg-aug, sat_patch_size=48`.
+/// A preset, and the differences of a configuration from it: `utt-filt-avg-aug, sat_patch_size=48`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NearestPreset {
     /// Its name.
@@ -209,13 +209,13 @@ mod tests {
             assert_eq!(again.weights_settings(), trained.weights_settings());
             assert_eq!(again.flair_bench.fidelity, Fidelity::Corrected);
             assert_eq!((again.flair_bench.validation, again.flair_bench.seed), (Validation::Random, 7));
-            // What training alone depends on is the preset's.
+            // Settings that affect training only are the preset's.
             assert!((again.lr - 0.001).abs() < 1e-12);
         }
     }
 
     #[test]
-    fn the_nearest_preset_is_told_with_what_is_otherwise() {
+    fn the_nearest_preset_is_named_with_the_differences() {
         for (name, _) in PRESETS {
             assert_eq!(config(name, &["lr=1"]).nearest_preset().to_string(), name);
         }
@@ -237,13 +237,13 @@ mod tests {
         `x.safetensors` has values that cannot be used:
           `sat_patch_size` is 41: expected 8 to 112, a multiple of 8
         ");
-        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"`sat_patch_sise` is no setting that travels with weights");
-        insta::assert_snapshot!(error("average_month", "[[["), @"`[[[` is no value of `average_month`: unclosed bracket '[' at line 1, column 3");
-        // Keys of ours that have no business there, and what a terminal would obey.
-        insta::assert_snapshot!(error("lr", "1"), @"`lr` is no setting that travels with weights");
-        insta::assert_snapshot!(error("data.path_aerial_test", "\"/\""), @"`data.path_aerial_test` is no setting that travels with weights");
-        insta::assert_snapshot!(error("evil\n\u{1b}[2J", "1"), @r"`evil\u{a}\u{1b}[2J` is no setting that travels with weights");
-        insta::assert_snapshot!(error("agg_mode", &"\u{1b}".repeat(2000)), @r"`\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…` is no value of `agg_mode`: 2000 bytes, expected at most 1000 without control characters");
+        insta::assert_snapshot!(error("sat_patch_sise", "40"), @"`sat_patch_sise` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("average_month", "[[["), @"`[[[` is not a valid value of `average_month`: unclosed bracket '[' at line 1, column 3");
+        // Keys that are not saved with weights, and terminal control characters.
+        insta::assert_snapshot!(error("lr", "1"), @"`lr` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("data.path_aerial_test", "\"/\""), @"`data.path_aerial_test` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("evil\n\u{1b}[2J", "1"), @r"`evil\u{a}\u{1b}[2J` is not a setting that is saved with weights");
+        insta::assert_snapshot!(error("agg_mode", &"\u{1b}".repeat(2000)), @r"`\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…` is not a valid value of `agg_mode`: 2000 bytes, expected at most 1000 without control characters");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The configuration as the settings of each room.
+//! Conversion of the configuration to the settings of each module.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use flair_scoring::PATCH_SIZE;
 
 use super::{Config, Model};
 use crate::{
-    data::{InputSettings, MetadataSettings, SeriesSettings, SplitSettings},
-    models::{metadata::BESIDE_PLACE, utae::UtaeConfig, utt::UttConfig},
+    data::{InputSettings, MetadataSettings, SeriesSettings, SplitSettings, metadata::OTHER_VALUES},
+    models::{utae::UtaeConfig, utt::UttConfig},
     train::{Beginning, LossWeights, TrainOptions},
 };
 
@@ -69,7 +69,7 @@ impl Config {
         UttConfig {
             aerial_channels: self.num_channels_aerial,
             classes: self.num_classes,
-            metadata: self.aerial_metadata.then_some(self.geo_enc_size + BESIDE_PLACE),
+            metadata: self.aerial_metadata.then_some(self.geo_enc_size + OTHER_VALUES),
             patch_size: PATCH_SIZE,
             utae: (self.flair_bench.model == Model::Utt).then(utae),
             drop_satellite: self.drop_utae_modality,

@@ -15,12 +15,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "upstream's keys")]
 pub struct Config {
-    /// Where the data lies.
+    /// Paths of the data.
     #[serde(default)]
     pub data: DataPaths,
-    /// Folder for results. Kept for upstream's sake: `--out` decides here.
+    /// Folder for results. Kept for compatibility; `--out` sets it.
     pub out_folder: String,
-    /// Name of the run. Kept for upstream's sake.
+    /// Name of the run. Kept for compatibility, unused.
     pub out_model_name: String,
 
     /// Side of the Sentinel-2 crop around a patch, in pixels of 10 m: 8 to 112, a multiple of 8.
@@ -28,7 +28,7 @@ pub struct Config {
     /// Weights of the two losses: the *satellite* branch's, then the *aerial* branch's, whatever the key says
     /// (upstream `src/task_module.py:62`).
     pub w_unet_utae: [f64; 2],
-    /// Probability that a training step leaves the satellite branch out, `0..=1`.
+    /// Modality dropout: probability that a training step skips the satellite branch, `0..=1`.
     pub drop_utae_modality: f64,
 
     /// Whether the network takes the aerial image's metadata.
@@ -36,10 +36,10 @@ pub struct Config {
     /// Number of values that encode a patch's coordinates: a multiple of 4. Upstream's encoder knows 32 only
     /// (`src/load_data.py:68`).
     pub geo_enc_size: usize,
-    /// Whether training flips and turns the patches.
+    /// Whether training augments patches by flips and rotations.
     pub use_augmentation: bool,
 
-    /// Whether clouded and snowed-in acquisitions are left out.
+    /// Whether cloudy and snowy acquisitions are removed.
     pub filter_clouds: bool,
     /// Whether acquisitions are averaged by month.
     pub average_month: bool,
@@ -54,24 +54,24 @@ pub struct Config {
     pub num_channels_aerial: usize,
     /// Bands of a Sentinel-2 acquisition: 10.
     pub num_channels_sat: usize,
-    /// Most epochs of a training.
+    /// Maximum number of epochs.
     pub num_epochs: usize,
-    /// Patches of a training step.
+    /// Patches per training batch.
     pub batch_size: usize,
-    /// Patches predicted at once. A patch's prediction doesn't depend on it.
+    /// Patches per inference batch. Predictions do not depend on it.
     pub batch_size_inference: usize,
     /// Learning rate.
     pub lr: f64,
 
     /// Threads that read data.
     pub num_workers: usize,
-    /// Lightning's accelerator. Kept for upstream's sake: `--device` decides here.
+    /// Lightning's accelerator. Kept for compatibility; `--device` sets the device.
     pub accelerator: String,
     /// Devices of a node: with `num_nodes` the factor from seconds to device-seconds.
     pub gpus_per_node: usize,
     /// Nodes of a run.
     pub num_nodes: usize,
-    /// Lightning's strategy. Kept for upstream's sake.
+    /// Lightning's strategy. Kept for compatibility, unused.
     pub strategy: Option<String>,
 
     /// Channels of the U-TAE's encoder, finest level first.
@@ -96,21 +96,21 @@ pub struct Config {
     pub d_model: usize,
     /// Width of a key of the L-TAE.
     pub d_k: usize,
-    /// The year in which all acquisitions are placed.
+    /// The year assigned to all acquisitions.
     pub ref_year: u16,
-    /// The day from which positions are counted.
+    /// Reference day of the temporal positions.
     pub ref_date: MonthDay,
-    /// Value of the acquisitions that only fill up a batch.
+    /// Value of the acquisitions that pad a batch.
     pub pad_value: f64,
-    /// How the U-TAE's convolutions see what lies outside.
+    /// Padding mode of the U-TAE's convolutions.
     pub padding_mode: Padding,
 
-    /// Whether progress is shown.
+    /// Whether to show progress.
     pub enable_progress_bar: bool,
-    /// Steps between two updates of it.
+    /// Steps between two updates of the progress bar.
     pub progress_rate: usize,
 
-    /// What upstream has no key for.
+    /// Settings without a key upstream.
     #[serde(default)]
     pub flair_bench: Bench,
 }
@@ -119,32 +119,32 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bench {
-    /// Which network.
+    /// The network.
     pub model: Model,
-    /// Whether upstream's quirks are kept.
+    /// Whether upstream's quirks are reproduced.
     pub fidelity: Fidelity,
-    /// Which domains validate.
+    /// The validation domains.
     pub validation: Validation,
     /// Seed of everything random.
     pub seed: u64,
     /// The optimiser; its learning rate is `lr`.
     pub optimizer: OptimizerConfig,
-    /// How the learning rate goes.
+    /// The learning-rate schedule.
     pub schedule: Schedule,
-    /// Batches whose gradients are averaged for one step.
+    /// Batches whose gradients are averaged into one step.
     pub accumulate: usize,
-    /// Share of a batch in the running statistics of batch norms, which predictions use; torch's and upstream's is 0.1.
-    /// Larger where there are few steps.
+    /// Momentum of batch norms: the fraction of a batch in the running statistics, which predictions use. The default
+    /// of torch and upstream is 0.1; use a larger value for runs of few steps.
     pub norm_momentum: f64,
-    /// Largest global norm of a step's gradients; none where empty.
+    /// Maximum global norm of a step's gradients; empty for no clipping.
     pub clip: Option<f64>,
-    /// Epochs without a better validation loss after which training ends; never where empty.
+    /// Early stopping: epochs without a better validation loss after which training ends; empty for never.
     pub patience: Option<usize>,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        // Upstream's (`main.py`): its seed, plain SGD, a constant rate, patience of 30.
+        // Upstream's values (`main.py`): its seed, plain SGD, a constant rate, patience of 30.
         Self {
             model: Model::Utt,
             fidelity: Fidelity::Upstream,

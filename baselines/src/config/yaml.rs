@@ -3,11 +3,11 @@
 use super::{Config, ConfigError, assign::nearest_keys, presets::PRESETS};
 
 impl Config {
-    /// Reads a configuration in upstream's format. `origin` is what messages call it, such as its path.
+    /// Reads a configuration in upstream's format. `origin` is its name in messages, such as its path.
     ///
     /// # Errors
-    /// [`ConfigError::Syntax`] with the place where the text is no YAML, has an unknown or missing key, or a value of
-    /// the wrong type; [`ConfigError::Invalid`] with all values that are out of their range.
+    /// [`ConfigError::Syntax`] with the location where the text is not YAML, has an unknown or missing key, or a value
+    /// of the wrong type; [`ConfigError::Invalid`] with all values that are out of their range.
     pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_saphyr::from_str(text).map_err(|error| syntax(text, origin, &error))?;
         config.check(origin)?;
@@ -17,7 +17,7 @@ impl Config {
     /// One of [`PRESETS`] by its name.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownPreset`] where there is none of that name.
+    /// [`ConfigError::UnknownPreset`] if no preset has that name.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
         match PRESETS.iter().find(|(known, _)| *known == name) {
             Some((name, text)) => Self::from_yaml(text, &format!("the preset `{name}`")),
@@ -34,12 +34,12 @@ fn syntax(text: &str, origin: &str, error: &serde_saphyr::Error) -> ConfigError 
     let what = what.split(", set DuplicateKeyPolicy").next().unwrap_or(what);
     let unknown = what.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     let message = match (unknown, error.location()) {
-        // The place that is told for a key that is not there means nothing.
+        // The location reported for a missing key is meaningless.
         _ if what.starts_with("missing field") => format!(": {what}"),
         (_, None) => format!(": {what}"),
-        (unknown, Some(place)) => {
-            let (number, column) = (place.line(), place.column());
-            // Of forty keys those that are meant say more than all.
+        (unknown, Some(location)) => {
+            let (number, column) = (location.line(), location.column());
+            // The nearest keys help more than a list of all forty.
             let what = match (unknown, Config::preset("utt")) {
                 (Some(key), Ok(known)) => {
                     format!("unknown key `{key}`: nearest are {}", nearest_keys(&known, key).join(", "))

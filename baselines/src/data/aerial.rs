@@ -16,7 +16,7 @@ pub const BANDS: usize = 5;
 /// as skimage's `img_as_float` and upstream do (`src/dataset.py:134`).
 ///
 /// # Errors
-/// Where the file cannot be read as such an image.
+/// If the file cannot be read as such an image.
 pub fn read_image(path: &Path) -> Result<Vec<f32>, DataError> {
     let raster = read(path, BANDS)?;
     let scaled: [f32; 256] = std::array::from_fn(|sample| {
@@ -30,8 +30,8 @@ pub fn read_image(path: &Path) -> Result<Vec<f32>, DataError> {
 /// Reads a mask as class indices: `[512, 512]`, u8, `0..=12`, of the labels 1 to 19 that the file holds.
 ///
 /// # Errors
-/// Where the file cannot be read as a mask, or holds a label that the dataset does not have. Upstream takes label 0 for
-/// class 255, silently (`src/dataset.py:48-53`).
+/// If the file cannot be read as a mask, or holds a label that the dataset does not have. Upstream silently maps label
+/// 0 to class 255 (`src/dataset.py:48-53`).
 pub fn read_mask(path: &Path) -> Result<Vec<u8>, DataError> {
     let mut samples = read(path, 1)?.into_samples();
     let classes: [Option<u8>; 256] = std::array::from_fn(|value| {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_or_mask_is_refused() {
+    fn invalid_images_and_masks_are_errors() {
         let (fixture, image, mask) = files();
         let message = |error: DataError| error.to_string().replace(&fixture.root().display().to_string(), "ROOT");
         insta::assert_snapshot!(message(read_image(&mask).unwrap_err()), @"`ROOT/flair_labels_train/D004_2021/Z1_UA/msk/MSK_000001.tif` is not usable: its bands, rows and columns are [1, 512, 512], expected [5, 512, 512]");

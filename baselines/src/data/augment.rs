@@ -1,24 +1,25 @@
-//! Flips and quarter turns of training patches.
+//! Flips and 90° rotations of training patches.
 
 use crate::random::Generator;
 
-/// How a patch is flipped and turned: upstream's `VerticalFlip`, `HorizontalFlip` and `RandomRotate90` of
+/// Flips and rotation of a patch: upstream's `VerticalFlip`, `HorizontalFlip` and `RandomRotate90` of
 /// albumentations (`main.py`), in that order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
-    /// Upside down.
+    /// Vertical flip.
     pub vertical: bool,
-    /// Left to right.
+    /// Horizontal flip.
     pub horizontal: bool,
-    /// Turns by 90° against the clock, after the flips: 0 to 3.
+    /// Number of counter-clockwise rotations by 90° after the flips: 0 to 3.
     pub quarter_turns: u8,
 }
 
 impl Augmentation {
-    /// Leaves everything as it is.
+    /// No augmentation.
     pub const NONE: Self = Self { vertical: false, horizontal: false, quarter_turns: 0 };
 
-    /// Each flip with probability ½, and with probability ½ zero to three turns, each as likely: so do albumentations.
+    /// Draws each flip with probability ½, and with probability ½ zero to three rotations, uniformly, as
+    /// albumentations.
     #[expect(clippy::cast_possible_truncation, reason = "below 4")]
     pub fn draw(generator: &mut Generator) -> Self {
         let vertical = generator.chance(0.5);
@@ -27,8 +28,8 @@ impl Augmentation {
         Self { vertical, horizontal, quarter_turns }
     }
 
-    /// Flips and turns each plane of `[…, size, size]`: an image's bands, a mask, or the frames of a super-patch, whose
-    /// centre is the patch's.
+    /// Flips and rotates each plane of `[…, size, size]`: an image's bands, a mask, or the frames of a super-patch,
+    /// whose centre is the patch's.
     pub fn apply<T: Copy>(self, planes: &mut [T], size: usize) {
         if self == Self::NONE || size == 0 {
             return;
@@ -47,7 +48,7 @@ impl Augmentation {
         }
     }
 
-    /// Where the pixel comes from that ends up at `row`, `column`.
+    /// The source index of the pixel at `row`, `column` of the result.
     fn origin(self, mut row: usize, mut column: usize, last: usize) -> (usize, usize) {
         for _ in 0..self.quarter_turns % 4 {
             (row, column) = (column, last - row);
@@ -115,7 +116,7 @@ mod tests {
         #[test]
         fn nothing_is_lost_and_all_planes_move_together(size in 1usize..9, augmentation in any_augmentation()) {
             let mask: Vec<u16> = (0..).take(size * size).collect();
-            // Three bands that tell the same place as the mask.
+            // Three bands with the same values as the mask.
             let image: Vec<u16> = (0..3).flat_map(|band| mask.iter().map(move |v| v + 1000 * band)).collect();
             let moved_mask = applied(augmentation, &mask, size);
             let moved_image = applied(augmentation, &image, size);

@@ -1,9 +1,9 @@
-//! Which acquisitions of a series show the ground.
+//! Filter of cloudy and snowy acquisitions.
 
-/// From this probability on, in percent, a pixel counts as covered.
+/// Probability in percent from which a pixel counts as covered.
 const COVERED: f64 = 60.0;
 
-/// The acquisitions to keep, ascending, and whether they were chosen for want of better.
+/// Indices of the acquisitions to keep, ascending, and whether none passed the filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) acquisitions: Vec<usize>,
@@ -13,7 +13,7 @@ pub(super) struct Kept {
 /// Keeps the acquisitions of which less than half is covered: pixels under snow and pixels under clouds are counted
 /// each by itself and added, so that a pixel may count twice (upstream `src/utils_dataset.py:14-32`).
 ///
-/// Where that leaves none, the clearest is kept, the first of equals: upstream then fails or predicts from nothing.
+/// If none passes, the clearest is kept, the first of equal ones. Upstream then fails or predicts from an empty series.
 ///
 /// * `masks`: for each acquisition the probabilities of snow and of clouds, `[2, H, W]`, `0..=100`.
 pub(super) fn clear(masks: impl IntoIterator<Item = Vec<f64>>) -> Kept {

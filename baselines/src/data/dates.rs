@@ -16,13 +16,13 @@ pub struct MonthDay {
     day: u8,
 }
 
-/// Why a text is no month and day.
+/// Errors of parsing a month and a day.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a month and a day: expected MM-DD, such as 05-15")]
 pub struct InvalidMonthDay(String);
 
 impl MonthDay {
-    /// That day; `None` where the calendar has no such day.
+    /// The day `month`-`day`; `None` if the calendar has no such day.
     pub fn new(month: u8, day: u8) -> Option<Self> {
         let days = *DAYS_IN.get(usize::from(month.checked_sub(1)?))?;
         (1..=days).contains(&day).then_some(Self { month, day })

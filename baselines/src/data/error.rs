@@ -1,27 +1,27 @@
-//! What can be wrong with data.
+//! Errors when reading data.
 
 use std::{io, path::PathBuf};
 
 use flair_scoring::PatchId;
 
-/// Why data cannot be used.
+/// Errors when reading data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// No dataset where one was looked for.
+    /// The folder holds no dataset.
     #[error("no FLAIR #2 data in `{}`: expected one of {expected}", root.display())]
     NoDataset {
         /// The folder.
         root: PathBuf,
-        /// The folders that were looked for in it.
+        /// The expected subfolders.
         expected: String,
     },
-    /// Nobody said where the data lies.
+    /// No dataset was given.
     #[error(
         "no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration"
     )]
     NoPlace,
-    /// A path of the configuration that is not there.
+    /// A path in the configuration does not exist.
     #[error("`{}` does not exist: correct `{key}` in the configuration", path.display())]
     NoSuchPath {
         /// The key.
@@ -32,31 +32,31 @@ pub enum DataError {
     /// A file of the whole dataset that the settings need.
     #[error("the dataset has no file `*{name}*.json`: add it to the dataset's folder, or set `{key}`")]
     NoJson {
-        /// What its name holds.
+        /// Part of the file's name.
         name: &'static str,
-        /// The key that may tell its path.
+        /// The key that may hold its path.
         key: &'static str,
     },
     /// An image or a mask that cannot be read.
     #[error(transparent)]
     Raster(#[from] flair_scoring::raster::ReadError),
-    /// The file system refuses.
+    /// A file or folder cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file has the wrong format or content.
     #[error("`{}` is not usable: {reason}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
     },
-    /// A file is larger than anything of the dataset.
+    /// A file is larger than any of the dataset.
     #[error("`{}` is too large: {size} bytes, at most {limit} are read", path.display())]
     TooLarge {
         /// The file.
@@ -66,17 +66,17 @@ pub enum DataError {
         /// The largest size that is accepted.
         limit: u64,
     },
-    /// The dataset lacks something that a patch needs.
+    /// A patch lacks an input.
     #[error("patch {patch} has no {what}: {fix}")]
     Missing {
         /// The patch.
         patch: PatchId,
-        /// What it lacks.
+        /// The missing input.
         what: &'static str,
-        /// What to do about it.
+        /// Advice for the user.
         fix: String,
     },
-    /// The crop around a patch leaves its super-area.
+    /// The crop around a patch extends beyond its super-area.
     #[error(
         "patch {patch} lies at row {row}, column {column} of `{}`, which has {height} rows and {width} columns: a crop \
          of {size} pixels does not fit; choose a smaller `sat_patch_size`",
@@ -105,9 +105,9 @@ pub enum DataError {
         patch: PatchId,
         /// The entry's field.
         field: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it should hold.
+        /// The expected values.
         expected: &'static str,
     },
     /// A split without patches.

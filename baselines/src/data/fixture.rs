@@ -26,7 +26,7 @@ pub(crate) struct Series {
     pub(crate) acquisitions: Vec<(&'static str, u8, u8)>,
 }
 
-/// What a super-area holds at `[t, c, row, column]`: neighbours along every axis differ, so that a wrong index shows.
+/// Value of a super-area at `[t, c, row, column]`: neighbours along every axis differ, so that a wrong index shows.
 pub(crate) fn stored(t: usize, c: usize, row: usize, column: usize) -> u16 {
     u16::try_from((t * 7_919 + c * 523 + row * 61 + column * 3) % 60_000).unwrap()
 }
@@ -75,8 +75,8 @@ impl Fixture {
         let mut data = Vec::new();
         for t in 0..t {
             for c in 0..10 {
-                let place = (0..side * side).map(|i| stored(t, c, i / side, i % side));
-                data.extend(place.flat_map(u16::to_le_bytes));
+                let values = (0..side * side).map(|i| stored(t, c, i / side, i % side));
+                data.extend(values.flat_map(u16::to_le_bytes));
             }
         }
         self.file(&format!("{stem}_data.npy"), &npy("<u2", &[t, 10, side, side], &data));
@@ -89,8 +89,8 @@ impl Fixture {
     }
 
     /// Writes the centroids.
-    pub(crate) fn centroids(&self, places: &[(u32, [i64; 2])]) -> &Self {
-        let entries = places.iter().map(|(number, [r, c])| format!("\"IMG_{number:06}.tif\": [{r}, {c}]"));
+    pub(crate) fn centroids(&self, centroids: &[(u32, [i64; 2])]) -> &Self {
+        let entries = centroids.iter().map(|(number, [r, c])| format!("\"IMG_{number:06}.tif\": [{r}, {c}]"));
         let text = format!("{{{}}}", entries.collect::<Vec<_>>().join(", "));
         self.file("flair-2_centroids_sp_to_patch.json", text.as_bytes());
         self

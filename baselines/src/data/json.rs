@@ -19,7 +19,7 @@ const MAX_JSON: u64 = 512 << 20;
 /// that are wanted.
 ///
 /// # Errors
-/// Where the file cannot be read, is too large, is no such object, or has a key that names no image.
+/// If the file cannot be read, is too large, is not such an object, or has a key that is not an image's name.
 pub(crate) fn read_by_patch<T: DeserializeOwned>(
     path: &Path,
     is_wanted: impl Fn(PatchId) -> bool,

@@ -1,7 +1,7 @@
 //! Finding a dataset's files: which patches there are, and what belongs to each.
 //!
-//! Everything is paired by number, domain and zone, as names and folders tell them; never by position in a list, as
-//! upstream does (`src/load_data.py:30-43`).
+//! Files are paired by the number, domain and zone in their paths, never by position in a list as upstream does
+//! (`src/load_data.py:30-43`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -29,7 +29,7 @@ pub struct PatchRecord {
     pub domain: String,
     /// Its zone in that domain, such as `Z10_AU`.
     pub zone: String,
-    /// The aerial image, `IMG_*.tif`. Where only masks are at hand there is none.
+    /// The aerial image, `IMG_*.tif`. `None` if only masks are present.
     pub image: Option<PathBuf>,
     /// The mask, `MSK_*.tif`.
     pub mask: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub struct DataPaths {
     pub path_sen_test: String,
     /// Folder of their masks.
     pub path_labels_test: String,
-    /// JSON file of the patches' places in the super-areas.
+    /// JSON file of the patch centroids in the super-areas.
     pub path_sp_centroids: String,
     /// JSON file of the aerial images' metadata.
     pub path_metadata_aerial: String,
@@ -77,11 +77,11 @@ pub struct Dataset {
     pub trees: Vec<PathBuf>,
     /// All patches that have an image or a mask.
     pub patches: BTreeMap<PatchId, PatchRecord>,
-    /// The JSON file of the patches' places in the super-areas.
+    /// The JSON file of the patch centroids in the super-areas.
     pub centroids: Option<PathBuf>,
     /// The JSON file of the aerial images' metadata.
     pub metadata: Option<PathBuf>,
-    /// What is wrong with the names and places of the files.
+    /// Findings about the names and locations of files.
     pub findings: Vec<Finding>,
 }
 
@@ -120,7 +120,7 @@ const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
     ]
 };
 
-/// Where under the root a layout may begin.
+/// Base folders of a layout below the root.
 const BASES: [&str; 5] = ["", "flair_2_toy_dataset", "data", "raw", "data/raw"];
 
 impl Dataset {
@@ -136,7 +136,7 @@ impl Dataset {
     /// Hugging Face's (`data/train-val/D…`), participants' (`raw/train/aerial/D…`), or bare `aerial`, `labels`, `sen`.
     ///
     /// # Errors
-    /// Where there is none, or a folder cannot be read. What is wrong with single files is in
+    /// If there is no dataset, or a folder cannot be read. Problems of single files are in
     /// [`findings`](Dataset::findings).
     pub fn discover(root: &Path) -> Result<Self, DataError> {
         std::fs::read_dir(root).map_err(DataError::io(root))?;
@@ -157,10 +157,10 @@ impl Dataset {
         Self::index(&trees, centroids, metadata)
     }
 
-    /// Takes a dataset from paths of its own for each part; those that are empty are not there.
+    /// Finds a dataset at separate paths for each part; empty paths are skipped.
     ///
     /// # Errors
-    /// Where all are empty, one does not exist, or a folder cannot be read.
+    /// If all paths are empty, one does not exist, or a folder cannot be read.
     pub fn from_paths(paths: &DataPaths) -> Result<Self, DataError> {
         let existing = |key: &'static str, path: &str| {
             let path = PathBuf::from(path);
@@ -194,7 +194,7 @@ impl Dataset {
     fn index(trees: &[Tree], centroids: Option<PathBuf>, metadata: Option<PathBuf>) -> Result<Self, DataError> {
         let mut found = Found::default();
         for (tree, part) in trees {
-            // Sorted, so that of two files for one patch always the same is taken.
+            // Sorted, so that the choice between two files of one patch is deterministic.
             for entry in WalkDir::new(tree).follow_links(true).sort_by_file_name() {
                 let entry = entry.map_err(|error| {
                     let path = error.path().unwrap_or(tree).to_owned();
@@ -224,7 +224,7 @@ impl Dataset {
 /// Part, domain and zone.
 type Zone = (Part, String, String);
 
-/// What the folders hold, not yet paired.
+/// Files of the folders, not yet paired.
 #[derive(Default)]
 struct Found {
     images: BTreeMap<PatchId, (Zone, PathBuf)>,
@@ -256,7 +256,7 @@ impl Found {
             return;
         }
         let Some(zone) = zone_of(path.strip_prefix(tree).unwrap_or(path), part) else {
-            let message = "it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
+            let message = "it is not in a folder of a domain and a zone, such as D004_2021/Z10_AU: not used".to_owned();
             self.findings.push(DataCode::UnplacedFile.finding(path.display().to_string(), message));
             return;
         };
@@ -267,8 +267,8 @@ impl Found {
         for (id, files) in [(image, &mut self.images), (mask, &mut self.masks)] {
             let Some(id) = id else { continue };
             match files.entry(id) {
-                Entry::Vacant(place) => {
-                    place.insert((zone.clone(), path.to_owned()));
+                Entry::Vacant(entry) => {
+                    entry.insert((zone.clone(), path.to_owned()));
                 }
                 Entry::Occupied(first) if first.get().0.0 != zone.0 => {
                     self.in_both.entry(zone.1.clone()).or_default().insert(id);
@@ -388,7 +388,7 @@ fn find_json(root: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let (mut centroids, mut metadata) = (None, None);
     let is_domains = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_str().is_some_and(is_domain);
     let entries = WalkDir::new(root).follow_links(true).max_depth(3).sort_by_file_name();
-    // What cannot be listed here is not the dataset's: its own folders are searched elsewhere.
+    // Folders that cannot be listed here are not the dataset's: its own folders are searched elsewhere.
     for entry in entries.into_iter().filter_entry(|entry| !is_domains(entry)).filter_map(Result::ok) {
         let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
         if name.contains("centroids_sp_to_patch") {
@@ -514,7 +514,7 @@ mod tests {
         );
         insta::assert_snapshot!(findings(&dataset, &fixture), @"
         duplicate-patch ROOT/flair_aerial_train/D004_2021/Z2_UA/img/IMG_000002.tif: patch 000002 is also at `ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif`, which is used
-        unplaced-file ROOT/flair_aerial_train/IMG_000007.tif: it lies in no folder of a domain and a zone, such as D004_2021/Z10_AU: not used
+        unplaced-file ROOT/flair_aerial_train/IMG_000007.tif: it is not in a folder of a domain and a zone, such as D004_2021/Z10_AU: not used
         unknown-files ROOT/flair_aerial_train/D004_2021/Z2_UA/img: it has 1 rasters, such as `IMG_6.tif`, that are not named IMG_ or MSK_, six digits, .tif: not used
         super-area-files D004_2021/Z1_UA: its super-area has 2 files *data.npy, expected 1
         misplaced-mask ROOT/flair_labels_train/D004_2021/Z3_UA/msk/MSK_000005.tif: its image is in D004_2021/Z2_UA: not used
@@ -526,9 +526,9 @@ mod tests {
         let fixture = Fixture::new();
         let folders = |part: &str| ["aerial", "sen", "labels"].map(|kind| format!("{part}/{kind}"));
         let zones = [("train", "D004_2021/Z1_UA", [1, 2]), ("test", "D015_2020/Z1_UA", [77_413, 77_414])];
-        for (part, place, numbers) in zones {
+        for (part, path, numbers) in zones {
             let folders = folders(part);
-            zone(&fixture, folders.each_ref().map(String::as_str), place, &numbers);
+            zone(&fixture, folders.each_ref().map(String::as_str), path, &numbers);
         }
         fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077413.tif", b"");
         std::fs::remove_file(fixture.root().join("test/aerial/D015_2020/Z1_UA/img/IMG_077414.tif")).unwrap();
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_for_is_told() {
+    fn the_error_lists_the_expected_folders() {
         let fixture = Fixture::new();
         fixture.file("train/notes/a.txt", b"");
         let message = |path: &Path| Dataset::discover(path).unwrap_err().to_string();

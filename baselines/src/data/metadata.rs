@@ -1,4 +1,4 @@
-//! The aerial image's metadata as numbers: when, where, how high, with which camera it was taken.
+//! Encoding of an aerial image's metadata: date, time, position, altitude and camera.
 
 use std::f64::consts::TAU;
 
@@ -7,30 +7,30 @@ use serde::Deserialize;
 
 use super::{DataError, Fidelity};
 
-/// Number of values beside those of the coordinates: 1 altitude, 2 camera, 4 year, 6 month, day and time.
+/// Number of encoded values besides the coordinates: altitude (1), camera (2), year (4), month, day and time (2 each).
 pub const OTHER_VALUES: usize = 13;
 
-/// How metadata are encoded.
+/// Settings of the encoding of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetadataSettings {
     /// Number of values that encode a patch's coordinates, a multiple of 4.
     pub geo_enc_size: usize,
-    /// Whether the month is encoded as upstream does.
+    /// Whether to reproduce upstream's encoding of the month.
     pub fidelity: Fidelity,
 }
 
-/// An entry of `flair_aerial_metadata.json`: what of it is encoded.
+/// The encoded fields of an entry of `flair_aerial_metadata.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct AerialMetadata {
     /// `YYYY-MM-DD`.
     pub date: String,
     /// `HHhMM`.
     pub time: String,
-    /// Of the patch's centre: metres east, Lambert-93.
+    /// The patch's centre: metres east, Lambert-93.
     pub patch_centroid_x: f64,
-    /// Metres north, Lambert-93.
+    /// The patch's centre: metres north, Lambert-93.
     pub patch_centroid_y: f64,
-    /// Metres above sea level.
+    /// The patch's centre: metres above sea level.
     pub patch_centroid_z: f64,
     /// The camera's name.
     pub camera: String,
@@ -41,11 +41,10 @@ impl AerialMetadata {
     /// month, day, time of day. Computed in f64 as upstream does (`src/load_data.py:68-123`), then rounded to f32.
     ///
     /// With [`Fidelity::Upstream`] the month's two numbers are constant: upstream writes `month - 1/12` for
-    /// `(month - 1) / 12` (line 104), which is off by whole turns of the circle. [`Fidelity::Corrected`] mends that.
+    /// `(month - 1) / 12` (line 104), which differs by whole turns of the circle. [`Fidelity::Corrected`] fixes that.
     ///
     /// # Errors
-    /// [`DataError::Metadata`] where date or time are not of their form, or the year is none of 2018 to 2021, the
-    /// dataset's.
+    /// [`DataError::Metadata`] if date or time are malformed, or the year is not one of the dataset's, 2018 to 2021.
     pub fn encode(&self, patch: PatchId, geo_enc_size: usize, fidelity: Fidelity) -> Result<Vec<f32>, DataError> {
         let (year, month, day) = self.date(patch)?;
         let (hour, minute) = self.time(patch)?;
@@ -100,7 +99,8 @@ fn number(text: &str, least: u8, most: u8) -> Option<u8> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
-/// Sines and cosines, in turns, of a coordinate at `count / 2` falling frequencies (`src/load_data.py:76-87`). Upstream's
+/// Sines and cosines, in turns, of a coordinate at `count / 2` falling frequencies (`src/load_data.py:76-87`).
+/// Upstream's
 /// `10e7` is 1e8, both as the unit of length and as the base of the frequencies, so that all angles are small.
 fn coordinate(metres: f64, count: usize, values: &mut Vec<f64>) {
     for i in 0..count / 2 {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_is_told() {
+    fn values_that_cannot_be_encoded_are_errors() {
         let patch = PatchId::new(7).unwrap();
         let wrong = |entry: AerialMetadata| entry.encode(patch, 32, Fidelity::Upstream).unwrap_err().to_string();
         insta::assert_snapshot!(wrong(AerialMetadata { date: "2022-01-01".to_owned(), ..entry() }), @"metadata of patch 000007: `date` is `2022-01-01`, expected YYYY-MM-DD of 2018 to 2021, the years that the encoding knows");

@@ -2,7 +2,7 @@
 
 use super::dates::MonthDay;
 
-/// The months that occur, January first, each with the places of its dates in the list.
+/// The months that occur, January first, each with the indices of its dates in the list.
 ///
 /// Upstream walks from the list's first month to its last (`src/dataset.py:75-85`), so that an unsorted list loses
 /// months; in a sorted list, as all of the dataset's are, both are the same.

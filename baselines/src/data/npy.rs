@@ -1,7 +1,7 @@
 //! Reads and writes `NumPy` arrays in `.npy` files.
 //!
-//! [`Npy`] reads the numbers that are asked for: a super-area holds up to 45 MB, and a patch needs 4 % of it. The file is
-//! not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
+//! [`Npy`] reads only the requested elements: a super-area holds up to 45 MB, and a patch needs 4 % of it. The file
+//! is not mapped into memory: a file that another program cuts short would then kill this one (SIGBUS).
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ const MAX_HEADER: usize = 65_536;
 /// Most bytes before it: magic number, format, and its own length.
 const MAX_PREFIX: usize = 12;
 
-/// The type of an array's numbers.
+/// The dtype of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Unsigned integers of 1, 2, 4 or 8 bytes.
@@ -74,8 +74,8 @@ impl Npy {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// Where the file cannot be read, is no `.npy` file, is cut short, or holds something else than numbers along
-    /// four axes in C order.
+    /// If the file cannot be read, is not a `.npy` file, is truncated, or is not a four-axis array of numbers in C
+    /// order.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let mut file = File::open(path).map_err(DataError::io(path))?;
         let size = file.metadata().map_err(DataError::io(path))?.len();
@@ -111,7 +111,7 @@ impl Npy {
         &self.path
     }
 
-    /// The type of its numbers.
+    /// Its dtype.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -124,7 +124,7 @@ impl Npy {
     /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only those rows are read.
     ///
     /// # Errors
-    /// Where indices are outside the array, or the file cannot be read or was cut short since it was opened; `out` is
+    /// If indices are out of bounds, or the file cannot be read or was truncated since it was opened; `out` is
     /// unchanged then.
     pub fn read(
         &self,
@@ -157,7 +157,7 @@ impl Npy {
         Ok(())
     }
 
-    /// Reads what is at a place of the file.
+    /// Reads at an offset of the file.
     fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(at))?;
@@ -194,7 +194,7 @@ impl Npy {
     }
 }
 
-/// The header's text, and where the numbers begin.
+/// The header's text, and the offset of the data.
 fn header(bytes: &[u8]) -> Option<(&str, usize)> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
     let (length, before) = match rest.first()? {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_given() {
+    fn reads_return_the_requested_window() {
         // [2, 2, 3, 4], counting up
         let array = open(&npy("|u1", &[2, 2, 3, 4], &(0..48).collect::<Vec<u8>>())).unwrap();
         let mut out = vec![-1.0];
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_array_is_refused() {
+    fn invalid_arrays_are_errors() {
         let header = |descr: &str, fortran: &str, shape: &str| {
             raw_npy(1, &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"), &[0; 64])
         };

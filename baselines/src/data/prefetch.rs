@@ -1,4 +1,4 @@
-//! Reading ahead: items are made by a few threads of their own, and come in order.
+//! Prefetching: a few dedicated threads make items, which arrive in order.
 //!
 //! The threads are not candle's: its kernels share one global pool, and loading there would starve the network.
 
@@ -8,12 +8,12 @@ use std::{
     thread,
 };
 
-/// How far and how broadly to read ahead.
+/// Number of threads and items of a prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefetch {
-    /// Threads that make items; at least one works.
+    /// Threads that make items; 0 counts as 1.
     pub workers: usize,
-    /// Most items that are made or being made, and not yet taken; at least one. Bounds the memory.
+    /// Maximum number of items that are in progress or waiting, which bounds the memory; 0 counts as 1.
     pub ahead: usize,
 }
 
@@ -34,7 +34,7 @@ pub fn in_order<T: Send, R>(
     };
     shelf.lock().slots.resize_with(prefetch.ahead.max(1), || None);
     thread::scope(|scope| {
-        // Closed when this scope is left, by whatever way: the workers then end.
+        // Closed on any exit from this scope; the workers then end.
         let _closing = Closing(&shelf);
         for _ in 0..prefetch.workers.clamp(1, prefetch.ahead.max(1)).min(count) {
             scope.spawn(|| {

@@ -11,12 +11,12 @@ use super::{
     sentinel::{SeriesSettings, SuperArea},
 };
 
-/// Which inputs a network takes beside the aerial image, and how they are made.
+/// The inputs of a network besides the aerial image, and their preprocessing.
 #[derive(Clone, Copy, Debug)]
 pub struct InputSettings {
-    /// Of the Sentinel-2 series; `None` for a network that takes none.
+    /// Settings of the Sentinel-2 series; `None` for a network without it.
     pub series: Option<SeriesSettings>,
-    /// Of the metadata; `None` for a network that takes none.
+    /// Settings of the metadata; `None` for a network without them.
     pub metadata: Option<MetadataSettings>,
 }
 
@@ -33,7 +33,7 @@ pub struct Sample {
     pub metadata: Option<Vec<f32>>,
 }
 
-/// Super-areas that were opened, or why they could not be.
+/// Opened super-areas, or the errors of opening them.
 type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
 
 /// Makes samples of a dataset's patches. Shared by threads.
@@ -45,10 +45,10 @@ pub struct Preprocessor<'a> {
 }
 
 impl<'a> Preprocessor<'a> {
-    /// Reads what the model needs of the two JSON files, and nothing else.
+    /// Reads only those of the two JSON files that the model needs.
     ///
     /// # Errors
-    /// Where a JSON file that is needed is missing or cannot be read.
+    /// If a required JSON file is missing or cannot be read.
     pub fn new(settings: &InputSettings, dataset: &'a Dataset) -> Result<Self, DataError> {
         let is_wanted = |id| dataset.patches.contains_key(&id);
         let missing = |name, key| move || DataError::NoJson { name, key };
@@ -76,19 +76,19 @@ impl<'a> Preprocessor<'a> {
     /// The inputs of a patch.
     ///
     /// # Errors
-    /// Where the dataset lacks what the model needs of this patch, or a file of it cannot be used.
+    /// If the dataset lacks an input of this patch, or one of its files cannot be read.
     pub fn sample(&self, id: PatchId) -> Result<Sample, DataError> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         let series = self.series.as_ref().map(|(settings, centroids)| {
-            let (centroid, paths) = place(record, centroids)?;
+            let (centroid, paths) = location(record, centroids)?;
             SuperArea::open(paths)?.around(id, centroid, settings)
         });
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
     }
 
-    /// What would keep [`sample`](Self::sample) from any of these patches, as far as names, JSON entries and the heads
-    /// of the super-areas tell: to be known before hours of computing. No pixel is read.
+    /// Problems that would make [`sample`](Self::sample) fail for any of these patches, found from names, JSON entries
+    /// and the headers of the super-areas before a long run. No pixel is read.
     pub fn problems(&self, ids: &[PatchId]) -> Vec<Finding> {
         // Patches share their super-areas: each is opened once.
         let mut areas = BTreeMap::new();
@@ -108,7 +108,7 @@ impl<'a> Preprocessor<'a> {
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         std::fs::metadata(image).map_err(DataError::io(image))?;
         if let Some((settings, centroids)) = &self.series {
-            let (centroid, paths) = place(record, centroids)?;
+            let (centroid, paths) = location(record, centroids)?;
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
                 Ok(area) => area.window(id, centroid, settings.size)?,
@@ -121,13 +121,13 @@ impl<'a> Preprocessor<'a> {
     /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` where it has no mask.
     ///
     /// # Errors
-    /// Where the dataset has no such patch, or its mask cannot be used.
+    /// If the dataset has no such patch, or its mask cannot be read.
     pub fn mask(&self, id: PatchId) -> Result<Option<Vec<u8>>, DataError> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them; 0
-    /// of what is not there.
+    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them;
+    /// 0 for missing files.
     pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
         let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
         let area = record.sentinel.as_deref().filter(|_| self.series.is_some());
@@ -148,15 +148,15 @@ impl<'a> Preprocessor<'a> {
     }
 }
 
-/// A patch's place in its super-area.
-fn place<'a>(
+/// A patch's position in its super-area.
+fn location<'a>(
     record: &'a PatchRecord,
     centroids: &BTreeMap<PatchId, [i64; 2]>,
 ) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {
     let id = record.id;
     let centroid = centroids
         .get(&id)
-        .ok_or_else(|| missing(id, "place in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
+        .ok_or_else(|| missing(id, "centroid in its super-area", format!("add IMG_{id}.tif to the centroids")))?;
     let area = record.sentinel.as_ref().ok_or_else(|| {
         missing(id, "super-area", format!("add the Sentinel-2 files of {}/{}", record.domain, record.zone))
     })?;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_gets_what_it_takes() {
+    fn a_model_gets_its_inputs_only() {
         let fixture = fixture();
         fixture.centroids(&[(1, [30, 31]), (2, [20, 44])]).metadata(&[1, 2]);
         let dataset = Dataset::discover(fixture.root()).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_inputs_are_errors() {
         let fixture = fixture();
         fixture.patch(Part::Train, "D004_2021/Z2_UA", 3);
         let error = |assignment: &str, patch: u32| {
@@ -232,7 +232,7 @@ mod tests {
         let no_metadata = "aerial_metadata=false";
         insta::assert_snapshot!(error(no_metadata, 1), @"the dataset has no file `*centroids_sp_to_patch*.json`: add it to the dataset's folder, or set `data.path_sp_centroids`");
         fixture.centroids(&[(1, [30, 31]), (3, [30, 30])]);
-        insta::assert_snapshot!(error(no_metadata, 2), @"patch 000002 has no place in its super-area: add IMG_000002.tif to the centroids");
+        insta::assert_snapshot!(error(no_metadata, 2), @"patch 000002 has no centroid in its super-area: add IMG_000002.tif to the centroids");
         insta::assert_snapshot!(error(no_metadata, 3), @"patch 000003 has no super-area: add the Sentinel-2 files of D004_2021/Z2_UA");
         insta::assert_snapshot!(error(no_metadata, 4), @"patch 000004 has no files: check the dataset");
         insta::assert_snapshot!(error("aerial_metadata=true", 1), @"the dataset has no file `*aerial_metadata*.json`: add it to the dataset's folder, or set `data.path_metadata_aerial`");

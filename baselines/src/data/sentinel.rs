@@ -16,7 +16,7 @@ pub const BANDS: usize = 10;
 /// Largest list of products that is read, in bytes: a year has some hundred, of 60 letters each.
 const MAX_PRODUCTS: u64 = 1 << 20;
 
-/// What is taken of a series.
+/// Settings of a series.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesSettings {
     /// Side of the crop in pixels of 10 m, even.
@@ -31,7 +31,7 @@ pub struct SeriesSettings {
     pub ref_year: u16,
 }
 
-/// The series around a patch, as the U-TAE takes it.
+/// The series around a patch, the input of the U-TAE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuperPatch {
     /// Number of acquisitions, or of months, `T`: at least 1.
@@ -42,13 +42,13 @@ pub struct SuperPatch {
     pub size: usize,
     /// `[T, C, H, W]`. Averaged by month: means of the stored numbers, unscaled, so reflectance × 10,000. Otherwise
     /// scaled as skimage's `img_as_float` does: uint16 by 1/65535, int16 by 1/32767 and not below -1, floats unchanged.
-    /// The two differ by upstream's doing (`src/dataset.py:108-113`); weights of the one are useless for the other.
+    /// The difference is upstream's (`src/dataset.py:108-113`); weights of the one are useless for the other.
     pub values: Vec<f32>,
     /// `[T]`: days from the acquisition, or from the 15th of its month, to the reference date.
     pub positions: Vec<f32>,
     /// The acquisitions that were used, counted from 0 in the super-area.
     pub kept: Vec<usize>,
-    /// That the filter had left nothing, if so.
+    /// A finding if no acquisition passed the filter.
     pub finding: Option<Finding>,
 }
 
@@ -64,7 +64,7 @@ impl SuperArea {
     /// Opens the three files of a super-area; no pixel is read.
     ///
     /// # Errors
-    /// Where a file cannot be read, is no array `[T, 10, H, W]` or `[T, 2, H, W]`, or the three disagree.
+    /// If a file cannot be read, is not an array `[T, 10, H, W]` or `[T, 2, H, W]`, or the three disagree.
     pub fn open(paths: &SuperAreaPaths) -> Result<Self, DataError> {
         let (data, masks) = (Npy::open(&paths.data)?, Npy::open(&paths.masks)?);
         let dates = read_dates(&paths.products)?;
@@ -105,7 +105,8 @@ impl SuperArea {
     /// The rows and columns of a crop around `[row, column]`, `size / 2` before it and as many from it on.
     ///
     /// # Errors
-    /// Where they leave the super-area. Upstream's slices then wrap around or come out small (`src/dataset.py:56-59`).
+    /// If they extend beyond the super-area. Upstream's slices then wrap around or are too small
+    /// (`src/dataset.py:56-59`).
     pub fn window(
         &self,
         patch: PatchId,
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn months_are_averaged_unscaled_over_what_is_clear() {
+    fn months_are_averaged_unscaled_over_clear_acquisitions() {
         let acquisitions = [("0105", 0, 0), ("0110", 60, 0), ("0120", 59, 59), ("0401", 0, 60), ("1231", 0, 0)];
         let patch = series(&acquisitions, &SeriesSettings { filter_clouds: true, average_month: true, ..settings() });
         assert_eq!(patch.kept, [0, 2, 4]);
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_that_does_not_fit_is_told() {
+    fn a_crop_beyond_the_super_area_is_an_error() {
         let fixture = Fixture::new();
         let area = SuperArea::open(&area(&fixture, &[("0105", 0, 0)])).unwrap();
         let fits = |centroid| area.window(id(1), centroid, 8).is_ok();

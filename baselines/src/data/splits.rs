@@ -1,4 +1,4 @@
-//! Which patches are for training, for validation, for the test.
+//! The splits of the dataset: training, validation, test.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -16,7 +16,7 @@ pub const VALIDATION_HF: [&str; 8] =
 pub const VALIDATION_FLAIR1: [&str; 8] =
     ["D004_2021", "D014_2020", "D029_2021", "D031_2019", "D058_2020", "D066_2021", "D067_2021", "D070_2020"];
 
-/// Which of the training domains validate.
+/// The validation domains among the training domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validation {
@@ -28,10 +28,10 @@ pub enum Validation {
     Random,
 }
 
-/// How the training part is divided into training and validation.
+/// Settings of the division into training and validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitSettings {
-    /// Which domains validate.
+    /// The validation domains.
     pub validation: Validation,
     /// Seed of [`Validation::Random`].
     pub seed: u64,
@@ -65,7 +65,7 @@ impl Split {
     /// The patches of this split that have an image, in ascending order.
     ///
     /// # Errors
-    /// [`DataError::EmptySplit`] where there is none, which says what would help.
+    /// [`DataError::EmptySplit`] if there are none.
     pub fn patches(self, dataset: &Dataset, settings: &SplitSettings) -> Result<Vec<PatchId>, DataError> {
         let validation = validation_domains(dataset, settings);
         let patches: Vec<_> = dataset
@@ -122,7 +122,7 @@ impl FromStr for Split {
     }
 }
 
-/// The domains that validate. Upstream's fifth, drawn at random, depends on the order in which the file system lists
+/// The validation domains. Upstream's fifth, drawn at random, depends on the order in which the file system lists
 /// the folders (`src/load_data.py:53-56`); here it depends on the seed alone.
 fn validation_domains<'a>(dataset: &'a Dataset, settings: &SplitSettings) -> BTreeSet<&'a str> {
     match settings.validation {

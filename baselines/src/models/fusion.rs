@@ -1,19 +1,19 @@
-//! From the U-TAE's last map to what is added to the U-Net's maps (upstream `src/backbones/fusion_utils.py`).
+//! Fusion: the U-TAE's last map, projected for addition to the U-Net's maps (upstream `src/backbones/fusion_utils.py`).
 
 use candle_core::{Result, Tensor};
 
 use crate::nn::{Conv2d, Conv2dConfig, ConvInit, Dropout, Linear, Mode, Scope, bilinear, relu};
 
-/// The ground under the patch: a convolution of 1×1 and a bilinear resize for each of the encoder's maps.
+/// Cropped fusion: the features of the patch's area, with a 1×1 convolution and a bilinear resize for each encoder map.
 ///
-/// Names: `conv_list.{i}`, the first of which is for the image itself and reaches nothing.
+/// Names: `conv_list.{i}`, the first of which is for the image itself and unused.
 #[derive(Clone, Debug)]
 pub struct Cropped {
     convs: Vec<Conv2d>,
 }
 
 impl Cropped {
-    /// From `channels` to each of `widths`.
+    /// Projections from `channels` to each of `widths`.
     ///
     /// # Errors
     /// If the device fails.
@@ -24,7 +24,7 @@ impl Cropped {
         Ok(Self { convs: widths.iter().enumerate().map(conv).collect::<Result<_>>()? })
     }
 
-    /// The crop `[B, C, h, w]` for level `level`: `[B, widths[level], height, width]`.
+    /// Projects the crop `[B, C, h, w]` for level `level`: `[B, widths[level], height, width]`.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
@@ -33,22 +33,22 @@ impl Cropped {
     }
 }
 
-/// The wider surroundings: the mean over the super-patch through a small network for each of the encoder's maps.
+/// Collapsed fusion: the mean over the super-patch, with an MLP for each encoder map.
 ///
-/// Names: `mlps.{i}.{0,3,6}`, the first of which is for the image itself and reaches nothing.
+/// Names: `mlps.{i}.{0,3,6}`, the first of which is for the image itself and unused.
 #[derive(Clone, Debug)]
 pub struct Collapsed {
     mlps: Vec<Mlp>,
 }
 
 impl Collapsed {
-    /// From `channels` to each of `widths`.
+    /// Projections from `channels` to each of `widths`.
     ///
     /// # Errors
     /// If the device fails.
     pub fn new(scope: &Scope<'_>, channels: usize, widths: &[usize]) -> Result<Self> {
         let mlp = |(i, &width): (usize, &usize)| {
-            // Two widths between the ends, in three equal steps rounded down; equal ends go through twice the width.
+            // Two hidden widths, in three equal steps rounded down; for equal ends, twice the width.
             let step = channels.abs_diff(width) / 3;
             let between = match channels.cmp(&width) {
                 std::cmp::Ordering::Less => [channels + step, channels + 2 * step],
@@ -60,7 +60,7 @@ impl Collapsed {
         Ok(Self { mlps: widths.iter().enumerate().map(mlp).collect::<Result<_>>()? })
     }
 
-    /// The mean `[N, C]` for level `level`: `[N, widths[level], 1, 1]`.
+    /// Projects the mean `[N, C]` for level `level`: `[N, widths[level], 1, 1]`.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
@@ -69,7 +69,7 @@ impl Collapsed {
     }
 }
 
-/// Three linear layers; between them dropout, then a rectifier. Names `0`, `3`, `6`.
+/// MLP of three linear layers, with dropout and `ReLU` between them. Names `0`, `3`, `6`.
 #[derive(Clone, Debug)]
 pub(super) struct Mlp {
     layers: [Linear; 3],

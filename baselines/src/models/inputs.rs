@@ -16,14 +16,14 @@ pub(crate) fn images<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: &P
     Tensor::cat(&batch.map(image).collect::<Result<Vec<_>>>()?, 0)
 }
 
-/// The metadata of a batch, `[B, length]`, where its patches have them.
+/// The metadata of a batch, `[B, length]`, if its patches have them.
 pub(crate) fn metadata<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: &Parameters) -> Result<Option<Tensor>> {
     let vector = |s: &'a Sample| s.metadata.as_ref().map(|values| to_device(values, &[1, values.len()], parameters));
     let vectors = batch.filter_map(vector).collect::<Result<Vec<_>>>()?;
     if vectors.is_empty() { Ok(None) } else { Tensor::cat(&vectors, 0).map(Some) }
 }
 
-/// Values as a tensor of the network's type, on its device.
+/// Values as a tensor with the network's dtype and device.
 pub(super) fn to_device(values: &[f32], shape: &[usize], parameters: &Parameters) -> Result<Tensor> {
     Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
 }

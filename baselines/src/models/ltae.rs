@@ -13,17 +13,17 @@ const PADDED: f64 = -1e3;
 /// Sizes of an [`Ltae`].
 #[derive(Clone, Copy, Debug)]
 pub struct LtaeConfig {
-    /// Channels of the maps that come in, and of the one that goes out.
+    /// Channels of the input maps and of the output map.
     pub channels: usize,
-    /// Channels inside, `D`; a multiple of the heads.
+    /// Hidden width, `D`; a multiple of the heads.
     pub d_model: usize,
     /// Attention heads, `A`.
     pub heads: usize,
-    /// Channels of a head's keys.
+    /// Width of a head's keys.
     pub d_k: usize,
 }
 
-/// Every pixel's series through an attention of its own: one query a head, learnt, the same for all.
+/// Temporal attention, applied to each pixel's series separately, with one learnt query per head.
 ///
 /// Names: `inconv`, `attention_heads.Q`, `attention_heads.fc1_k`, `in_norm`, `out_norm`, `mlp.0`, `mlp.1`.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct Ltae {
 }
 
 impl Ltae {
-    /// Drawn as upstream draws it.
+    /// A layer with upstream's initialisers.
     ///
     /// # Errors
     /// If the sizes do not fit each other, or the device fails.
@@ -66,7 +66,7 @@ impl Ltae {
         })
     }
 
-    /// A series of maps to one map, and the attention that made it.
+    /// Reduces a series of maps to one map; also returns the attention.
     ///
     /// * `x` – `[B, T, C, H, W]`.
     /// * `positions` – `[B, T]`, days, in `x`'s type.
@@ -86,7 +86,7 @@ impl Ltae {
         let LtaeConfig { channels, d_model, heads, d_k } = self.config;
         let (batch, dates, _, height, width) = x.dims5()?;
         let pixels = batch * height * width;
-        // Each pixel becomes a batch item. The norm runs over T too, padding included, as upstream's does.
+        // Each pixel becomes a batch item. The norm includes T with its padding, as upstream's does.
         let series = x.permute((0, 3, 4, 2, 1))?.reshape((pixels, channels, dates))?; // [P, C, T]
         let series = self.in_norm.forward(&series, mode)?.transpose(1, 2)?.contiguous()?; // [P, T, C]
         let per_pixel = |t: &Tensor| -> Result<Tensor> {
@@ -122,9 +122,9 @@ impl Ltae {
     }
 }
 
-/// Sines and cosines of each date, the same for every head: `[B, T]` days to `[B, T, d · heads]`.
+/// Positional encoding: sines and cosines of each date, repeated for every head. `[B, T]` days to `[B, T, d · heads]`.
 ///
-/// The divisors are computed in f32 whatever the network's type, as upstream computes them.
+/// The divisors are computed in f32 for any dtype of the network, as upstream computes them.
 #[expect(clippy::cast_possible_truncation, reason = "upstream's divisors are f32")]
 fn positional_encoding(positions: &Tensor, d: usize, heads: usize) -> Result<Tensor> {
     let (batch, dates) = positions.dims2()?;
@@ -132,7 +132,7 @@ fn positional_encoding(positions: &Tensor, d: usize, heads: usize) -> Result<Ten
         (0..d / 2).map(|pair| PERIOD.powf(f64::from((2 * pair) as f32 / d as f32)) as f32).collect();
     let divisors = Tensor::new(divisors, &Device::Cpu)?.to_dtype(positions.dtype())?.to_device(positions.device())?;
     let angles = positions.unsqueeze(2)?.broadcast_div(&divisors.reshape((1, 1, ()))?)?; // [B, T, d / 2]
-    // Even channels are sines, odd ones cosines, two by two with one divisor.
+    // Even channels are sines, odd ones cosines; each pair shares a divisor.
     let encoding = Tensor::stack(&[angles.sin()?, angles.cos()?], 3)?.reshape((batch, dates, d))?;
     debug_assert!(matches!(encoding.dtype(), DType::F32 | DType::F64));
     Tensor::cat(&vec![encoding; heads], 2)

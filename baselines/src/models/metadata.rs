@@ -1,21 +1,19 @@
-//! The flight's metadata on the U-Net's coarsest map (upstream `src/backbones/fusion_utils.py`, `txt_model.py:79-82`).
+//! Adds the flight's metadata to the U-Net's coarsest map (upstream `src/backbones/fusion_utils.py`,
+//! `txt_model.py:79-82`).
 
 use candle_core::{Result, Tensor};
 
 use super::fusion::Mlp;
 use crate::nn::{Mode, Scope};
 
-/// Values of the encoding beside those of the place: height, camera (2), year (4), month, day and time (2 each).
-pub const BESIDE_PLACE: usize = 13;
-
-/// A small network from the metadata's encoding to one value a row of the coarsest map. Names: `enc_mlp.{0,3,6}`.
+/// MLP from the encoded metadata to one value for each row of the coarsest map. Names: `enc_mlp.{0,3,6}`.
 #[derive(Clone, Debug)]
 pub struct MetadataMlp {
     mlp: Mlp,
 }
 
 impl MetadataMlp {
-    /// From `length` values to `rows` rows.
+    /// An MLP from `length` values to `rows` rows.
     ///
     /// # Errors
     /// If the device fails.
@@ -23,8 +21,8 @@ impl MetadataMlp {
         Ok(Self { mlp: Mlp::new(&scope.at("enc_mlp"), [length, 64, 32, rows], 0.5)? })
     }
 
-    /// Adds the encoding of `metadata` (`[B, length]`) to a map (`[B, C, rows, W]`): along its height, the same for
-    /// every channel and column, as upstream does.
+    /// Adds the MLP's output for `metadata` (`[B, length]`) to a map (`[B, C, rows, W]`), one value per row, broadcast
+    /// over channels and columns as upstream does.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.

@@ -27,10 +27,11 @@ impl Network {
         Ok(Self { layers, parameters: builder.finish() })
     }
 
-    /// Takes over a checkpoint's weights; see [`Parameters::assign`].
+    /// Loads a checkpoint's weights; see [`Parameters::assign`].
     ///
     /// # Errors
-    /// Every tensor that is missing, unexpected or misshapen (inner `Result`), or the device's own.
+    /// The inner `Result` lists every missing, unexpected and misshapen tensor; the outer one fails if the device
+    /// fails.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
         self.parameters.assign(tensors)
     }
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_begins_the_same_in_every_network() {
+    fn a_part_has_the_same_initial_values_in_every_network() {
         let (unet, utt) = (network(&config(None, false)), network(&config(Some(45), true)));
         for (name, parameter) in unet.parameters.iter() {
             let [a, b] = [parameter, utt.parameters.get(name).unwrap()].map(|p| p.var().flatten_all().unwrap());
@@ -94,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Every way of the configuration gives logits of the right shape; a small patch keeps it quick.
+    /// Every variant of the configuration gives logits of the right shape; a small patch keeps the test fast.
     #[test]
     fn every_configuration_runs() {
         let pixels = |seed: usize, dims: &[usize]| {

@@ -1,4 +1,4 @@
-//! The logits of a batch of patches, each computed as if it were alone: what prediction and validation need.
+//! Logits for prediction and validation, independent of how patches are batched.
 
 use candle_core::{Result, Tensor};
 
@@ -11,8 +11,8 @@ use crate::{
     nn::Mode,
 };
 
-/// Logits of a batch, `[B, 13, 512, 512]`, each patch as if it were alone: the U-TAE, whose norms run over the dates,
-/// sees one series at a time; the aerial network treats the images of a batch apart by itself.
+/// Logits of a batch, `[B, 13, 512, 512]`. A patch's logits do not depend on the batch: the U-TAE, whose norms include
+/// the dates, gets one series at a time, and the aerial network treats the images of a batch independently.
 ///
 /// # Errors
 /// If the device fails.
@@ -21,18 +21,22 @@ pub fn logits(network: &Network, batch: &[Sample]) -> Result<Tensor> {
     network.layers.aerial.decode(&maps, Mode::EVAL)
 }
 
-/// The logits of both branches, as [`logits`] has them: what a validation's loss needs.
+/// The logits of both branches, computed as in [`logits`], for the validation loss.
 ///
 /// # Errors
 /// If the device fails.
 pub fn logits_of_branches<'a>(network: &Network, batch: impl Iterator<Item = &'a Sample> + Clone) -> Result<Logits> {
     let layers = &network.layers;
-    let (maps, ground) = fused(network, batch)?;
-    let satellite = layers.satellite.as_ref().zip(ground).map(|(branch, ground)| branch.classify(&ground, Mode::EVAL));
+    let (maps, satellite_features) = fused(network, batch)?;
+    let satellite = layers
+        .satellite
+        .as_ref()
+        .zip(satellite_features)
+        .map(|(branch, features)| branch.classify(&features, Mode::EVAL));
     Ok(Logits { aerial: layers.aerial.decode(&maps, Mode::EVAL)?, satellite: satellite.transpose()? })
 }
 
-/// The aerial encoder's maps with what the series add to them, and what the satellite branch sees.
+/// The aerial encoder's maps after fusion, and the satellite features.
 fn fused<'a>(
     network: &Network,
     batch: impl Iterator<Item = &'a Sample> + Clone,
@@ -41,12 +45,12 @@ fn fused<'a>(
     let images = images(batch.clone(), parameters)?;
     let maps = layers.encode(&images, metadata(batch.clone(), parameters)?.as_ref(), Mode::EVAL)?;
     let Some(branch) = &layers.satellite else { return Ok((maps, None)) };
-    let observe = |sample: &Sample| {
+    let encode = |sample: &Sample| {
         let Some(series) = &sample.series else { candle_core::bail!("no Sentinel-2 series was read") };
         let SuperPatch { t, channels, size, .. } = *series;
         let images = to_device(&series.values, &[1, t, channels, size, size], parameters)?;
-        branch.observe(&images, &to_device(&series.positions, &[1, t], parameters)?, Mode::EVAL)
+        branch.encode_series(&images, &to_device(&series.positions, &[1, t], parameters)?, Mode::EVAL)
     };
-    let ground = Tensor::cat(&batch.map(observe).collect::<Result<Vec<_>>>()?, 0)?;
-    Ok((branch.fuse(&maps, &ground, Collapse::Each, Mode::EVAL)?, Some(ground)))
+    let satellite_features = Tensor::cat(&batch.map(encode).collect::<Result<Vec<_>>>()?, 0)?;
+    Ok((branch.fuse(&maps, &satellite_features, Collapse::Each, Mode::EVAL)?, Some(satellite_features)))
 }

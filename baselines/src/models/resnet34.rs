@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Padding, Scope, max_pool_3x3_s2, relu};
 
-/// Channels of the five maps that are learnt, from fine to coarse. The sixth, finest "map" is the image itself.
+/// Channels of the five feature maps, from fine to coarse. The sixth, finest "map" is the image itself.
 pub const WIDTHS: [usize; 5] = [64, 64, 128, 256, 512];
 
 /// Blocks of each of the four stages.
@@ -20,7 +20,7 @@ pub struct ResNet34 {
 }
 
 impl ResNet34 {
-    /// Reading images of `channels` bands. The first convolution begins with torch's values where there are not three
+    /// An encoder of images of `channels` bands. The first convolution has torch's initialiser if there are not three
     /// of them, as SMP's `patch_first_conv` leaves it.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl ResNet34 {
     }
 }
 
-/// Two convolutions of 3×3 and a way around them.
+/// Basic block: two 3×3 convolutions with a residual connection.
 #[derive(Clone, Debug)]
 struct BasicBlock {
     conv1: Conv2d,

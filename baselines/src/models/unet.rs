@@ -11,15 +11,15 @@ pub const DECODER_WIDTHS: [usize; 5] = [256, 128, 64, 32, 16];
 /// The network. Names: `encoder.*`, `decoder.blocks.{0..4}.conv{1,2}.{0,1}`, `segmentation_head.0`.
 #[derive(Clone, Debug)]
 pub struct Unet {
-    /// From the image to five maps.
+    /// The encoder: image to five maps.
     pub encoder: ResNet34,
-    /// From the five maps to one at full size.
+    /// The decoder: five maps to one at full size.
     pub decoder: Decoder,
     head: Conv2d,
 }
 
 impl Unet {
-    /// Reading `channels` bands, telling `classes` classes apart.
+    /// A U-Net for images of `channels` bands and `classes` classes.
     ///
     /// # Errors
     /// If the device fails.
@@ -57,7 +57,7 @@ impl Unet {
     }
 }
 
-/// Five blocks, each of which doubles the size and takes in the encoder's map of that size; the last has none to take.
+/// Five blocks that double the size and concatenate the encoder's map of that size; the last has no skip connection.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     blocks: Vec<DecoderBlock>,
@@ -90,7 +90,7 @@ impl Decoder {
     }
 }
 
-/// Twice the size, the skip connection, two convolutions.
+/// Upsampling by 2, skip connection, two convolutions.
 #[derive(Clone, Debug)]
 struct DecoderBlock {
     conv1: ConvNormRelu,

@@ -17,11 +17,11 @@ const NORM_GROUPS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// Each group of channels by the attention of one head.
+    /// Weights each group of channels with the attention of one head.
     AttGroup,
-    /// All channels by the mean attention of the heads.
+    /// Weights all channels with the mean attention of the heads.
     AttMean,
-    /// All dates alike.
+    /// Unweighted mean of the dates.
     Mean,
 }
 
@@ -60,7 +60,7 @@ pub struct UtaeConfig {
     pub d_model: usize,
     /// Channels of its keys.
     pub d_k: usize,
-    /// An image of this value throughout is padding.
+    /// Padding value: an image that has only this value is padding.
     pub pad_value: f64,
     /// Padding of the convolutions.
     pub padding: Padding,
@@ -79,7 +79,7 @@ pub struct Utae {
 }
 
 impl Utae {
-    /// Drawn as upstream draws it.
+    /// A network with upstream's initialisers.
     ///
     /// # Errors
     /// If the sizes do not fit each other, or the device fails.
@@ -87,7 +87,9 @@ impl Utae {
         let UtaeConfig { encoder_widths: encoder, decoder_widths: decoder, strided, .. } = config;
         let (Some(&first), Some(&last)) = (encoder.first(), encoder.last()) else { bail!("U-TAE needs a stage") };
         if encoder.len() != decoder.len() || decoder.last() != Some(&last) {
-            bail!("encoder_widths {encoder:?} and decoder_widths {decoder:?} must be as many, and end alike");
+            bail!(
+                "encoder_widths {encoder:?} and decoder_widths {decoder:?} must have the same length and the same last width"
+            );
         }
         let norm = match config.encoder_norm {
             EncoderNorm::Group => NormKind::Group,
@@ -136,11 +138,11 @@ impl Utae {
 
     /// A series of images to the decoder's maps, coarse to fine; the first is the L-TAE's.
     ///
-    /// * `x` – `[B, T, C, H, W]`, sides that the strided convolutions halve without rest.
+    /// * `x` – `[B, T, C, H, W]`; the strided convolutions must divide the sides without remainder.
     /// * `positions` – `[B, T]`, days, in `x`'s type.
     ///
     /// Gives `[B, widths[i], H_i, W_i]`; the last has the size of the images. A date whose image is the padding value
-    /// throughout takes no part (upstream takes real no-data images for padding as well).
+    /// throughout is masked (upstream also treats real no-data images as padding).
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
@@ -161,7 +163,7 @@ impl Utae {
             decoded.push(out.clone());
         }
         if mode.is_training() {
-            // Nothing reads the class scores of this head; upstream runs it all the same, which moves the running
+            // The class scores of this head are unused; upstream computes them nevertheless, which updates the running
             // statistics of its batch norms.
             self.out_conv.forward(&out.detach(), mode)?;
         }
@@ -205,7 +207,7 @@ impl Utae {
 struct Frames {
     /// `[B, T]`, u8; `None` where no image is.
     is_padding: Option<Tensor>,
-    /// Places of the others in `[B · T]`.
+    /// Indices of the others in `[B · T]`.
     real: Option<Tensor>,
 }
 
@@ -224,7 +226,7 @@ impl Frames {
         })
     }
 
-    /// Runs `layer` on every image that is no padding; the maps of those that are become 0.
+    /// Applies `layer` to every image that is not padding; the maps of padding are 0.
     ///
     /// Upstream fills in the padding value, and looks for padding anew before each block; with the value 0 of all its
     /// configurations both are the same.
@@ -262,7 +264,7 @@ enum Norm {
     Instance,
 }
 
-/// Convolutions, each with its norm and a rectifier: indices `3i` (convolution) and `3i + 1` (norm).
+/// Convolutions, each with its norm and a `ReLU`: indices `3i` (convolution) and `3i + 1` (norm).
 #[derive(Clone, Debug)]
 struct ConvLayer {
     layers: Vec<(Conv2d, Norm)>,
@@ -302,7 +304,7 @@ impl ConvLayer {
     }
 }
 
-/// Half the size, then two convolutions, the second with a way around.
+/// Downsampling by a strided convolution, then two convolutions, the second with a residual connection.
 #[derive(Clone, Debug)]
 struct DownBlock {
     down: ConvLayer,
@@ -317,7 +319,7 @@ impl DownBlock {
     }
 }
 
-/// Twice the size, the skip connection, then two convolutions, the second with a way around.
+/// Upsampling, skip connection, then two convolutions, the second with a residual connection.
 #[derive(Clone, Debug)]
 struct UpBlock {
     skip_conv: Conv2d,

@@ -1,4 +1,5 @@
-//! U-T&T: the U-Net of the aerial image, helped by the U-TAE of the Sentinel-2 series (FLAIR #2's baseline; upstream
+//! U-T&T: the U-Net of the aerial image, fused with features of the U-TAE of the Sentinel-2 series (FLAIR #2's
+//! baseline; upstream
 //! `src/backbones/txt_model.py`).
 
 use candle_core::{Result, Tensor};
@@ -15,7 +16,7 @@ use crate::{
     random::Generator,
 };
 
-/// Side of the middle of the last Sentinel-2 map that lies under the patch: 10 pixels of 10 m for 102.4 m.
+/// Side of the patch in pixels of the last Sentinel-2 map: 10 pixels of 10 m for 102.4 m.
 const CROP: usize = 10;
 
 /// Sizes of a [`Utt`].
@@ -31,31 +32,32 @@ pub struct UttConfig {
     pub patch_size: usize,
     /// The Sentinel-2 branch; `None` for the U-Net alone.
     pub utae: Option<UtaeConfig>,
-    /// Probability that training leaves the Sentinel-2 branch out of a step; from 1 on it is left out altogether.
+    /// Modality dropout: probability that a training step skips the Sentinel-2 branch; from 1 on the branch is never
+    /// used.
     pub drop_satellite: f64,
-    /// Share of a batch in the running statistics of batch norms; torch's is [`crate::nn::NORM_MOMENTUM`].
+    /// Momentum of batch norms; torch's default is [`crate::nn::NORM_MOMENTUM`].
     pub norm_momentum: f64,
 }
 
-/// Whose surroundings a batch's collapsed fusion sees.
+/// Which patch of a batch the collapsed fusion (the mean over the super-patch) uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Collapse {
-    /// All patches see those of the first: upstream's training (`txt_model.py:90`).
+    /// The first patch's for all: upstream's training (`txt_model.py:90`).
     FirstOfBatch,
-    /// Each sees its own, as upstream's does too in batches of one.
+    /// Each patch's own, as upstream in batches of one.
     Each,
 }
 
-/// What the network says of a batch.
+/// The network's output for a batch.
 #[derive(Clone, Debug)]
 pub struct Logits {
-    /// From the aerial image and all that was added to it: `[B, K, H, W]`. Predictions are its argmax.
+    /// Logits of the aerial branch, after fusion: `[B, K, H, W]`. Predictions are their argmax.
     pub aerial: Tensor,
-    /// From the Sentinel-2 series alone, `[B, K, H, W]`: the auxiliary head. `None` without the branch.
+    /// Logits of the auxiliary head on the Sentinel-2 series, `[B, K, H, W]`. `None` without the branch.
     pub satellite: Option<Tensor>,
 }
 
-/// The network, or with `utae: None` the U-Net alone under the same names: `arch_vhr`, `arch_hr`,
+/// The network, or with `utae: None` the U-Net alone with the same parameter names: `arch_vhr`, `arch_hr`,
 /// `fm_utae_featmap_cropped`, `fm_utae_featmap_collapsed`, `mtd_mlp`, `reshape_utae_output.1`.
 #[derive(Clone, Debug)]
 pub struct Utt {
@@ -66,7 +68,7 @@ pub struct Utt {
     metadata: Option<MetadataMlp>,
 }
 
-/// The Sentinel-2 branch and its ways into the aerial one.
+/// The Sentinel-2 branch and its fusion modules.
 #[derive(Clone, Debug)]
 pub struct SatelliteBranch {
     utae: Utae,
@@ -78,7 +80,7 @@ pub struct SatelliteBranch {
 }
 
 impl Utt {
-    /// Drawn as upstream draws it.
+    /// A network with upstream's initialisers.
     ///
     /// # Errors
     /// If the sizes do not fit each other, or the device fails.
@@ -95,7 +97,7 @@ impl Utt {
         Ok(Self { aerial, satellite, metadata })
     }
 
-    /// A batch of patches to their logits.
+    /// Computes the logits of a batch of patches.
     ///
     /// * `aerial` – `[B, C, H, W]`, 0..1.
     /// * `series` – `[B, T, 10, h, w]` and the dates `[B, T]` in days, where the network has the branch; `T` is
@@ -117,10 +119,13 @@ impl Utt {
             return Ok(Logits { aerial: self.aerial.decode(&maps, mode)?, satellite: None });
         };
         let Some((images, dates)) = series else { candle_core::bail!("this network needs a Sentinel-2 series") };
-        let ground = branch.observe(images, dates, mode)?;
+        let satellite_features = branch.encode_series(images, dates, mode)?;
         let maps = self.encode(aerial, metadata, mode)?;
-        let maps = branch.fuse(&maps, &ground, collapse, mode)?;
-        Ok(Logits { aerial: self.aerial.decode(&maps, mode)?, satellite: Some(branch.classify(&ground, mode)?) })
+        let maps = branch.fuse(&maps, &satellite_features, collapse, mode)?;
+        Ok(Logits {
+            aerial: self.aerial.decode(&maps, mode)?,
+            satellite: Some(branch.classify(&satellite_features, mode)?),
+        })
     }
 
     /// The aerial encoder's five maps, the metadata added to the coarsest.
@@ -160,29 +165,35 @@ impl SatelliteBranch {
         self.utae.forward(images, dates, mode)
     }
 
-    /// Its last map, `[B, 64, h, w]`: all that the rest of the network sees of the series.
+    /// Encodes a batch of series as the U-TAE's last map, `[B, 64, h, w]`, the only one that the other modules use.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn observe(&self, images: &Tensor, dates: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+    pub fn encode_series(&self, images: &Tensor, dates: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         match self.maps(images, dates, mode)?.pop() {
             Some(last) => Ok(last),
-            None => candle_core::bail!("U-TAE gave no map"),
+            None => candle_core::bail!("U-TAE returned no map"),
         }
     }
 
-    /// Adds what the series says to the aerial encoder's five maps.
+    /// Fusion: adds the satellite features to the aerial encoder's five maps.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn fuse(&self, maps: &[Tensor], ground: &Tensor, collapse: Collapse, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+    pub fn fuse(
+        &self,
+        maps: &[Tensor],
+        satellite_features: &Tensor,
+        collapse: Collapse,
+        mode: Mode<'_>,
+    ) -> Result<Vec<Tensor>> {
         if self.drop >= 1.0 || self.is_dropped(mode) {
             return Ok(maps.to_vec());
         }
-        let crop = center_crop(ground, CROP)?;
+        let crop = center_crop(satellite_features, CROP)?;
         let seen = match collapse {
-            Collapse::FirstOfBatch => ground.narrow(0, 0, 1)?,
-            Collapse::Each => ground.clone(),
+            Collapse::FirstOfBatch => satellite_features.narrow(0, 0, 1)?,
+            Collapse::Each => satellite_features.clone(),
         };
         let mean = seen.flatten_from(2)?.mean(2)?; // [N, 64]
         // Level 0 is the image itself, which the decoder never reads: nothing is computed for it.
@@ -195,8 +206,7 @@ impl SatelliteBranch {
         fused.collect()
     }
 
-    /// Whether training leaves the branch out of this step. Upstream draws in evaluation as well; here it is then
-    /// always in.
+    /// Whether modality dropout drops the branch in this step. Upstream also drops it in evaluation; here it never is.
     fn is_dropped(&self, mode: Mode<'_>) -> bool {
         let draw = |generator: &std::sync::Mutex<Generator>| {
             generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).chance(self.drop)
@@ -204,12 +214,12 @@ impl SatelliteBranch {
         self.drop > 0.0 && mode.dropout().is_some_and(draw)
     }
 
-    /// The auxiliary head: the ground under the patch, enlarged, to logits `[B, K, H, W]`.
+    /// The auxiliary head: satellite features, cropped to the patch and resized, to logits `[B, K, H, W]`.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn classify(&self, ground: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+    pub fn classify(&self, satellite_features: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         // A convolution of 1×1 and a nearest-neighbour resize commute, and the small image is 2,600 times smaller.
-        nearest(&self.head.forward(&center_crop(ground, CROP)?, mode)?, self.patch_size, self.patch_size)
+        nearest(&self.head.forward(&center_crop(satellite_features, CROP)?, mode)?, self.patch_size, self.patch_size)
     }
 }

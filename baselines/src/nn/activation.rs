@@ -1,13 +1,13 @@
-//! The rectifier.
+//! `ReLU`.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::cpu::{CHUNK, by_type, takes, values};
 
-/// `max(x, 0)`, any shape. Not a number stays not a number.
+/// `max(x, 0)`, any shape; NaN stays NaN.
 ///
-/// Its derivative at 0 is 0, as torch has it; candle's own `relu` says 1, which matters wherever whole frames are zero.
+/// The derivative at 0 is 0, as in torch. In candle's own `relu` it is 1, which matters for frames that are all zero.
 ///
 /// # Errors
 /// If the device fails.
@@ -15,7 +15,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     if takes(x) { x.contiguous()?.apply_op1(Relu) } else { composed(x) }
 }
 
-/// The same from candle's own operations, for other devices.
+/// The same, composed of candle's operations, for other devices.
 fn composed(x: &Tensor) -> Result<Tensor> {
     if x.track_op() { x * x.detach().gt(0.0)?.to_dtype(x.dtype())? } else { x.relu() }
 }
@@ -85,7 +85,7 @@ mod tests {
     fn gradients_are_right_and_both_ways_agree() {
         for dims in [&[2, 3, 5, 7][..], &[1], &[40_000]] {
             assert_agree(&[&image(dims)], |t| relu(&t[0]), |t| composed(&t[0]));
-            // Zeros among them, where the twins must agree that there is no slope.
+            // The values include zeros, where both implementations must have derivative 0.
             assert_agree(&[&image_with_ties(dims)], |t| relu(&t[0]), |t| composed(&t[0]));
         }
         assert_gradients(&[&image(&[2, 3, 5, 7])], |t| relu(&t[0]));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_so() {
+    fn nan_stays_nan() {
         let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu).unwrap();
         let y = relu(&x).unwrap().to_vec1::<f32>().unwrap();
         assert!(y[0].is_nan() && y[1] == f32::INFINITY && y[2].to_bits() == 0);

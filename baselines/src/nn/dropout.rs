@@ -1,4 +1,4 @@
-//! Dropout from the run's own generator.
+//! Dropout with the run's own random generator.
 
 use candle_core::{Result, Tensor};
 
@@ -13,19 +13,19 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// With probability `p`, in `[0, 1)`.
+    /// Dropout with probability `p`, in `[0, 1)`.
     pub const fn new(p: f64) -> Self {
         Self { p }
     }
 
-    /// Any shape in, the same out.
+    /// Any shape; the output has the same shape.
     ///
     /// # Errors
     /// If the device fails.
     #[expect(clippy::cast_possible_truncation, reason = "a factor near 1 is as good in f32")]
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Some(generator) = mode.dropout().filter(|_| self.p > 0.0) else { return Ok(x.clone()) };
-        // A poisoned lock means that another thread died in the middle of a draw: the generator is still a generator.
+        // A poisoned lock means that another thread panicked while drawing; the generator is still valid.
         let mut generator = generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let kept = 1.0 / (1.0 - self.p);
         let mask: Vec<f32> =

@@ -1,4 +1,4 @@
-//! Gradients against central differences, and against those of other ways to compute the same.
+//! Gradient checks against central differences, and against other implementations of the same function.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
@@ -9,13 +9,13 @@ pub(super) fn image(dims: &[usize]) -> Tensor {
     Tensor::from_vec((0..count).map(value).collect::<Vec<_>>(), dims, &Device::Cpu).unwrap()
 }
 
-/// The same thinned out to few values, so that neighbours often tie, and some are 0.
+/// The same, rounded to few values, so that neighbours often tie and some are 0.
 pub(super) fn image_with_ties(dims: &[usize]) -> Tensor {
     ((image(dims) * 1.5).unwrap().round().unwrap() * 0.5).unwrap()
 }
 
-/// A number that every output counts in, each by another weight, and that reads each input a second time: candle loses
-/// the gradient of one of two consumers in some operations.
+/// A weighted sum of all outputs, each with another weight, that also consumes each input a second time: some of
+/// candle's operations lose the gradient of one of two consumers.
 fn scalar(inputs: &[Tensor], f: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
     let y = f(inputs)?;
     let weights = (image(y.dims()) + 0.3)?.to_dtype(y.dtype())?;
@@ -43,17 +43,17 @@ pub(super) fn assert_gradients(inputs: &[&Tensor], f: impl Fn(&[Tensor]) -> Resu
     let (_, found) = gradients(inputs, &f);
     for (which, (input, found)) in inputs.iter().zip(&found).enumerate() {
         let values = numbers(input);
-        for (place, found) in numbers(found).into_iter().enumerate() {
+        for (index, found) in numbers(found).into_iter().enumerate() {
             let moved = |by: f64| {
                 let mut values = values.clone();
-                values[place] += by;
+                values[index] += by;
                 let mut inputs: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
                 inputs[which] = Tensor::from_vec(values, input.dims(), &Device::Cpu).unwrap();
                 scalar(&inputs, &f).unwrap().to_scalar::<f64>().unwrap()
             };
             let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
             let off = (found - expected).abs() / expected.abs().max(1.0);
-            assert!(off <= 1e-6, "input {which} {:?} at {place}: {found}, expected {expected}", input.dims());
+            assert!(off <= 1e-6, "input {which} {:?} at {index}: {found}, expected {expected}", input.dims());
         }
     }
 }

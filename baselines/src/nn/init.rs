@@ -1,11 +1,11 @@
-//! Initial values of parameters, as PyTorch, torchvision and `segmentation_models_pytorch` (SMP) draw them.
+//! Parameter initialisers of PyTorch, torchvision and `segmentation_models_pytorch` (SMP).
 
 use crate::random::Generator;
 
 /// Distribution of a parameter's initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Every value the same.
+    /// A constant.
     Constant(f64),
     /// Uniform in `[-bound, bound)`.
     Uniform {
@@ -40,7 +40,7 @@ impl Init {
         Self::Uniform { bound: (6.0 / (fan_in + fan_out) as f64).sqrt() }
     }
 
-    /// `count` values.
+    /// Draws `count` values.
     pub(crate) fn draw(self, count: usize, generator: &mut Generator) -> Vec<f64> {
         let mut draw = || match self {
             Self::Constant(value) => value,
@@ -51,7 +51,7 @@ impl Init {
     }
 }
 
-/// Whose initialiser a convolution follows.
+/// The initialiser of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvInit {
     /// `torch.nn.Conv2d`'s own.

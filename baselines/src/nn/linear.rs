@@ -12,7 +12,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// From `c_in` to `c_out` channels, drawn as torch draws them.
+    /// A layer from `c_in` to `c_out` channels with torch's initialiser.
     ///
     /// # Errors
     /// If the device fails.
@@ -20,7 +20,7 @@ impl Linear {
         Self::with_weight_init(scope, c_in, c_out, Init::torch_default(c_in))
     }
 
-    /// The same with other initial weights; the bias is torch's.
+    /// The same with another initialiser of the weight; the bias has torch's.
     ///
     /// # Errors
     /// If the device fails.
@@ -50,7 +50,7 @@ impl Linear {
         if let Some(last) = dims.last_mut() {
             *last = weight.dim(0)?;
         }
-        // One flat product: a batched one would repeat the weights per batch item.
+        // One flat matrix product: a batched one would repeat the weights for each batch item.
         let y = x.reshape(((), c_in))?.matmul(&weight.t()?)?.broadcast_add(&self.bias.value(mode))?;
         y.reshape(dims)
     }
@@ -76,7 +76,7 @@ mod tests {
             for dims in [&[4, 3][..], &[2, 5, 3], &[1, 2, 2, 3]] {
                 assert_gradients(&[&image(dims)], |t| layer.forward(&t[0], Mode::TRAIN_WITHOUT_DROPOUT));
             }
-            // By its weights, which are moved through their variables.
+            // With respect to the weights, which are changed through their variables.
             let x = image(&[7, 3]);
             let loss = || layer.forward(&x, Mode::TRAIN_WITHOUT_DROPOUT).unwrap().sqr().unwrap().sum_all().unwrap();
             let gradients = loss().backward().unwrap();

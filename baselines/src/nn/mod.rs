@@ -1,11 +1,11 @@
-//! Layers with gradients that can be trusted, and PyTorch's names, shapes and defaults.
+//! Layers with correct gradients and PyTorch's names, shapes and defaults.
 //!
-//! candle 0.11.1 lacks some of what the baselines need, and gets some of the backward passes wrong without a word.
-//! What is here is written with operations whose gradients are right, or brings its own. See `clippy.toml` for the
-//! calls that are banned, with the reason for each.
+//! candle 0.11.1 lacks some operations that the baselines need, and some of its backward passes are silently wrong. The
+//! layers here use only operations with correct gradients, or implement their own. `clippy.toml` lists the banned
+//! calls, with the reason for each.
 //!
-//! On the processor the costly layers run on kernels of our own (`cpu`, and beside each layer); elsewhere the same is
-//! composed of candle's operations. Tests hold both ways against each other, and every gradient against differences.
+//! On the CPU the expensive layers run on our own kernels (`cpu`, and beside each layer); on other devices they are
+//! composed of candle's operations. Tests compare both implementations, and every gradient with finite differences.
 
 mod activation;
 mod conv;

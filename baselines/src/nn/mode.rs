@@ -1,13 +1,13 @@
-//! Training or evaluation: the switch that every layer takes.
+//! Training or evaluation mode, an argument of every layer.
 
 use std::sync::Mutex;
 
 use crate::random::Generator;
 
-/// How a network runs.
+/// Training or evaluation mode.
 ///
-/// In evaluation, batch norms use their running statistics, nothing is dropped, and nothing is recorded for a backward
-/// pass: the memory of a layer's output is free as soon as the next layer has read it.
+/// In evaluation, batch norms use their running statistics, dropout is off, and no graph is recorded for a backward
+/// pass: a layer's output is freed as soon as the next layer has read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode<'a> {
     is_training: bool,
@@ -23,7 +23,7 @@ impl<'a> Mode<'a> {
         Self { is_training: true, dropout: Some(generator) }
     }
 
-    /// Training without dropout, as parity with a recorded run needs it.
+    /// Training without dropout, for parity with a recorded run.
     pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> = Mode { is_training: true, dropout: None };
 
     /// Whether batch statistics are used and gradients recorded.
@@ -31,7 +31,7 @@ impl<'a> Mode<'a> {
         self.is_training
     }
 
-    /// What dropout draws from; `None` where nothing is dropped.
+    /// The generator of dropout; `None` without dropout.
     pub(crate) fn dropout(self) -> Option<&'a Mutex<Generator>> {
         self.dropout
     }

@@ -3,26 +3,26 @@
 use candle_core::{D, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
-/// What stands around an image: `torch.nn.Conv2d`'s `padding_mode`.
+/// How an image is padded: `torch.nn.Conv2d`'s `padding_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Zeros.
     #[default]
     Zeros,
-    /// The image mirrored, its edge not repeated.
+    /// Reflection of the image without repeating its edge (`reflect`).
     Reflect,
-    /// The edge repeated.
+    /// Repeats the edge (`replicate`).
     Replicate,
-    /// The image repeated.
+    /// Repeats the image (`circular`).
     Circular,
 }
 
 impl Padding {
-    /// `[…, H, W]` with `width` more on each of the four sides.
+    /// Pads `[…, H, W]` by `width` pixels on each of the four sides.
     ///
     /// # Errors
-    /// If the image is too small to be mirrored or repeated that far, or the device fails.
+    /// If the image is too small for that padding, or the device fails.
     pub fn pad(self, x: &Tensor, width: usize) -> Result<Tensor> {
         if width == 0 {
             return Ok(x.clone());
@@ -32,16 +32,16 @@ impl Padding {
         }
         let rows = self.indices(x.dim(D::Minus2)?, width)?;
         let columns = self.indices(x.dim(D::Minus1)?, width)?;
-        let index = |places: Vec<u32>| Tensor::new(places, x.device());
+        let index = |indices: Vec<u32>| Tensor::new(indices, x.device());
         x.contiguous()?.index_select(&index(rows)?, D::Minus2)?.index_select(&index(columns)?, D::Minus1)
     }
 
-    /// Where each of `size + 2 width` places of an axis comes from.
+    /// The source index of each of the `size + 2 width` pixels of a padded axis.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
-        reason = "places of an image, between 0 and its size"
+        reason = "indices into an image, between 0 and its size"
     )]
     fn indices(self, size: usize, width: usize) -> Result<Vec<u32>> {
         let farthest = match self {
@@ -53,13 +53,13 @@ impl Padding {
             bail!("an axis of {size} is too short for a {self:?} padding of {width}");
         }
         let (n, w) = (size as i64, width as i64);
-        let place = |i: i64| match self {
+        let source = |i: i64| match self {
             Self::Reflect if i < 0 => -i,
             Self::Reflect if i >= n => 2 * (n - 1) - i,
             Self::Circular => i.rem_euclid(n),
             _ => i.clamp(0, n - 1),
         };
-        Ok((-w..n + w).map(|i| place(i) as u32).collect())
+        Ok((-w..n + w).map(|i| source(i) as u32).collect())
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_those_of_numpy_pad() {
+    fn indices_equal_numpy_pad() {
         assert_eq!(Padding::Reflect.indices(4, 2).unwrap(), [2, 1, 0, 1, 2, 3, 2, 1]);
         assert_eq!(Padding::Replicate.indices(3, 2).unwrap(), [0, 0, 0, 1, 2, 2, 2]);
         assert_eq!(Padding::Circular.indices(3, 2).unwrap(), [1, 2, 0, 1, 2, 0, 1]);

@@ -1,4 +1,4 @@
-//! The parameters of a network: named as upstream's state dict names them, kept in the order of their names.
+//! The parameters of a network, named as in upstream's `state_dict` and sorted by name.
 
 use std::{
     cell::RefCell,
@@ -11,16 +11,16 @@ use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use super::{Init, Mode};
 use crate::random::Generator;
 
-/// Whether an optimiser moves a parameter.
+/// Whether a parameter is trainable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Trained.
+    /// Trainable.
     Weight,
-    /// Kept beside the weights: running statistics and their counter.
+    /// A buffer: running statistics and their counter.
     Buffer,
 }
 
-/// One parameter. A clone is the same parameter.
+/// One parameter. Clones share the value.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     var: Var,
@@ -28,7 +28,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Its value: in training with a gradient, in evaluation without.
+    /// Its value, tracked for gradients in training and detached in evaluation.
     pub fn value(&self, mode: Mode<'_>) -> Tensor {
         if mode.is_training() && self.kind == Kind::Weight {
             self.var.as_tensor().clone()
@@ -42,7 +42,7 @@ impl Parameter {
         &self.var
     }
 
-    /// Whether it is trained.
+    /// Whether it is trainable.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -56,14 +56,14 @@ pub struct Parameters {
     device: Device,
 }
 
-/// How a set of tensors differs from what a network needs: everything at once.
+/// All differences between a set of tensors and a network's parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Mismatch {
-    /// Needed, and not there.
+    /// Names of the network that the tensors lack.
     pub missing: Vec<String>,
-    /// There, and not needed.
+    /// Names of tensors that the network lacks.
     pub unexpected: Vec<String>,
-    /// Of another shape: name, shape needed, shape found.
+    /// Tensors of the wrong shape: name, expected shape, found shape.
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
@@ -101,17 +101,17 @@ impl Parameters {
         self.by_name.iter().map(|(name, parameter)| (name.as_str(), parameter))
     }
 
-    /// The parameter of that name.
+    /// The parameter `name`.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.by_name.get(name)
     }
 
-    /// How many numbers are trained.
+    /// Number of trainable values.
     pub fn weight_count(&self) -> usize {
         self.by_name.values().filter(|p| p.kind == Kind::Weight).map(|p| p.var.elem_count()).sum()
     }
 
-    /// How `tensors` differ from what is needed; `None` where they fit.
+    /// The differences between `tensors` and the parameters; `None` if there are none.
     pub fn mismatch(&self, tensors: &BTreeMap<String, Tensor>) -> Option<Mismatch> {
         let (needed, found): (BTreeSet<_>, BTreeSet<_>) = (self.by_name.keys().collect(), tensors.keys().collect());
         let misshapen = self.by_name.iter().filter_map(|(name, parameter)| {
@@ -126,11 +126,12 @@ impl Parameters {
         (!mismatch.is_empty()).then_some(mismatch)
     }
 
-    /// Takes over the values of `tensors`, in this network's type and on its device. Nothing is changed if a name or a
-    /// shape does not fit.
+    /// Copies the values of `tensors`, converted to this network's dtype and device. On a mismatch of names or shapes
+    /// no parameter changes.
     ///
     /// # Errors
-    /// Every missing, unexpected and misshapen tensor in one error (as the inner `Result`), or the device's own.
+    /// The inner `Result` lists every missing, unexpected and misshapen tensor; the outer one fails if the device
+    /// fails.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
         if let Some(mismatch) = self.mismatch(tensors) {
             return Ok(Err(mismatch));
@@ -142,7 +143,7 @@ impl Parameters {
         Ok(Ok(()))
     }
 
-    /// A copy of all values, by name: what a checkpoint holds.
+    /// A copy of all values by name, for a checkpoint.
     ///
     /// # Errors
     /// If the device fails.
@@ -150,12 +151,12 @@ impl Parameters {
         self.by_name.iter().map(|(name, p)| Ok((name.clone(), p.var.as_detached_tensor().copy()?))).collect()
     }
 
-    /// Type of the weights: f32 or f64.
+    /// Dtype of the weights: f32 or f64.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Where they are.
+    /// Device of the weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -171,34 +172,34 @@ pub struct Builder {
     norm_momentum: f64,
 }
 
-/// Share of a batch in a batch norm's running statistics, torch's default.
+/// Momentum of batch norms: the fraction of a batch in the running statistics. torch's default.
 pub const NORM_MOMENTUM: f64 = 0.1;
 
 impl Builder {
-    /// Parameters of type `dtype` (f32 or f64) on `device`; their initial values follow from `seed` and their names
-    /// alone, so that a part of a network begins the same in every network that holds it.
+    /// Parameters of `dtype` (f32 or f64) on `device`. Initial values depend on `seed` and the parameter's name only,
+    /// so a part of a network has the same initial values in every network.
     pub fn new(dtype: DType, device: &Device, seed: u64) -> Self {
         Self { by_name: RefCell::default(), dtype, device: device.clone(), seed, norm_momentum: NORM_MOMENTUM }
     }
 
-    /// With another share of a batch in the running statistics of batch norms than [`NORM_MOMENTUM`], `0..=1`.
+    /// Sets the momentum of batch norms, `0..=1`; the default is [`NORM_MOMENTUM`].
     #[must_use]
     pub fn with_norm_momentum(self, norm_momentum: f64) -> Self {
         Self { norm_momentum, ..self }
     }
 
-    /// The outermost scope, without a prefix.
+    /// The root scope, without a prefix.
     pub fn root(&self) -> Scope<'_> {
         Scope { builder: self, prefix: String::new() }
     }
 
-    /// All that was asked for.
+    /// All parameters that were created.
     pub fn finish(self) -> Parameters {
         Parameters { by_name: self.by_name.into_inner(), dtype: self.dtype, device: self.device }
     }
 }
 
-/// A place in a network's tree of names.
+/// A node in a network's tree of parameter names, like candle's `VarBuilder` with a prefix.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
     builder: &'a Builder,
@@ -206,13 +207,13 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The scope `name` below this one.
+    /// The child scope `name`.
     #[must_use]
     pub fn at(&self, name: impl Display) -> Self {
         Self { builder: self.builder, prefix: self.name(&name.to_string()) }
     }
 
-    /// Share of a batch in the running statistics of batch norms.
+    /// Momentum of batch norms.
     pub fn norm_momentum(&self) -> f64 {
         self.builder.norm_momentum
     }
@@ -221,7 +222,7 @@ impl Scope<'_> {
         if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
     }
 
-    /// A trained parameter.
+    /// A trainable parameter.
     ///
     /// # Errors
     /// If the device fails.
@@ -233,7 +234,7 @@ impl Scope<'_> {
         self.insert(name, &value, Kind::Weight)
     }
 
-    /// A running statistic, in the network's type.
+    /// A running statistic, in the network's dtype.
     ///
     /// # Errors
     /// If the device fails.
@@ -242,7 +243,7 @@ impl Scope<'_> {
         self.insert(self.name(name), &value, Kind::Buffer)
     }
 
-    /// A counter: one i64, beginning at 0.
+    /// A counter: an i64 scalar, initially 0.
     ///
     /// # Errors
     /// If the device fails.
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_told_at_once_and_nothing_is_changed() {
+    fn a_mismatch_lists_every_difference_and_changes_nothing() {
         let parameters = parameters();
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
         let tensors =
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_does_not_follow_the_parameters() {
+    fn a_snapshot_is_a_copy() {
         let parameters = parameters();
         let before = parameters.snapshot().unwrap();
         let zeros = before.iter().map(|(n, t)| (n.clone(), t.zeros_like().unwrap())).collect();

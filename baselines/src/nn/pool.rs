@@ -5,11 +5,11 @@ use rayon::prelude::*;
 
 use super::cpu::{Real, by_type, takes, values};
 
-/// Largest of each 3×3 window, in steps of 2, with one pixel around that never wins: `torch.nn.MaxPool2d(3, 2, 1)`.
+/// Max-pooling with kernel 3, stride 2, padding 1: `torch.nn.MaxPool2d(3, 2, 1)`.
 /// `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`.
 ///
-/// Where values tie, the gradient goes to the first, row by row, and what is no number wins, both as in torch. candle's
-/// own has no padding, and its gradients are wrong.
+/// As in torch, the gradient of tied values goes to the first in row-major order, and NaN propagates. candle's own
+/// max-pooling has no padding, and its gradients are wrong.
 ///
 /// # Errors
 /// If the device fails.
@@ -17,12 +17,12 @@ pub fn max_pool_3x3_s2(x: &Tensor) -> Result<Tensor> {
     if takes(x) { x.contiguous()?.apply_op1(MaxPool) } else { composed(x) }
 }
 
-/// The same from candle's own operations, for other devices.
+/// The same, composed of candle's operations, for other devices.
 fn composed(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let (down, across) = (height.div_ceil(2), width.div_ceil(2));
-    // A repeated edge stands for -∞: it ties with the edge itself, which every window that holds it holds too. Then
-    // even and odd places apart: place 2i + p of the padded image is [i, p].
+    // Replicate padding is equivalent to padding with -∞: each window with a padding pixel also has the edge pixel that
+    // it repeats. Then separate even and odd indices: index 2i + p of the padded image is [i, p].
     let padded = x.pad_with_same(2, 1, 1 + height % 2)?.pad_with_same(3, 1, 1 + width % 2)?;
     let padded = padded.reshape((batch, channels, down + 1, 2, across + 1, 2))?;
     let seen = |row: usize, column: usize| {
@@ -30,33 +30,33 @@ fn composed(x: &Tensor) -> Result<Tensor> {
         x.narrow(2, row / 2, down)?.narrow(3, column / 2, across)?.contiguous()
     };
     let mut largest = seen(0, 0)?;
-    for place in 1..9 {
-        let other = seen(place / 3, place % 3)?;
+    for tap in 1..9 {
+        let other = seen(tap / 3, tap % 3)?;
         let wins = (other.gt(&largest)? + other.ne(&other)?)?;
         largest = wins.where_cond(&other, &largest)?;
     }
     Ok(largest)
 }
 
-/// Calls `f` with each window's place in the output, and the place and value of its largest pixel.
+/// Calls `f` with each window's output index, and the input index and value of its largest pixel.
 fn largest<T: Real>(plane: &[T], (height, width): (usize, usize), mut f: impl FnMut(usize, usize, T)) {
     let across = width.div_ceil(2);
     for row in 0..height.div_ceil(2) {
         let rows = (2 * row).saturating_sub(1)..(2 * row + 2).min(height);
         for column in 0..across {
             let columns = (2 * column).saturating_sub(1)..(2 * column + 2).min(width);
-            let mut place = rows.start * width + columns.start;
-            let mut value = plane[place];
+            let mut index = rows.start * width + columns.start;
+            let mut value = plane[index];
             for line in rows.clone() {
                 for (at, &other) in (line * width + columns.start..).zip(&plane[line * width..][columns.clone()]) {
-                    // What is no number is unlike itself.
+                    // NaN differs from itself.
                     #[expect(clippy::eq_op, reason = "the test for what is no number, in any type")]
                     if other > value || other != other {
-                        (place, value) = (at, other);
+                        (index, value) = (at, other);
                     }
                 }
             }
-            f(row * across + column, place, value);
+            f(row * across + column, index, value);
         }
     }
 }
@@ -86,7 +86,7 @@ impl CustomOp1 for MaxPool {
     }
 }
 
-/// Of the output's gradient and the input.
+/// Backward pass: operands are the output's gradient and the input.
 struct MaxPoolGradient;
 
 impl CustomOp2 for MaxPoolGradient {
@@ -103,7 +103,7 @@ impl CustomOp2 for MaxPoolGradient {
             let planes = of_x.par_chunks_exact_mut((height * width).max(1));
             let seen = x.par_chunks_exact((height * width).max(1)).zip(g.par_chunks_exact(windows.max(1)));
             planes.zip(seen).for_each(|(of_x, (plane, g))| {
-                largest(plane, (height, width), |window, place, _| of_x[place] += g[window]);
+                largest(plane, (height, width), |window, index, _| of_x[index] += g[window]);
             });
             Ok((T::to_cpu_storage_owned(of_x), lx.shape().clone()))
         })
@@ -118,7 +118,7 @@ impl CustomOp2 for MaxPoolGradient {
 pub fn average_pool(x: &Tensor, size: usize) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     if size == 0 || height % size != 0 || width % size != 0 {
-        bail!("an image of {height}×{width} does not fall into windows of {size}×{size}");
+        bail!("cannot divide an image of {height}×{width} into windows of {size}×{size}");
     }
     x.avg_pool2d(size)
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equals_has_the_gradient() {
+    fn the_first_of_tied_values_has_the_gradient() {
         let x = Var::zeros((1, 1, 4, 4), candle_core::DType::F64, &Device::Cpu).unwrap();
         for pool in [max_pool_3x3_s2, composed] {
             let gradients = pool(&x).unwrap().sum_all().unwrap().backward().unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_wins() {
+    fn nan_propagates() {
         let pixels: Vec<f32> = (0..25).map(|i| if i == 6 { f32::NAN } else { i as f32 }).collect();
         let x = Tensor::from_vec(pixels, (1, 1, 5, 5), &Device::Cpu).unwrap();
         for pool in [max_pool_3x3_s2, composed] {

@@ -2,7 +2,7 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "places of an image, between 0 and its size"
+    reason = "indices into an image, between 0 and its size"
 )]
 
 use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
@@ -19,19 +19,19 @@ use super::cpu::{by_type, takes, values};
 pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (.., h, w) = x.dims4()?;
     if (height, width) == (2 * h, 2 * w) {
-        // The decoder's case.
+        // The common case, in the decoder.
         return if takes(x) { x.contiguous()?.apply_op1(Double) } else { composed_double(x) };
     }
-    let places = |from: usize, to: usize| {
+    let indices = |from: usize, to: usize| {
         // torch: floor(i · (from / to)), clipped.
         let scale = from as f64 / to as f64;
-        let places: Vec<u32> = (0..to).map(|i| ((i as f64 * scale) as usize).min(from - 1) as u32).collect();
-        Tensor::new(places, x.device())
+        let indices: Vec<u32> = (0..to).map(|i| ((i as f64 * scale) as usize).min(from - 1) as u32).collect();
+        Tensor::new(indices, x.device())
     };
-    x.contiguous()?.index_select(&places(h, height)?, 2)?.index_select(&places(w, width)?, 3)
+    x.contiguous()?.index_select(&indices(h, height)?, 2)?.index_select(&indices(w, width)?, 3)
 }
 
-/// Twice the size from candle's own operations: two broadcasts and one copy, and a gradient that is a plain sum.
+/// Doubles the size with candle's operations: two broadcasts and one copy, with a plain sum as the gradient.
 fn composed_double(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, h, w) = x.dims4()?;
     x.reshape((batch, channels, h, 1, w, 1))?.broadcast_as((batch, channels, h, 2, w, 2))?.reshape((
@@ -42,7 +42,7 @@ fn composed_double(x: &Tensor) -> Result<Tensor> {
     ))
 }
 
-/// Every pixel four times.
+/// Repeats every pixel in a 2×2 block.
 struct Double;
 
 impl CustomOp1 for Double {
@@ -73,7 +73,7 @@ impl CustomOp1 for Double {
     }
 }
 
-/// The sum of each 2×2 pixels.
+/// Sums each 2×2 block of pixels.
 struct SumOfFour;
 
 impl CustomOp1 for SumOfFour {
@@ -100,7 +100,7 @@ impl CustomOp1 for SumOfFour {
     }
 }
 
-/// Bilinear to `height` × `width`, corners not aligned: `[B, C, H, W]` to `[B, C, height, width]`.
+/// Bilinear to `height` × `width`, `align_corners=False`: `[B, C, H, W]` to `[B, C, height, width]`.
 ///
 /// Two products with constant matrices; candle's own has no gradient, and reads a narrowed input wrongly.
 ///
@@ -119,7 +119,8 @@ pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     rows.broadcast_left(batch * channels)?.contiguous()?.matmul(&wide)?.reshape((batch, channels, height, width))
 }
 
-/// Weights of `from` places in each of `to` places, `[to, from]`: source = (i + ½) · from / to − ½, clipped at 0.
+/// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`: source = (i + ½) · from
+/// / to − ½, clipped at 0.
 fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     let mut weights = vec![0.0f64; to * from];
     let scale = from as f64 / to as f64;
@@ -133,14 +134,14 @@ fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Res
     Tensor::from_vec(weights, (to, from), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
 }
 
-/// The middle `size` × `size` of an image: `[…, H, W]` to `[…, size, size]`. `torchvision.transforms.CenterCrop`.
+/// Centre crop: `[…, H, W]` to `[…, size, size]`. `torchvision.transforms.CenterCrop`.
 ///
 /// # Errors
 /// If the image is smaller than that, or the device fails.
 pub fn center_crop(x: &Tensor, size: usize) -> Result<Tensor> {
     let (height, width) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
     if height < size || width < size {
-        bail!("an image of {height}×{width} has no middle of {size}×{size}");
+        bail!("an image of {height}×{width} is smaller than the crop of {size}×{size}");
     }
     // torchvision rounds halves to even here; the maps that are cropped differ from `size` by an even number.
     x.narrow(D::Minus2, (height - size) / 2, size)?.narrow(D::Minus1, (width - size) / 2, size)?.contiguous()

@@ -1,4 +1,4 @@
-//! Patches: the ground as a camera and a height model see it, and its mask.
+//! Aerial patches: image, height model and mask.
 
 use flair_scoring::{PATCH_SIZE, raster::Raster};
 
@@ -8,18 +8,16 @@ use super::{
     noise::{Noise, Point, along, cell, unit},
     plan::{AERIAL_M, PATCH_M, Patch, Zone},
 };
-use crate::random::Generator;
+use crate::{data::aerial::BANDS, random::Generator};
 
 /// Pixels around the patch whose shadows may fall into it: 10 m.
 const MARGIN: usize = 50;
 const WIDE: usize = PATCH_SIZE + 2 * MARGIN;
-/// Bands of an aerial image: red, green, blue, near infrared, elevation.
-const BANDS: usize = 5;
 /// Digital numbers of the elevation band to a metre.
 const DN_PER_M: f32 = 5.0;
-/// Height of the sun: metres of shadow's fall to a metre of way.
+/// Tangent of the sun's elevation: metres that a ray descends per metre of horizontal distance.
 const SUN_SLOPE: f32 = 1.5;
-/// What is left of the light in a shadow: red, green, blue, near infrared.
+/// Fraction of the light in a shadow: red, green, blue, near infrared.
 const SHADE: [f32; 4] = [0.56, 0.60, 0.68, 0.58];
 
 /// An aerial patch and its mask.
@@ -47,7 +45,7 @@ impl Camera {
     }
 }
 
-/// Takes the picture of a patch. `None` would mean that its samples do not fill it, which cannot be.
+/// Renders a patch. `None` if the number of samples is wrong, which cannot happen.
 pub(super) fn picture(landscape: &Landscape, camera: &Camera, zone: &Zone, patch: &Patch) -> Option<Picture> {
     let corner = along(patch.centre, -PATCH_M / 2.0 - MARGIN as f32 * AERIAL_M, [1.0, 1.0]);
     let metres = |start: f32, pixel: usize| start + (pixel as f32 + 0.5) * AERIAL_M;
@@ -108,8 +106,7 @@ fn radiance(ground: &Ground, lit: f32) -> [f32; BANDS] {
     bands
 }
 
-/// What stands in the sun's way is looked for at these offsets: rows, columns, and metres of height that the ray
-/// has gained there.
+/// Offsets at which shadow casters are searched: rows, columns, and the height in metres that the ray has gained there.
 fn rays(light: Point) -> [(isize, isize, f32); 12] {
     std::array::from_fn(|step| {
         let pixels = 4.0 * (step + 1) as f32;

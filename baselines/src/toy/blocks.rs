@@ -19,7 +19,7 @@ pub(super) struct Block {
     pub(super) scene: Scene,
     /// Direction of its rows and furrows.
     pub(super) axis: Point,
-    /// Its chance: brightness and hue, each in `[-1, 1]`.
+    /// Its random variation: brightness and hue, each in `[-1, 1]`.
     pub(super) parcel: [f32; 2],
     /// The parcels around which roads and tracks run: borders between different values are roads and tracks, so
     /// these never end in a field.
@@ -27,7 +27,7 @@ pub(super) struct Block {
     noise: u32,
 }
 
-/// What runs along a border.
+/// The feature along a border.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Border {
     /// Nothing within reach.
@@ -39,8 +39,8 @@ pub(super) enum Border {
     Hedge,
 }
 
-/// Where a point lies.
-pub(super) struct Place {
+/// The location of a point relative to the blocks.
+pub(super) struct Location {
     /// Index of its block.
     pub(super) block: usize,
     /// Distance to the nearest border of the block, in metres.
@@ -120,8 +120,8 @@ impl Blocks {
         &self.all[index]
     }
 
-    /// Where `point` lies.
-    pub(super) fn place(&self, point: Point) -> Place {
+    /// Locates `point`.
+    pub(super) fn locate(&self, point: Point) -> Location {
         let home = |metres: f32, count: usize| {
             usize::try_from(cell(metres / SPACING_M + 1.0)).unwrap_or(0).clamp(1, count.saturating_sub(2).max(1))
         };
@@ -138,22 +138,22 @@ impl Blocks {
         }
         let block = &self.all[around[nearest]];
         let shore = self.river.as_ref().map_or(f32::MIN, |river| river.shore(point));
-        let mut place =
-            Place { block: around[nearest], inset: f32::MAX, outward: [1.0, 0.0], border: Border::Open, shore };
+        let mut location =
+            Location { block: around[nearest], inset: f32::MAX, outward: [1.0, 0.0], border: Border::Open, shore };
         for i in (0..9).filter(|&i| i != nearest) {
             let other = &self.all[around[i]];
             let way = from(block.site, other.site);
             let length = dot(way, way).sqrt();
             let inset = (distances[i] - distances[nearest]) / (2.0 * length);
-            if inset < place.inset {
-                place.inset = inset;
-                place.outward = way.map(|metres| metres / length);
+            if inset < location.inset {
+                location.inset = inset;
+                location.outward = way.map(|metres| metres / length);
             }
             if inset < ROAD_M + 1.0 {
-                place.border = place.border.or(block.border(other, inset));
+                location.border = location.border.or(block.border(other, inset));
             }
         }
-        place
+        location
     }
 }
 

@@ -1,10 +1,9 @@
-//! What the ground is covered with: its label, its colours from the air, its spectrum through the year.
+//! Land covers: label, aerial colours, and spectrum through the year.
 
 /// Number of covers.
 pub(super) const COVERS: usize = Cover::ALL.len();
 
-/// Number of Sentinel-2 bands of the dataset: B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-pub(super) const BANDS: usize = 10;
+pub(super) use crate::data::sentinel::BANDS;
 
 /// A kind of surface. Several may share a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub(super) enum Cover {
     Solar,
 }
 
-/// What is known of a cover.
+/// Properties of a cover.
 pub(super) struct Traits {
     /// Its value in a mask, `1..=19`.
     pub(super) label: u8,
@@ -108,7 +107,7 @@ impl Cover {
         Self::Solar,
     ];
 
-    /// Its place in [`Cover::ALL`].
+    /// Its index in [`Cover::ALL`].
     pub(super) const fn index(self) -> usize {
         self as usize
     }
@@ -120,7 +119,7 @@ impl Cover {
         std::array::from_fn(|band| ground[band] + green * (canopy[band] - ground[band]))
     }
 
-    /// What is known of it.
+    /// Its properties.
     ///
     /// Grass and crops have one look from the air and two lives through the year; needles and leaves differ a little
     /// from the air and much in winter.

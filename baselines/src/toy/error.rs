@@ -7,7 +7,7 @@ use std::{
 
 use super::marker::{ToyMarker, ToyOptions};
 
-/// Why there is no toy dataset.
+/// Errors when making or finding a toy dataset.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToyError {
@@ -15,7 +15,7 @@ pub enum ToyError {
     #[error("`patches` is {0}, expected {min} to {max}", min = ToyOptions::PATCHES.start(), max = ToyOptions::PATCHES.end())]
     Patches(usize),
     /// The folder holds something else, which is never touched.
-    #[error("`{}` is no toy dataset and not empty: name another folder", .0.display())]
+    #[error("`{}` is not empty and not a toy dataset: name another folder", .0.display())]
     Occupied(PathBuf),
     /// The folder holds a toy dataset made with other options, or by another version.
     #[error(
@@ -25,7 +25,7 @@ pub enum ToyError {
     Other {
         /// The folder.
         path: PathBuf,
-        /// What it holds.
+        /// Its content.
         found: Box<ToyMarker>,
     },
     /// The marker is not one.
@@ -33,15 +33,15 @@ pub enum ToyError {
     Marker {
         /// The marker's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The file system refused.
+    /// A file or folder cannot be read or written.
     #[error("`{}`: {error}", path.display())]
     Io {
-        /// What was read or written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the file system says.
+        /// The system's error.
         #[source]
         error: io::Error,
     },

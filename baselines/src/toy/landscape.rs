@@ -23,7 +23,7 @@ pub(super) struct Ground {
     pub(super) height: f32,
     /// Factor of brightness: texture and the sun on slopes.
     pub(super) tone: f32,
-    /// What its parcel, roof or crown is apart from others of its cover: brightness and hue, each in `[-1, 1]`.
+    /// Random variation of its parcel, roof or crown: brightness and hue, each in `[-1, 1]`.
     pub(super) parcel: [f32; 2],
 }
 
@@ -90,32 +90,32 @@ impl Landscape {
         20.0 * self.noise.layer(20).fractal(point.map(|metres| metres / 300.0), 2)
     }
 
-    /// What is at `point`.
+    /// The ground at `point`.
     pub(super) fn ground(&self, point: Point) -> Ground {
-        let place = self.blocks.place(self.bent(point));
-        let block = self.blocks.get(place.block);
+        let location = self.blocks.locate(self.bent(point));
+        let block = self.blocks.get(location.block);
         let flat = |cover, tone| Ground { cover, height: 0.0, tone, parcel: block.parcel };
         // Roads and tracks look alike all over a zone.
         let way = |cover, tone| Ground { cover, height: 0.0, tone, parcel: [0.0; 2] };
-        match place.border {
+        match location.border {
             Border::Road(off) => {
-                let paint = off < 0.12 && (dot(point, across(place.outward)) / 3.0).rem_euclid(2.0) < 1.0;
+                let paint = off < 0.12 && (dot(point, across(location.outward)) / 3.0).rem_euclid(2.0) < 1.0;
                 let edge = ramp(ROAD_M - 0.7, ROAD_M, off);
                 return way(Cover::Asphalt, if paint { 1.55 } else { 1.0 + 0.12 * edge });
             }
             Border::Track(off) => return way(Cover::Gravel, 1.0 - 0.10 * ramp(0.45, 0.2, (off - 0.9).abs())),
             _ => {}
         }
-        if place.shore > 0.0 {
-            return way(Cover::Water, self.ripples(point, place.shore));
+        if location.shore > 0.0 {
+            return way(Cover::Water, self.ripples(point, location.shore));
         }
-        if place.shore > -4.0 && block.scene != Scene::Pond {
+        if location.shore > -4.0 && block.scene != Scene::Pond {
             return self.wood(Cover::Broadleaf, point, 5.0, 9.0, block.parcel);
         }
-        if place.border == Border::Hedge {
+        if location.border == Border::Hedge {
             return self.wood(Cover::Broadleaf, point, 3.2, 5.0, block.parcel);
         }
-        for object in &self.objects[place.block] {
+        for object in &self.objects[location.block] {
             if let Some(on) = object.at(point) {
                 return self.thing(object, on, point);
             }
@@ -124,7 +124,7 @@ impl Landscape {
         match block.scene {
             Scene::Village | Scene::Farm | Scene::Meadow => flat(Cover::Grass, self.turf(point, rows)),
             Scene::Crop => flat(Cover::Crop, self.turf(point, rows)),
-            Scene::Works if place.inset < ROAD_M + 3.0 => flat(Cover::Grass, self.turf(point, rows)),
+            Scene::Works if location.inset < ROAD_M + 3.0 => flat(Cover::Grass, self.turf(point, rows)),
             Scene::Works if block.parcel[0] > 0.5 => flat(Cover::Gravel, 1.0 + 0.05 * self.rough(point, 4.0)),
             Scene::Works => flat(Cover::Asphalt, self.parked(point, block.axis)),
             Scene::Plowed => {
@@ -143,7 +143,7 @@ impl Landscape {
             Scene::Conifers | Scene::Broadleaves => self.forest(block.scene, point, block.site, block.parcel),
             Scene::Heath => self.heath(point, block.parcel),
             Scene::Pond => {
-                let shore = place.inset - 9.0 - 6.0 * self.noise.layer(4).fractal(point.map(|m| m / 22.0), 2);
+                let shore = location.inset - 9.0 - 6.0 * self.noise.layer(4).fractal(point.map(|m| m / 22.0), 2);
                 if shore > 0.0 {
                     flat(Cover::Water, self.ripples(point, shore))
                 } else if shore > -4.0 {
@@ -283,7 +283,7 @@ fn visible(blocks: &Blocks, zone: &Zone) -> Vec<usize> {
     for patch in &zone.patches {
         for look in 0..LOOKS * LOOKS {
             let point = [patch.centre[0] + offset(look % LOOKS), patch.centre[1] + offset(look / LOOKS)];
-            visible[blocks.place(point).block] += 1;
+            visible[blocks.locate(point).block] += 1;
         }
     }
     visible

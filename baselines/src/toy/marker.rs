@@ -1,4 +1,4 @@
-//! The file that marks a dataset as synthetic, and says what it was made with.
+//! The file that marks a dataset as synthetic and records its options.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use super::plan::ToySplit;
 
 /// Name of the file that marks a dataset as synthetic.
 pub const MARKER: &str = "TOY.json";
-/// What [`ToyMarker::schema`] says.
+/// Value of [`ToyMarker::schema`].
 pub const SCHEMA: &str = "flair-bench/toy-dataset/1";
 /// Version of the generator: the same version, options and machine give the same bytes.
 pub const VERSION: u32 = 1;
-/// What [`ToyMarker::generator`] says.
+/// Value of [`ToyMarker::generator`].
 pub(super) const GENERATOR: &str =
     "flair-bench data toy: synthetic landscapes; no data of IGN, Copernicus or anybody else";
 
-/// What toy dataset to make.
+/// Options of a toy dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToyOptions {
@@ -25,7 +25,7 @@ pub struct ToyOptions {
 }
 
 impl ToyOptions {
-    /// What [`ToyOptions::patches`] may be: at most as many as the official test set has numbers for.
+    /// Range of [`ToyOptions::patches`]: at most as many as the official test set has numbers for.
     pub const PATCHES: std::ops::RangeInclusive<usize> = 3..=48_150;
 }
 
@@ -36,29 +36,29 @@ impl Default for ToyOptions {
     }
 }
 
-/// What [`MARKER`] holds.
+/// Content of [`MARKER`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToyMarker {
     /// [`SCHEMA`].
     pub schema: String,
     /// Always true.
     pub synthetic: bool,
-    /// What made it, in words.
+    /// The generator, in words.
     pub generator: String,
     /// [`VERSION`] of the generator that made it.
     pub version: u32,
-    /// What it was made with.
+    /// Its options.
     pub options: ToyOptions,
-    /// What is in it, in the order of the patches' numbers.
+    /// Its domains, in the order of the patches' numbers.
     pub domains: Vec<ToyDomain>,
 }
 
 /// One domain of a toy dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToyDomain {
-    /// Its official name, such as `D004_2021`; what it shows has nothing to do with that place.
+    /// Its official name, such as `D004_2021`; its content is unrelated to the real domain.
     pub name: String,
-    /// Where it belongs.
+    /// Its part of the dataset.
     pub split: ToySplit,
     /// Its zones, such as `Z1_UA`.
     pub zones: Vec<String>,

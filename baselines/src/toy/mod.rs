@@ -1,10 +1,10 @@
-//! A synthetic dataset in the official layout: landscapes that look like France from the air and are made of
-//! nothing but chance, for a first run without the 100 GB of the real thing.
+//! A synthetic dataset in the official layout: random landscapes that resemble France from the air, for a first run
+//! without the 100 GB of real data.
 //!
-//! Zones are continuous worlds; the aerial patches and the Sentinel-2 super-area of a zone show the same ground.
-//! Two pairs of classes look alike from the air and part in their seasons: herbaceous vegetation and agricultural
-//! land, and (less so) coniferous and deciduous. The test domains are other places than those of trainval.
-//! At the root lies [`MARKER`], so that nothing made of this is ever taken for a result on real data.
+//! The landscape of a zone is continuous; the aerial patches and the Sentinel-2 super-area of a zone show the same
+//! ground. Two pairs of classes look alike from the air and part in their seasons: herbaceous vegetation and
+//! agricultural land, and (less so) coniferous and deciduous. The test domains differ from the training domains.
+//! The root holds [`MARKER`], so that results on it are never mistaken for results on real data.
 
 mod aerial;
 mod blocks;
@@ -36,12 +36,12 @@ pub use error::ToyError;
 pub use marker::{MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION};
 pub use plan::ToySplit;
 
-/// How [`generate`] came by the dataset.
+/// Whether [`generate`] made the dataset or found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToyOrigin {
-    /// It was made now.
+    /// Newly made.
     Made,
-    /// It was there already, made with the same options.
+    /// It already existed, with the same options.
     Reused,
 }
 
@@ -50,15 +50,15 @@ pub enum ToyOrigin {
 pub struct ToySummary {
     /// Its folder.
     pub root: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub marker: ToyMarker,
-    /// How it came there.
+    /// Whether it is new.
     pub origin: ToyOrigin,
 }
 
 /// Makes a toy dataset in `root`, in the official layout (`flair_aerial_train/`, … and the two JSON files), or finds
-/// that it is there already. What is there otherwise is never overwritten. A run that is killed leaves nothing in
-/// `root`, but for what it had made in a folder `.{name}.{process}.part` beside it.
+/// an existing one. Other files are never overwritten. A killed run leaves nothing in `root`, only a temporary folder
+/// `.{name}.{process}.part` beside it.
 ///
 /// The bytes depend on the options alone, not on the number of threads.
 ///

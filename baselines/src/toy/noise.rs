@@ -1,10 +1,10 @@
-//! Chance as a function of the place: the same value wherever and in whatever order a place is looked at.
+//! Noise as a function of the position: the value does not depend on the order of evaluation.
 //!
-//! That is what lets patches and satellite series, drawn apart and in parallel, show the same ground.
+//! So patches and satellite series, rendered independently and in parallel, show the same ground.
 
 use crate::random::Generator;
 
-/// A place, or a direction, in metres: to the east, to the south.
+/// A position or a direction in metres: to the east, to the south.
 pub(super) type Point = [f32; 2];
 
 /// `a` · `b`.
@@ -39,7 +39,7 @@ pub(super) fn cell(x: f32) -> i32 {
     x.floor() as i32
 }
 
-/// A field of chance over the plane.
+/// A random field over the plane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noise(u32);
 

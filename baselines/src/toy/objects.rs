@@ -1,4 +1,4 @@
-//! Things that stand on a block: houses, sheds, yards, pools, greenhouses, trees; and where they are put.
+//! Objects on a block: houses, sheds, yards, pools, greenhouses, trees; and their positions.
 
 use super::{
     blocks::{Blocks, Border},
@@ -54,7 +54,7 @@ pub(super) struct Builder<'a> {
     pub(super) blocks: &'a Blocks,
     pub(super) block: usize,
     pub(super) random: Generator,
-    /// What lies on the ground, below everything else.
+    /// Objects on the ground, below all others.
     yards: Vec<Object>,
     trees: Vec<Object>,
     buildings: Vec<Object>,
@@ -117,15 +117,15 @@ impl<'a> Builder<'a> {
         let side = across(axis);
         let yard = along(site, -14.0, side);
         self.lay(Cover::Gravel, yard, axis, [26.0, 13.0]);
-        for place in [-15.0, 11.0] {
+        for offset in [-15.0, 11.0] {
             let half = [self.between(8.0, 11.0), self.between(5.0, 7.0)];
             let height = self.between(5.0, 9.0);
             let cover = if self.random.chance(0.6) { Cover::Tiles } else { Cover::Metal };
-            let centre = along(along(yard, place, axis), self.between(-3.0, 3.0), side);
+            let centre = along(along(yard, offset, axis), self.between(-3.0, 3.0), side);
             self.build(cover, Shape::Gable, centre, axis, half, height);
         }
-        for place in [0_u8, 1, 2] {
-            let centre = along(along(site, 8.0 + 9.0 * f32::from(place), side), -8.0, axis);
+        for index in [0_u8, 1, 2] {
+            let centre = along(along(site, 8.0 + 9.0 * f32::from(index), side), -8.0, axis);
             self.build(Cover::Greenhouse, Shape::Gable, centre, axis, [15.0, 3.6], 3.6);
         }
         let panels = along(along(site, 18.0, side), 20.0, axis);
@@ -159,18 +159,18 @@ impl<'a> Builder<'a> {
         [site[0] + self.between(-75.0, 75.0), site[1] + self.between(-75.0, 75.0)]
     }
 
-    /// Distance and direction of the block's border from a place where a thing can stand: `low..high` metres inside
+    /// Distance and direction of the block's border from a possible location of an object: `low..high` metres inside
     /// the block, and `gap` metres from all buildings.
     fn free(&self, centre: Point, half: Point, low: f32, high: f32, gap: f32) -> Option<(f32, Point)> {
-        let place = self.blocks.place(centre);
+        let location = self.blocks.locate(centre);
         let reach = dot(half, half).sqrt();
         let clear = self.buildings.iter().all(|other| {
             let offset = from(other.centre, centre);
             dot(offset, offset).sqrt() > other.reach() + reach + gap
         });
-        let inside = place.block == self.block && place.border == Border::Open && place.shore < -6.0 - reach;
-        (inside && clear && place.inset > low.max(reach + 1.0) && place.inset < high)
-            .then_some((place.inset, place.outward))
+        let inside = location.block == self.block && location.border == Border::Open && location.shore < -6.0 - reach;
+        (inside && clear && location.inset > low.max(reach + 1.0) && location.inset < high)
+            .then_some((location.inset, location.outward))
     }
 
     fn object(&mut self, cover: Cover, shape: Shape, centre: Point, axis: Point, half: Point, height: f32) -> Object {

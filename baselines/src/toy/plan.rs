@@ -1,4 +1,4 @@
-//! What a toy dataset consists of: domains, their zones, and where the patches of a zone lie.
+//! The plan of a toy dataset: domains, zones, and the positions of the patches.
 
 use std::f32::consts::PI;
 

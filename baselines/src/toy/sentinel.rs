@@ -1,4 +1,4 @@
-//! Super-areas: the same ground every few days at 10 m, under clouds and snow.
+//! Super-areas: series of the same ground at 10 m, with clouds and snow.
 
 use super::{
     cover::{BANDS, COVERS, Cover},

@@ -23,20 +23,20 @@ use super::{
 };
 use crate::{data::npy, random::Generator};
 
-/// A zone, its world and its camera.
-struct Place {
+/// A zone with its landscape and camera.
+struct World {
     zone: Zone,
     landscape: Landscape,
     camera: Camera,
 }
 
-/// One piece of the work.
+/// One unit of work.
 enum Task<'a> {
-    Patch(&'a Place, &'a Patch),
-    Series(&'a Place),
+    Patch(&'a World, &'a Patch),
+    Series(&'a World),
 }
 
-/// Makes the dataset beside `root` and moves it there when it is whole. `None` if something else lies there by then.
+/// Makes the dataset beside `root`, and renames it to `root` when it is complete. `None` if `root` exists by then.
 pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<Option<ToyMarker>, ToyError> {
     let parent = root.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
@@ -58,11 +58,11 @@ pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -
 
 fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToyMarker, ToyError> {
     let seed = options.seed;
-    let mut places: Vec<Place> = Vec::new();
+    let mut worlds: Vec<World> = Vec::new();
     let mut dealer = None;
     for zone in zones(seed, options.patches) {
         // Each domain is dealt for itself, so that each shows every class.
-        let is_new = places.last().is_none_or(|last| last.zone.domain.name != zone.domain.name);
+        let is_new = worlds.last().is_none_or(|last| last.zone.domain.name != zone.domain.name);
         if is_new {
             dealer = None;
         }
@@ -70,46 +70,46 @@ fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<To
             .get_or_insert_with(|| Dealer::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name))));
         let landscape = Landscape::new(seed, &zone, dealer);
         let camera = Camera::new(seed, zone.domain.name);
-        places.push(Place { zone, landscape, camera });
+        worlds.push(World { zone, landscape, camera });
     }
 
-    let tasks: Vec<_> = places
+    let tasks: Vec<_> = worlds
         .iter()
-        .flat_map(|place| {
-            let patches = place.zone.patches.iter().map(move |patch| Task::Patch(place, patch));
-            patches.chain([Task::Series(place)])
+        .flat_map(|world| {
+            let patches = world.zone.patches.iter().map(move |patch| Task::Patch(world, patch));
+            patches.chain([Task::Series(world)])
         })
         .collect();
     progress.event(Event::Started { stage: "toy dataset", steps: tasks.len() as u64 });
     tasks.par_iter().try_for_each(|task| {
         let patch = match task {
-            Task::Patch(place, patch) => write_patch(root, place, patch).map(|()| Some(patch.id)),
-            Task::Series(place) => write_series(root, seed, place).map(|()| None),
+            Task::Patch(world, patch) => write_patch(root, world, patch).map(|()| Some(patch.id)),
+            Task::Series(world) => write_series(root, seed, world).map(|()| None),
         }?;
         progress.event(Event::Step { patch });
         Ok(())
     })?;
 
-    let patches = || places.iter().flat_map(|place| place.zone.patches.iter().map(move |patch| (place, patch)));
+    let patches = || worlds.iter().flat_map(|world| world.zone.patches.iter().map(move |patch| (world, patch)));
     let centroids: BTreeMap<_, _> =
         patches().map(|(_, patch)| (patch.id.file_name("IMG"), Zone::centroid(patch))).collect();
     write_json(&root.join("flair-2_centroids_sp_to_patch.json"), &centroids)?;
     let metadata: BTreeMap<_, _> = patches()
-        .map(|(place, patch)| {
-            let relief = place.landscape.relief(patch.centre);
-            (format!("IMG_{}", patch.id), place.zone.metadata(patch, relief))
+        .map(|(world, patch)| {
+            let relief = world.landscape.relief(patch.centre);
+            (format!("IMG_{}", patch.id), world.zone.metadata(patch, relief))
         })
         .collect();
     write_json(&root.join("flair_aerial_metadata.json"), &metadata)?;
-    let marker = describe(options, &places);
+    let marker = describe(options, &worlds);
     write_json(&root.join(MARKER), &marker)?;
     progress.event(Event::Finished);
     Ok(marker)
 }
 
-fn describe(options: &ToyOptions, places: &[Place]) -> ToyMarker {
+fn describe(options: &ToyOptions, worlds: &[World]) -> ToyMarker {
     let mut domains: Vec<ToyDomain> = Vec::new();
-    for Place { zone, .. } in places {
+    for World { zone, .. } in worlds {
         let name = zone.domain.name;
         if domains.last().is_none_or(|last| last.name != name) {
             let split = zone.domain.split;
@@ -130,8 +130,8 @@ fn folder(root: &Path, zone: &Zone, [train, test, leaf]: [&str; 3]) -> PathBuf {
     [part, zone.domain.name, &zone.name, leaf].iter().fold(root.to_owned(), |path, name| path.join(name))
 }
 
-fn write_patch(root: &Path, place: &Place, patch: &Patch) -> Result<(), ToyError> {
-    let Place { zone, landscape, camera } = place;
+fn write_patch(root: &Path, world: &World, patch: &Patch) -> Result<(), ToyError> {
+    let World { zone, landscape, camera } = world;
     let images = folder(root, zone, ["flair_aerial_train", "flair_2_aerial_test", "img"]);
     let masks = folder(root, zone, ["flair_labels_train", "flair_2_labels_test", "msk"]);
     let (image_path, mask_path) = (images.join(patch.id.file_name("IMG")), masks.join(patch.id.file_name("MSK")));
@@ -141,8 +141,8 @@ fn write_patch(root: &Path, place: &Place, patch: &Patch) -> Result<(), ToyError
     raster::write(&mask_path, &picture.mask).map_err(ToyError::io(&mask_path))
 }
 
-fn write_series(root: &Path, seed: u64, place: &Place) -> Result<(), ToyError> {
-    let Place { zone, landscape, .. } = place;
+fn write_series(root: &Path, seed: u64, world: &World) -> Result<(), ToyError> {
+    let World { zone, landscape, .. } = world;
     let folder = folder(root, zone, ["flair_sen_train", "flair_2_sen_test", "sen"]);
     let path = |what: &str| folder.join(format!("SEN2_sp_{}-{}_{what}", zone.domain.name, zone.name));
     let series = series(seed, zone, landscape);

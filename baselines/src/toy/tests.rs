@@ -94,7 +94,7 @@ fn a_seed_gives_one_dataset_whatever_the_threads() {
 }
 
 #[test]
-fn what_is_no_toy_dataset_is_never_touched() {
+fn other_folders_are_never_changed() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(marker(dir.path()).unwrap(), None);
     assert_eq!(marker(&dir.path().join("nowhere")).unwrap(), None);

@@ -1,4 +1,4 @@
-//! Patches with their labels, and batches of them as tensors.
+//! Labelled patches, and batches of them as tensors.
 
 use candle_core::{Device, Result, Tensor, bail};
 use flair_scoring::PatchId;
@@ -13,16 +13,16 @@ use crate::{
 /// A patch with its labels.
 #[derive(Clone, Debug)]
 pub(super) struct Example {
-    /// What the network sees.
+    /// The network's inputs.
     pub(super) sample: Sample,
-    /// Classes, `[H, W]`, as the aerial image lies.
+    /// Class ids `[H, W]`, aligned with the aerial image.
     pub(super) target: Vec<u8>,
-    /// The same as the series lies, where that is otherwise.
+    /// Class ids aligned with the series, if its orientation differs.
     pub(super) satellite_target: Option<Vec<u8>>,
 }
 
 impl Example {
-    /// Flips and turns the aerial image and its labels; the series and its labels go along in `corrected` only
+    /// Flips and rotates the aerial image and its labels; the series and its labels too with `corrected` only
     /// (upstream leaves both as they are: `src/dataset.py:105-111`).
     pub(super) fn augment(&mut self, augmentation: Augmentation, fidelity: Fidelity) {
         if augmentation == Augmentation::NONE {
@@ -40,12 +40,12 @@ impl Example {
     }
 }
 
-/// Where examples come from: files, in all but tests.
+/// A source of examples: files, except in tests.
 pub(super) trait Examples: Sync {
-    /// The patch as it is on disk.
+    /// Reads a patch without augmentation.
     fn example(&self, id: PatchId) -> std::result::Result<Example, DataError>;
 
-    /// What tells its files from others under the same number: their sizes in bytes.
+    /// Sizes of the patch's files in bytes: they distinguish data sets that use the same patch numbers.
     fn sizes(&self, id: PatchId) -> Vec<u64>;
 }
 
@@ -64,7 +64,7 @@ impl Examples for Preprocessor<'_> {
     }
 }
 
-/// How training patches are flipped and turned.
+/// Augmentation of the training patches: flips and rotations.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Augmenting {
     pub(super) is_on: bool,
@@ -73,8 +73,8 @@ pub(super) struct Augmenting {
 }
 
 impl Augmenting {
-    /// The patch as epoch `epoch` sees it. That follows from the seed, the epoch and the patch: neither the number of
-    /// threads nor a stop in between changes it.
+    /// Augments a patch for epoch `epoch`. The result depends on the seed, the epoch and the patch only, neither on the
+    /// number of threads nor on interruptions.
     pub(super) fn apply(self, mut example: Example, epoch: usize) -> Example {
         if self.is_on {
             let stream = format!("augmentation of {} in epoch {epoch}", example.sample.id);
@@ -84,29 +84,29 @@ impl Augmenting {
     }
 }
 
-/// A batch as the network takes it, on its device and in its type.
+/// A batch of inputs and targets, on the network's device and in its dtype.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The patches, `B` of them.
     pub ids: Vec<PatchId>,
     /// `[B, 5, H, W]`, `0..=1`.
     pub aerial: Tensor,
-    /// Series `[B, T, 10, h, w]`, filled up with the padding value to the longest, and dates `[B, T]` in days, filled
-    /// up with 0 (upstream `src/utils_dataset.py`, `pad_collate_train`).
+    /// Series `[B, T, 10, h, w]`, padded to the longest with the padding value, and dates `[B, T]` in days, padded with
+    /// 0 (upstream `src/utils_dataset.py`, `pad_collate_train`).
     pub series: Option<(Tensor, Tensor)>,
     /// `[B, length]`.
     pub metadata: Option<Tensor>,
-    /// Classes `[B, H, W]`, u8, as the aerial images lie.
+    /// Class ids `[B, H, W]`, u8, aligned with the aerial images.
     pub target: Tensor,
-    /// The same as the series lie.
+    /// Class ids `[B, H, W]`, u8, aligned with the series.
     pub satellite_target: Tensor,
 }
 
 impl Batch {
-    /// Puts examples together.
+    /// Collates examples.
     ///
     /// # Errors
-    /// If they do not go together, or the device fails.
+    /// If the shapes of the examples differ, or the device fails.
     pub(super) fn new(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Result<Self> {
         let samples = || examples.iter().map(|example| &example.sample);
         let target = Self::targets(examples, parameters.device())?;
@@ -125,7 +125,7 @@ impl Batch {
         })
     }
 
-    /// The classes of examples as their aerial images lie, `[B, H, W]`, u8.
+    /// The examples' class ids, aligned with the aerial images: `[B, H, W]`, u8.
     pub(super) fn targets(examples: &[Example], device: &Device) -> Result<Tensor> {
         labels(examples, |example| &example.target, device)
     }
@@ -144,21 +144,21 @@ fn series(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Resu
     let Some(first) = all.first() else { return Ok(None) };
     let (channels, size) = (first.channels, first.size);
     if all.len() != examples.len() || all.iter().any(|series| (series.channels, series.size) != (channels, size)) {
-        bail!("the series of a batch differ in their sizes");
+        bail!("the series of a batch differ in size");
     }
     let longest = all.iter().map(|series| series.t).max().unwrap_or(0);
     let frame = channels * size * size;
     let (mut values, mut dates) = (Vec::with_capacity(all.len() * longest * frame), Vec::new());
-    for (series, place) in all.iter().zip(1..) {
+    for (series, count) in all.iter().zip(1..) {
         values.extend(&series.values);
-        values.resize(place * longest * frame, pad_value as f32);
+        values.resize(count * longest * frame, pad_value as f32);
         dates.extend(&series.positions);
-        dates.resize(place * longest, 0.0);
+        dates.resize(count * longest, 0.0);
     }
-    let place = |tensor: Tensor| tensor.to_device(parameters.device())?.to_dtype(parameters.dtype());
+    let to_device = |tensor: Tensor| tensor.to_device(parameters.device())?.to_dtype(parameters.dtype());
     let values = Tensor::from_vec(values, (all.len(), longest, channels, size, size), &Device::Cpu)?;
     let dates = Tensor::from_vec(dates, (all.len(), longest), &Device::Cpu)?;
-    Ok(Some((place(values)?, place(dates)?)))
+    Ok(Some((to_device(values)?, to_device(dates)?)))
 }
 
 #[cfg(test)]
@@ -167,19 +167,19 @@ mod tests {
     use crate::{data::SuperPatch, nn::Builder};
     use candle_core::DType;
 
-    /// A patch of 2 × 2 pixels whose labels are their places, with a series of `t` frames of as many.
+    /// A patch of 2 × 2 pixels whose labels are the pixels' indices, with a series of `t` frames of the same size.
     fn example(number: u32, t: usize) -> Example {
-        let places = [0.0, 1.0, 2.0, 3.0];
+        let indices = [0.0, 1.0, 2.0, 3.0];
         let series = SuperPatch {
             t,
             channels: 1,
             size: 2,
-            values: (0..t).flat_map(|_| places).collect(),
+            values: (0..t).flat_map(|_| indices).collect(),
             positions: (0..t).map(|t| 5.0 + t as f32).collect(),
             kept: (0..t).collect(),
             finding: None,
         };
-        let aerial = (0..5).flat_map(|_| places).collect();
+        let aerial = (0..5).flat_map(|_| indices).collect();
         let id = PatchId::new(number).unwrap();
         let sample = Sample { id, aerial, series: Some(series), metadata: Some(vec![number as f32; 3]) };
         Example { sample, target: vec![0, 1, 2, 3], satellite_target: None }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn shorter_series_are_filled_up() {
+    fn shorter_series_are_padded() {
         let batch = batch(&[example(1, 1), example(2, 3)]);
         let (images, dates) = batch.series.unwrap();
         assert_eq!((batch.aerial.dims(), images.dims()), (&[2, 5, 2, 2][..], &[2, 3, 1, 2, 2][..]));

@@ -1,9 +1,8 @@
-//! What a training leaves on disk to be used and to be gone on from.
+//! Checkpoint files, and how training resumes from them.
 //!
-//! `best.safetensors` and `last.safetensors` hold weights and nothing else. All that a resumed run needs is in one file
-//! of its own, `last.state.safetensors`, the weights among it: it is replaced as a whole or not at all, so that no stop
-//! in between leaves parts of two moments. The two others follow from it, or are written again by the epoch that it
-//! goes on with.
+//! `best.safetensors` and `last.safetensors` hold weights only. `last.state.safetensors` holds all that a resumed run
+//! needs, the weights included. It is replaced atomically, so that an interruption never leaves a mix of two states.
+//! The two others are derived from it, or written again by the epoch that is resumed.
 
 use std::{
     collections::BTreeMap,
@@ -20,40 +19,40 @@ use crate::{
     weights::{self, Provenance, Settings, WeightsError},
 };
 
-/// Where a training stands.
+/// The state of a run, except for tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunState {
     /// [`FORMAT`].
     pub(super) format: u32,
-    /// What the run's numbers depend on: another run cannot go on from this state.
+    /// All settings and data that the results depend on: only a run with the same ones can resume from this state.
     pub(super) identity: BTreeMap<String, String>,
-    /// The epoch that goes on or comes next, from 1.
+    /// The current or next epoch, from 1.
     pub(super) epoch: usize,
-    /// Its steps that are done.
+    /// Finished steps of that epoch.
     pub(super) steps: usize,
-    /// All steps that are done.
+    /// Finished steps of the run.
     pub(super) total: usize,
-    /// The sum of the losses of its batches, and their number.
+    /// Sum of the epoch's batch losses, and the number of batches.
     pub(super) losses: (f64, usize),
-    /// What dropout draws from.
+    /// State of dropout's random generator.
     pub(super) dropout: GeneratorState,
-    /// What the learning rate's schedule remembers.
+    /// State of the learning-rate schedule.
     pub(super) schedule: SchedulerState,
-    /// The best epoch.
+    /// The best epoch so far.
     pub(super) best: Option<Best>,
-    /// All epochs that have ended.
+    /// Metrics of all finished epochs.
     pub(super) history: Vec<EpochMetrics>,
 }
 
 impl RunState {
-    /// Whether the weights that it is saved with are the best: those of an epoch that has just ended may be.
-    fn is_of_the_best(&self) -> bool {
+    /// Whether the current weights are those of the best epoch: true only directly after that epoch.
+    fn has_best_weights(&self) -> bool {
         self.steps == 0 && self.best.is_some_and(|best| best.epoch == self.history.len())
     }
 }
 
-/// Of [`RunState`], and of what its identity is made of.
+/// Format version of [`RunState`] and of its `identity`.
 pub(super) const FORMAT: u32 = 2;
 
 /// The folder of a run's checkpoints.
@@ -62,15 +61,15 @@ pub struct Checkpoints {
     folder: PathBuf,
 }
 
-/// The key under which the state stands in its file's metadata. There is one only, since several have no fixed order.
+/// Metadata key of the state. The file has only this one, because the order of several keys is not fixed.
 const KEY: &str = "flair-bench training";
 const WEIGHTS: &str = "weights.";
-/// What is left to do without a state.
-const ANEW: &str = "training begins anew in another folder";
+/// Advice for a run whose state cannot be used.
+const RESTART: &str = "start a new run in another folder";
 const OPTIMIZER: &str = "optimizer.";
 
 impl Checkpoints {
-    /// Those of the run folder `out`.
+    /// The checkpoints of the run folder `out`.
     pub fn of(out: &Path) -> Self {
         Self { folder: out.join("checkpoints") }
     }
@@ -85,17 +84,17 @@ impl Checkpoints {
         self.folder.join("last.safetensors")
     }
 
-    /// What a run goes on from.
+    /// The state that a run resumes from.
     pub fn state(&self) -> PathBuf {
         self.folder.join("last.state.safetensors")
     }
 
-    /// Whether a training has left any of them.
+    /// Whether any checkpoint file exists.
     pub fn exist(&self) -> bool {
         [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
     }
 
-    /// Writes all that there is to write of a moment; `provenance` are the settings to save with the weights.
+    /// Writes the state and the weights; `provenance` are the settings to save with the weights.
     pub(super) fn save(
         &self,
         network: &Network,
@@ -117,28 +116,29 @@ impl Checkpoints {
         self.save_weights(network, provenance, state)
     }
 
-    /// Writes the weights, once more after a stop between the files: they follow from the state.
+    /// Writes the weight files. A resumed run repeats this, in case it was interrupted after writing the state.
     pub(super) fn save_weights(
         &self,
         network: &Network,
         provenance: &Settings,
         state: &RunState,
     ) -> Result<(), TrainError> {
-        if state.is_of_the_best() {
+        if state.has_best_weights() {
             save_weights(&self.best(), network, provenance, state)?;
         }
         save_weights(&self.last(), network, provenance, state)
     }
 
-    /// Reads the state of a stopped run, and puts its weights into the network and its moments into the optimiser;
-    /// `None` where there is none.
+    /// Reads the state of an interrupted run, and loads its weights into the network and its moments into the
+    /// optimiser.
+    /// `None` if there is no checkpoint.
     pub(super) fn restore(
         &self,
         network: &Network,
         optimizer: &mut Optimizer,
         identity: &BTreeMap<String, String>,
     ) -> Result<Option<RunState>, TrainError> {
-        /// What every version's state can be read as.
+        /// The part of the state that every version can read.
         #[derive(Deserialize)]
         struct Format {
             #[serde(default)]
@@ -149,18 +149,24 @@ impl Checkpoints {
         if !self.exist() {
             return Ok(None);
         } else if !path.exists() {
-            return Err(damaged(format!("it is missing; the weights beside it still predict, and {ANEW}")));
+            return Err(damaged(format!(
+                "it is missing; the weights beside it can still predict, but to train, {RESTART}"
+            )));
         }
         let checkpoint = match weights::read(&path) {
             Err(WeightsError::Damaged { why, .. }) => {
-                return Err(damaged(format!("{why}; the weights beside it still predict, and {ANEW}")));
+                return Err(damaged(format!(
+                    "{why}; the weights beside it can still predict, but to train, {RESTART}"
+                )));
             }
             other => other?,
         };
-        let text = checkpoint.metadata.get(KEY).ok_or_else(|| damaged("it holds no state of a training".to_owned()))?;
+        let text = checkpoint.metadata.get(KEY).ok_or_else(|| damaged("it holds no training state".to_owned()))?;
         let Format { format } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         if format != FORMAT {
-            return Err(damaged(format!("it is of another version of flair-bench: go on with that, or {ANEW}")));
+            return Err(damaged(format!(
+                "it was written by another version of flair-bench: resume with that version, or {RESTART}"
+            )));
         }
         let state: RunState = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let differences = differences(&state.identity, identity);
@@ -192,7 +198,7 @@ fn without_prefix(tensors: BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<S
     tensors.into_iter().map(|(name, tensor)| (strip(name), tensor)).collect()
 }
 
-/// A line for each setting in which two runs differ.
+/// One line for each setting that differs between two runs.
 fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
     keys.sort();

@@ -1,4 +1,4 @@
-//! Why a training stopped before its time.
+//! Errors that end a training run.
 
 use std::{io, path::PathBuf};
 
@@ -7,7 +7,7 @@ use flair_scoring::{PatchId, report::figure::FigureError, score::confusion_matri
 use super::SettingError;
 use crate::{data::DataError, weights::WeightsError};
 
-/// Why a training stopped before its time. The checkpoint of its last epoch stays, and `--resume` goes on from it.
+/// Errors that end a training run. The checkpoint of the last epoch stays, and `--resume` continues from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -25,47 +25,47 @@ pub enum TrainError {
     Device {
         /// The batch.
         ids: Vec<PatchId>,
-        /// What candle said.
+        /// Candle's error.
         source: candle_core::Error,
     },
-    /// A number is not finite.
+    /// A loss or gradient is not finite.
     #[error(
-        "the {what} is not finite on the patches {}: look at their data, or train anew in another folder with a smaller learning rate or with clipping",
+        "the {what} is not finite on the patches {}: check their data, or start a new run in another folder with a smaller learning rate or with gradient clipping",
         listed(ids)
     )]
     NotFinite {
-        /// Which number.
+        /// The quantity: `loss`, `gradient` or `validation loss`.
         what: &'static str,
         /// The batch.
         ids: Vec<PatchId>,
     },
-    /// Validation found a class that is none.
-    #[error("the validation cannot be counted: {0}")]
+    /// Validation met an invalid class id.
+    #[error("cannot count the validation results: {0}")]
     Count(CountError),
-    /// The folder holds a run already.
-    #[error("`{}` holds a training already: resume it (`--resume`), or choose another folder", path.display())]
+    /// The folder already holds a run.
+    #[error("`{}` already holds a training run: resume it (`--resume`), or choose another folder", path.display())]
     Occupied {
         /// The run folder.
         path: PathBuf,
     },
-    /// The state is of a run with other settings.
+    /// The state belongs to a run with other settings.
     #[error(
-        "`{}` is of a training with other settings, and cannot be resumed with these:{}",
+        "`{}` belongs to a run with other settings, and cannot be resumed with these:{}",
         path.display(),
         indented(differences)
     )]
     OtherRun {
         /// The state's file.
         path: PathBuf,
-        /// One line each.
+        /// One line for each setting that differs.
         differences: Vec<String>,
     },
     /// The state cannot be used.
-    #[error("`{}` is no state that a training could be resumed from: {why}", path.display())]
+    #[error("cannot resume training from `{}`: {why}", path.display())]
     State {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         why: String,
     },
     /// A checkpoint cannot be read or written.
@@ -76,7 +76,7 @@ pub enum TrainError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The curves cannot be drawn.

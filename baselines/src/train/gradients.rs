@@ -1,4 +1,4 @@
-//! Gradients by the names of their parameters: added up, measured, clipped.
+//! Gradients by parameter name: accumulation, norm, clipping.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::nn::{Kind, Parameters};
 pub struct Gradients(BTreeMap<String, Tensor>);
 
 impl Gradients {
-    /// Those of `loss`, a scalar, with respect to each trained parameter.
+    /// The gradients of `loss`, a scalar, with respect to each trainable parameter.
     ///
     /// # Errors
-    /// If an operation on the way has no gradient, or the device fails.
+    /// If an operation of the graph has no gradient, or the device fails.
     pub fn of(loss: &Tensor, parameters: &Parameters) -> Result<Self> {
         let mut all = loss.backward()?;
         let trained = parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
         Ok(Self(trained.filter_map(|(name, p)| Some((name.to_owned(), all.remove(p.var())?))).collect()))
     }
 
-    /// The gradient of the parameter `name`, in its shape.
+    /// The gradient of the parameter `name`, of the parameter's shape.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.0.get(name)
     }
@@ -31,10 +31,10 @@ impl Gradients {
         self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
     }
 
-    /// Adds those of another batch, as accumulation does; where one of both has none, the other's counts.
+    /// Accumulates the gradients of another batch. A parameter with a gradient in only one of them keeps that one.
     ///
     /// # Errors
-    /// If they are of another network, or the device fails.
+    /// If they belong to another network, or the device fails.
     pub fn add(&mut self, other: Self) -> Result<()> {
         for (name, gradient) in other.0 {
             let sum = match self.0.get(&name) {
@@ -46,7 +46,7 @@ impl Gradients {
         Ok(())
     }
 
-    /// Multiplies all by `factor`.
+    /// Multiplies all gradients by `factor`.
     ///
     /// # Errors
     /// If the device fails.
@@ -66,8 +66,8 @@ impl Gradients {
         Ok(self.0.values().map(square).sum::<Result<f64>>()?.sqrt())
     }
 
-    /// Scales all down until the global norm is `max_norm`, as `torch.nn.utils.clip_grad_norm_` does, and gives the
-    /// norm from before. One that is not finite leaves the gradients as they are: no factor mends them.
+    /// Clips the global norm to `max_norm`, as `torch.nn.utils.clip_grad_norm_`, and returns the norm before clipping.
+    /// If that is not finite, the gradients are unchanged: no factor repairs them.
     ///
     /// # Errors
     /// If the device fails.
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_a_loss_does_not_reach_have_none() {
+    fn parameters_outside_the_graph_have_no_gradient() {
         let builder = Builder::new(DType::F64, &Device::Cpu, 0);
         let a = builder.root().weight("a", 2, Init::Constant(3.0)).unwrap();
         builder.root().weight("b", 2, Init::Constant(3.0)).unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_add_up_and_the_norm_spans_all() {
+    fn batches_accumulate_and_the_norm_is_global() {
         let mut sum = gradients([("a", tensor(&[1.0, 2.0])), ("b", tensor(&[2.0]))]);
         sum.add(gradients([("a", tensor(&[1.0, 0.0])), ("c", tensor(&[4.0]))])).unwrap();
         assert_eq!(sum.norm().unwrap().to_bits(), f64::sqrt(4.0 + 4.0 + 4.0 + 16.0).to_bits());

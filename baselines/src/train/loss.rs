@@ -1,10 +1,10 @@
-//! Cross-entropy with class weights and ignored pixels, and upstream's loss of two branches.
+//! Cross-entropy with class weights and ignored pixels, and upstream's two-branch loss.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::models::Logits;
 
-/// The class id of pixels that are left out of a loss.
+/// The class id of pixels that the loss ignores.
 pub const IGNORED: u8 = 255;
 
 /// Pixel-wise cross-entropy, the mean over the pixels' class weights: `Σ w[t]·-log p[t] / Σ w[t]`.
@@ -13,9 +13,9 @@ pub const IGNORED: u8 = 255;
 /// * `target` – `[B, H, W]`, u8 class ids below `K`; pixels of 255 give no loss and no gradient.
 /// * `weights` – `K` factors, each at least 0.
 ///
-/// A scalar of the logits' type, summed in f64 whatever that is. Equals
-/// `torch.nn.CrossEntropyLoss(weight=weights, ignore_index=255)`, but for a batch of which no pixel counts: its loss
-/// is 0, and so is its gradient, where torch's are NaN.
+/// Returns a scalar of the logits' dtype; the sum is computed in f64. Equals
+/// `torch.nn.CrossEntropyLoss(weight=weights, ignore_index=255)`. Deviation: if every pixel has weight 0 or is ignored,
+/// loss and gradient are 0, where torch's are NaN.
 ///
 /// # Errors
 /// If shapes disagree, a label is neither below `K` nor 255, a weight is negative or not finite, or the device fails.
@@ -23,12 +23,12 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let (batch, classes, height, width) = logits.dims4()?;
     if target.dims() != [batch, height, width] || weights.len() != classes {
         let (dims, labels) = (logits.dims(), target.dims());
-        bail!("logits of {dims:?} do not go with labels of {labels:?} and {} class weights", weights.len());
+        bail!("logits of shape {dims:?} do not fit labels of shape {labels:?} and {} class weights", weights.len());
     }
     if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
-        bail!("class weights are {weights:?}: expected finite numbers from 0 on");
+        bail!("class weights are {weights:?}: expected finite numbers ≥ 0");
     }
-    // Labels are few and small: looked at here, they are checked, and the sum of their weights is exact.
+    // Labels are small, so they are checked on the CPU, where the sum of their weights is exact.
     let labels = target.flatten_all()?.to_vec1::<u8>()?;
     if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= classes && l != IGNORED) {
         bail!("a label is {label}: expected a class below {classes}, or {IGNORED}");
@@ -40,43 +40,44 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let to_device = |t: Tensor| t.to_device(logits.device());
     let index = to_device(Tensor::from_vec(classes_or_first, (batch, 1, height, width), &Device::Cpu)?)?;
     let pixel_weights = to_device(Tensor::from_vec(pixel_weights, (batch, 1, height, width), &Device::Cpu)?)?;
-    // The largest logit only keeps the exponentials in range: it cancels, and so does its gradient.
+    // Subtracting the largest logit keeps the exponentials in range; it cancels, and so does its gradient.
     let centred = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
-    let partition = centred.exp()?.sum_keepdim(1)?.log()?;
-    let surprise = (partition - centred.contiguous()?.gather(&index, 1)?)?;
-    let sum = (surprise.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
-    // Where nothing counts, the sum is 0 already.
+    let log_sum_exp = centred.exp()?.sum_keepdim(1)?.log()?;
+    let nll = (log_sum_exp - centred.contiguous()?.gather(&index, 1)?)?;
+    let sum = (nll.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
+    // If no pixel has a weight, the sum is already 0.
     (sum / if total > 0.0 { total } else { 1.0 })?.to_dtype(logits.dtype())
 }
 
-/// Weights of the classes in both losses, and of the losses in their sum.
+/// Class weights of both losses, and the weights of the losses in their sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossWeights {
-    /// Of each class in the aerial loss.
+    /// Class weights of the aerial loss.
     pub classes_aerial: Vec<f64>,
-    /// Of each class in the satellite loss.
+    /// Class weights of the satellite loss.
     pub classes_satellite: Vec<f64>,
-    /// Of the aerial loss.
+    /// Weight of the aerial loss.
     pub aerial: f64,
-    /// Of the satellite loss.
+    /// Weight of the satellite loss.
     pub satellite: f64,
 }
 
-/// The losses of a batch: scalars of the logits' type.
+/// The losses of a batch: scalars of the logits' dtype.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// The weighted sum, which is to be made small.
+    /// The weighted sum: the objective.
     pub total: Tensor,
-    /// Of the aerial branch, before its weight.
+    /// Loss of the aerial branch, unweighted.
     pub aerial: Tensor,
-    /// Of the satellite branch, before its weight; `None` without the branch.
+    /// Loss of the satellite branch, unweighted; `None` without the branch.
     pub satellite: Option<Tensor>,
 }
 
-/// Upstream's loss: each branch against its own labels (`src/task_module.py:55-66`).
+/// Upstream's loss: each branch has its own target (`src/task_module.py:55-66`).
 ///
-/// * `target` – `[B, H, W]`, u8, as the aerial image lies.
-/// * `satellite_target` – the same as the series lies: upstream turns and flips the aerial image and its labels alone.
+/// * `target` – `[B, H, W]`, u8, aligned with the aerial image.
+/// * `satellite_target` – `[B, H, W]`, u8, aligned with the series: upstream augments the aerial image and its labels
+///   only.
 ///
 /// # Errors
 /// As [`cross_entropy`].
@@ -100,7 +101,7 @@ mod tests {
 
     const WEIGHTS: [f64; 3] = [1.0, 0.5, 0.0];
 
-    /// `[2, 3, 2, 3]`, as torch's numbers below were made with.
+    /// `[2, 3, 2, 3]`, the input of torch's numbers below.
     fn logits() -> Vec<f64> {
         (0..36).map(|i| 3.0 * (1.0 + 0.7 * f64::from(i)).sin()).collect()
     }
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn one_pixel_by_hand() {
-        // Odds of 1 : 2 : 5, the second is right: -log(2/8).
+        // Odds of 1 : 2 : 5, and the second class is correct: -log(2/8).
         let logits =
             Tensor::new(&[1f64, 2.0, 5.0], &Device::Cpu).unwrap().log().unwrap().reshape((1, 3, 1, 1)).unwrap();
         let target = Tensor::new(&[[[1u8]]], &Device::Cpu).unwrap();
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_the_differences() {
+    fn gradients_equal_finite_differences() {
         let at = |values: Vec<f64>| scalar(&cross_entropy(&tensor(values), &labels(), &WEIGHTS).unwrap());
         let var = Var::from_tensor(&tensor(logits())).unwrap();
         let loss = cross_entropy(&var, &labels(), &WEIGHTS).unwrap();
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_without_a_pixel_that_counts_costs_nothing() {
+    fn a_batch_of_ignored_pixels_has_loss_0() {
         let var = Var::from_tensor(&tensor(logits())).unwrap();
         let everywhere = |label: u8| Tensor::full(label, (2, 2, 3), &Device::Cpu).unwrap();
         // 2 has the weight 0.
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn mismatched_inputs_are_errors() {
         let error = |labels: &Tensor, weights: &[f64]| {
             cross_entropy(&tensor(logits()), labels, weights)
                 .unwrap_err()
@@ -208,9 +209,9 @@ mod tests {
         };
         let threes = Tensor::full(3u8, (2, 2, 3), &Device::Cpu).unwrap();
         insta::assert_snapshot!(error(&threes, &WEIGHTS), @"a label is 3: expected a class below 3, or 255");
-        insta::assert_snapshot!(error(&labels(), &[1.0]), @"logits of [2, 3, 2, 3] do not go with labels of [2, 2, 3] and 1 class weights");
-        insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"class weights are [1.0, -1.0, NaN]: expected finite numbers from 0 on");
-        insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"logits of [2, 3, 2, 3] do not go with labels of [1, 2, 3] and 3 class weights");
+        insta::assert_snapshot!(error(&labels(), &[1.0]), @"logits of shape [2, 3, 2, 3] do not fit labels of shape [2, 2, 3] and 1 class weights");
+        insta::assert_snapshot!(error(&labels(), &[1.0, -1.0, f64::NAN]), @"class weights are [1.0, -1.0, NaN]: expected finite numbers ≥ 0");
+        insta::assert_snapshot!(error(&threes.narrow(0, 0, 1).unwrap(), &WEIGHTS), @"logits of shape [2, 3, 2, 3] do not fit labels of shape [1, 2, 3] and 3 class weights");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Training: losses, optimisers, schedules, and the loop that brings them together.
 //!
-//! A run follows from its configuration, its seed and its data: every draw comes from a generator that is derived from
-//! the seed, and all that changes on the way is in the checkpoint, so that a run which was stopped and resumed ends
-//! with the same bytes as one that was not.
+//! A run is deterministic: its configuration, seed and data determine the result. Every random number comes from a
+//! generator derived from the seed, and the checkpoint holds the whole state. A run that was interrupted and resumed
+//! therefore ends with the same bytes as an uninterrupted one.
 
 mod batch;
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! Optimisers with torch's formulas, and state that is saved by name.
+//! Optimisers with torch's formulas, and their state by parameter name.
 
 use std::collections::BTreeMap;
 
@@ -12,49 +12,49 @@ use super::{
 };
 use crate::nn::{Kind, Parameter, Parameters};
 
-/// An optimiser and its settings, but for the learning rate. Defaults are torch's.
+/// An optimiser and its settings, except the learning rate. The defaults are torch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// `torch.optim.SGD`, without dampening.
     Sgd {
-        /// Share of the direction that a step hands on to the next one, `0..1`.
+        /// Momentum factor, `0..1`.
         #[serde(default)]
         momentum: f64,
-        /// Whether a step looks ahead along the momentum.
+        /// Whether the momentum is Nesterov's.
         #[serde(default)]
         nesterov: bool,
-        /// Share of a parameter that is added to its gradient.
+        /// Weight decay (L2 penalty), added to the gradient.
         #[serde(default)]
         weight_decay: f64,
     },
-    /// `torch.optim.Adam`: the decay is part of the gradient.
+    /// `torch.optim.Adam`, with weight decay in the gradient.
     Adam {
-        /// Memory of the gradients' mean, `0..1`.
+        /// Decay rate of the gradients' running mean, `0..1`.
         #[serde(default = "defaults::beta1")]
         beta1: f64,
-        /// Memory of their squares' mean, `0..1`.
+        /// Decay rate of the running mean of squared gradients, `0..1`.
         #[serde(default = "defaults::beta2")]
         beta2: f64,
-        /// Added to the root of the squares' mean.
+        /// Added to the denominator for numerical stability.
         #[serde(default = "defaults::epsilon")]
         epsilon: f64,
-        /// Share of a parameter that is added to its gradient.
+        /// Weight decay (L2 penalty), added to the gradient.
         #[serde(default)]
         weight_decay: f64,
     },
-    /// `torch.optim.AdamW`: the decay is apart from the gradient.
+    /// `torch.optim.AdamW`, with decoupled weight decay.
     AdamW {
-        /// Memory of the gradients' mean, `0..1`.
+        /// Decay rate of the gradients' running mean, `0..1`.
         #[serde(default = "defaults::beta1")]
         beta1: f64,
-        /// Memory of their squares' mean, `0..1`.
+        /// Decay rate of the running mean of squared gradients, `0..1`.
         #[serde(default = "defaults::beta2")]
         beta2: f64,
-        /// Added to the root of the squares' mean.
+        /// Added to the denominator for numerical stability.
         #[serde(default = "defaults::epsilon")]
         epsilon: f64,
-        /// Share of a parameter that a step of rate 1 takes off.
+        /// Decoupled weight decay: the fraction of a parameter that a step of learning rate 1 subtracts.
         #[serde(default = "defaults::decoupled_decay")]
         weight_decay: f64,
     },
@@ -77,7 +77,7 @@ mod defaults {
 }
 
 impl Default for OptimizerConfig {
-    /// Upstream's: plain SGD.
+    /// Plain SGD, as upstream.
     fn default() -> Self {
         Self::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }
     }
@@ -86,7 +86,7 @@ impl Default for OptimizerConfig {
 impl OptimizerConfig {
     fn check(self) -> Result<(), SettingError> {
         let share = |key, value: f64| check(key, value, (0.0..1.0).contains(&value), "a number from 0 to below 1");
-        let positive = |key, value: f64| check(key, value, value.is_finite() && value >= 0.0, "a number from 0 on");
+        let positive = |key, value: f64| check(key, value, value.is_finite() && value >= 0.0, "a number ≥ 0");
         match self {
             Self::Sgd { momentum, nesterov, weight_decay } => {
                 share("optimizer.momentum", momentum)?;
@@ -108,7 +108,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// Names of what is kept for each parameter.
+    /// Names of the state tensors of a parameter.
     fn slots(self) -> &'static [&'static str] {
         match self {
             Self::Sgd { momentum: 0.0, .. } => &[],
@@ -121,23 +121,23 @@ impl OptimizerConfig {
 const MOMENTUM: &str = "momentum";
 const MEAN: &str = "mean";
 const SQUARES: &str = "squares";
-/// Steps of one parameter: those without a gradient do not count.
+/// Steps of one parameter: steps without a gradient for it do not count.
 const MOVES: &str = "moves";
-/// Steps in all; the one entry that every state has.
+/// All steps. Every optimiser's state has this entry.
 const STEP: &str = "step";
 
-/// Why an optimiser's state could not be taken over.
+/// Errors when loading an optimiser's state.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptimizerError {
-    /// It is of another network or of another optimiser: every tensor that does not fit, and why.
+    /// The state belongs to another network or optimiser.
     #[error("the optimiser's state does not fit:\n  {}", problems.join("\n  "))]
     State {
-        /// One line each.
+        /// One line for each tensor that does not fit.
         problems: Vec<String>,
     },
     /// The device failed.
-    #[error("the optimiser's state could not be placed on the device: {0}")]
+    #[error("cannot copy the optimiser's state to the device: {0}")]
     Device(#[from] candle_core::Error),
 }
 
@@ -146,16 +146,16 @@ pub enum OptimizerError {
 pub struct Optimizer {
     config: OptimizerConfig,
     parameters: BTreeMap<String, Parameter>,
-    /// By the parameter's name, then by the slot's: f32 or f64 in the parameter's shape, or a counter.
+    /// By parameter name, then by slot: a tensor of the parameter's shape and dtype (f32 or f64), or a counter.
     state: BTreeMap<String, Slots>,
     step: i64,
 }
 
-/// What is kept of one parameter.
+/// State tensors of one parameter, by slot.
 type Slots = BTreeMap<&'static str, Tensor>;
 
 impl Optimizer {
-    /// Of the trained parameters, without a past.
+    /// An optimiser of the trainable parameters, with empty state.
     ///
     /// # Errors
     /// If a setting is out of its range.
@@ -166,16 +166,17 @@ impl Optimizer {
         Ok(Self { config, parameters, state: BTreeMap::new(), step: 0 })
     }
 
-    /// Moves each parameter that has a gradient. One that has none stays, and so does its state, as in torch.
+    /// Updates each parameter that has a gradient. Without a gradient, a parameter and its state are unchanged, as in
+    /// torch.
     ///
     /// # Errors
     /// If the device fails.
     pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> candle_core::Result<()> {
-        // Parameters move apart from each other, and candle's own operations use one thread each.
+        // Parameters are independent, and each of candle's operations uses one thread.
         let moved = self.parameters.par_iter().filter_map(|(name, parameter)| {
             let gradient = gradients.get(name)?.detach();
             let value = parameter.var().as_detached_tensor();
-            let moved = self.config.moved(&value, &gradient, self.state.get(name), learning_rate);
+            let moved = self.config.updated(&value, &gradient, self.state.get(name), learning_rate);
             Some(moved.and_then(|(value, state)| {
                 parameter.var().set(&value)?;
                 Ok((name.clone(), state))
@@ -187,8 +188,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// All that it remembers: `step`, an i64, and by names such as `momentum.arch_vhr.encoder.conv1.weight` what it
-    /// keeps of each parameter that ever had a gradient.
+    /// The state: `step`, an i64, and the state tensors of each parameter that ever had a gradient, by names such as
+    /// `momentum.arch_vhr.encoder.conv1.weight`.
     ///
     /// # Errors
     /// If the device fails.
@@ -200,10 +201,10 @@ impl Optimizer {
         Ok(all)
     }
 
-    /// Goes on from what [`state`](Self::state) gave. Nothing is changed if anything does not fit.
+    /// Loads a state returned by [`state`](Self::state). On an error the optimiser is unchanged.
     ///
     /// # Errors
-    /// Every tensor that is unknown, misshapen or missing, or the device's own.
+    /// Lists every tensor that is unknown, missing, or of the wrong shape or dtype. Also if the device fails.
     pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<(), OptimizerError> {
         let slots = self.config.slots();
         let mut problems = Vec::new();
@@ -219,10 +220,10 @@ impl Optimizer {
         };
         let mut unknown = Vec::new();
         for (key, tensor) in saved {
-            let place = key.split_once('.').and_then(|(slot, name)| {
+            let slot = key.split_once('.').and_then(|(slot, name)| {
                 Some((*slots.iter().find(|known| **known == slot)?, name, self.parameters.get(name)?.var()))
             });
-            match place {
+            match slot {
                 Some((MOVES, name, _)) if fits(key, tensor, DType::I64, &[]) => {
                     state.entry(name.to_owned()).or_default().insert(MOVES, tensor.clone());
                 }
@@ -235,7 +236,7 @@ impl Optimizer {
                         step = Some(tensor.to_scalar()?);
                     }
                 }
-                None => unknown.push(format!("`{key}` is of another network or optimiser")),
+                None => unknown.push(format!("`{key}` belongs to another network or optimiser")),
             }
         }
         problems.extend(unknown);
@@ -251,8 +252,8 @@ impl Optimizer {
 }
 
 impl OptimizerConfig {
-    /// A parameter's next value, and what is kept for the step after.
-    fn moved(
+    /// A parameter's updated value and state.
+    fn updated(
         self,
         value: &Tensor,
         gradient: &Tensor,
@@ -298,7 +299,7 @@ fn adam(
     };
     let mean = ((before(MEAN)? * beta1)? + (gradient * (1.0 - beta1))?)?;
     let squares = ((before(SQUARES)? * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
-    // Both means begin at 0: they are too small by these factors.
+    // Bias correction: both means begin at 0 and are too small by these factors.
     let [bias1, bias2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(steps as f64));
     let spread = ((squares.sqrt()? * (1.0 / bias2.sqrt()))? + epsilon)?;
     let value = (value - ((&mean * (rate / bias1))? / spread)?)?;
@@ -390,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_state_goes_on_to_the_same_bits() {
+    fn a_saved_state_resumes_to_identical_bits() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.safetensors");
         for config in [OptimizerConfig::default(), SGD, ADAM, ADAM_W] {
@@ -410,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_does_not_fit_is_told_at_once() {
+    fn a_state_that_does_not_fit_lists_every_problem() {
         let parameters = parameters();
         let mut optimizer = Optimizer::new(ADAM, &parameters).unwrap();
         train(&mut optimizer, &parameters, 0..2);
@@ -428,9 +429,9 @@ mod tests {
         insta::assert_snapshot!(error, @"
         the optimiser's state does not fit:
           `squares.q` is F64 of shape [3]: expected F64 of shape [1]
-          `mean.r` is of another network or optimiser
-          `mean.running` is of another network or optimiser
-          `momentum.p` is of another network or optimiser
+          `mean.r` belongs to another network or optimiser
+          `mean.running` belongs to another network or optimiser
+          `momentum.p` belongs to another network or optimiser
           `moves.p` is missing
         ");
         let error = optimizer.load_state(&BTreeMap::new()).unwrap_err();
@@ -460,7 +461,7 @@ mod tests {
         let sgd = |momentum, nesterov, weight_decay| OptimizerConfig::Sgd { momentum, nesterov, weight_decay };
         insta::assert_snapshot!(error(sgd(1.0, false, 0.0)), @"`optimizer.momentum` is 1: expected a number from 0 to below 1");
         insta::assert_snapshot!(error(sgd(0.0, true, 0.0)), @"`optimizer.momentum` is 0: expected a number above 0, as Nesterov needs");
-        insta::assert_snapshot!(error(sgd(0.0, false, -1.0)), @"`optimizer.weight_decay` is -1: expected a number from 0 on");
+        insta::assert_snapshot!(error(sgd(0.0, false, -1.0)), @"`optimizer.weight_decay` is -1: expected a number ≥ 0");
         assert!(serde_json::from_str::<OptimizerConfig>(r#"{"name": "sgd", "beta1": 0.9}"#).is_err());
     }
 }

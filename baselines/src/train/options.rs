@@ -1,4 +1,4 @@
-//! How to train, and what came of it.
+//! Options and result of a training run.
 
 use std::path::{Path, PathBuf};
 
@@ -7,60 +7,60 @@ use flair_scoring::{PatchId, files::sha256};
 use super::{Best, Checkpoints, EpochMetrics, LossWeights, OptimizerConfig, Schedule, batch::Examples};
 use crate::{data::Fidelity, weights::Settings};
 
-/// How to train.
+/// Options of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainOptions<'a> {
-    /// Weights of the classes and of the losses.
+    /// Weights of classes and losses.
     pub losses: LossWeights,
-    /// Whether patches are flipped and turned.
+    /// Whether training patches are augmented by flips and rotations.
     pub is_augmented: bool,
-    /// Whether upstream's quirks are kept.
+    /// Whether to reproduce upstream's quirks.
     pub fidelity: Fidelity,
-    /// Value of the acquisitions that fill a batch up.
+    /// Value of the acquisitions that pad a batch.
     pub pad_value: f64,
-    /// Most epochs.
+    /// Maximum number of epochs.
     pub epochs: usize,
-    /// Patches of a batch.
+    /// Patches per batch.
     pub batch_size: usize,
-    /// The learning rate, as the schedule takes it.
+    /// The learning rate: the maximum of the schedule.
     pub learning_rate: f64,
     /// The optimiser. Upstream's is plain SGD.
     pub optimizer: OptimizerConfig,
-    /// How the learning rate goes. Upstream's is constant.
+    /// The learning-rate schedule. Upstream's is constant.
     pub schedule: Schedule,
-    /// Batches whose gradients are averaged for one step; at least 1.
+    /// Batches whose gradients are averaged into one step; at least 1.
     pub accumulate: usize,
-    /// Largest global norm of a step's gradients.
+    /// Maximum global norm of a step's gradients.
     pub clip: Option<f64>,
-    /// Epochs without a better validation loss after which training ends; upstream's is 30.
+    /// Early stopping: epochs without a better validation loss after which training ends. Upstream's is 30.
     pub patience: Option<usize>,
-    /// Seed of order, augmentation and dropout.
+    /// Seed of the patch order, augmentation and dropout.
     pub seed: u64,
-    /// Threads that read and augment.
+    /// Threads that read and augment patches.
     pub workers: usize,
-    /// All other settings that the run's numbers depend on: a run is resumed with the same ones only.
+    /// All other settings that the results depend on: a run can be resumed with the same ones only.
     pub settings: Settings,
     /// The settings that are saved with the weights.
     pub provenance: Settings,
     /// The run folder.
     pub out: &'a Path,
-    /// Whether a run in the folder is gone on with.
+    /// Whether to resume the run in the folder.
     pub beginning: Beginning,
 }
 
-/// How a run begins.
+/// Whether a run is new or resumed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Beginning {
-    /// Anew: a folder that holds a run is an error.
+    /// Start a new run; a folder that already holds one is an error.
     #[default]
     Fresh,
-    /// Where the run in the folder was stopped; anew where there is none.
+    /// Resume the interrupted run in the folder; start a new one if there is none.
     Resume,
 }
 
 impl TrainOptions<'_> {
-    /// All that a run's numbers depend on, by names that a message can show. More epochs may be added to a run whose
-    /// schedule does not look ahead to its end, and its patience may change: both only tell when it ends.
+    /// All settings and data that the results depend on, by names for messages. The patience is not among them, nor,
+    /// for schedules that do not depend on the length of the run, the number of epochs: they only determine the end.
     pub(super) fn identity(&self, examples: &dyn Examples, train: &[PatchId], val: &[PatchId]) -> Settings {
         let mut identity = self.settings.clone();
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
@@ -87,31 +87,31 @@ fn digest(examples: &dyn Examples, patches: &[PatchId]) -> String {
     format!("{} with the digest {:.12}", patches.len(), sha256(names.as_bytes()).unwrap_or_default())
 }
 
-/// How a training ended.
+/// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// After all its epochs.
+    /// All epochs are finished.
     Finished,
-    /// Since the validation loss had stopped to fall.
+    /// Early stopping: the validation loss stopped falling.
     Early,
-    /// Since it was told to; it can be resumed.
+    /// It was interrupted; it can be resumed.
     Interrupted,
 }
 
-/// What a training did.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// How it ended.
+    /// Why it ended.
     pub stopped: Stopped,
-    /// Epochs that have ended, those before a resumption among them.
+    /// Finished epochs, including those before a resumption.
     pub epochs: usize,
     /// Steps of the optimiser.
     pub steps: usize,
-    /// The best epoch; `None` if none has ended.
+    /// The best epoch; `None` if no epoch is finished.
     pub best: Option<Best>,
-    /// What is known of each epoch.
+    /// Metrics of each epoch.
     pub history: Vec<EpochMetrics>,
-    /// Where the weights are.
+    /// Location of the weights.
     pub checkpoints: Checkpoints,
     /// The run folder.
     pub out: PathBuf,

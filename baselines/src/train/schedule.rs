@@ -1,47 +1,47 @@
-//! Learning rates over a run, by torch's formulas.
+//! Learning-rate schedules with torch's formulas.
 
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate goes through a run. The configured rate is the highest of all of them.
+/// How the learning rate changes over a run. The configured rate is the maximum of every schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
-    /// The same throughout: upstream's.
+    /// A constant rate, as upstream.
     #[default]
     Constant,
-    /// Half a cosine, from the configured rate to `minimum`: `torch.optim.lr_scheduler.CosineAnnealingLR` over all
+    /// Cosine annealing from the configured rate to `minimum`: `torch.optim.lr_scheduler.CosineAnnealingLR` over all
     /// steps of the run.
     Cosine {
         /// The rate at the end.
         #[serde(default)]
         minimum: f64,
     },
-    /// Up to the configured rate and down again, both on a cosine: `torch.optim.lr_scheduler.OneCycleLR`.
+    /// Cosine warm-up to the configured rate, then cosine annealing: `torch.optim.lr_scheduler.OneCycleLR`.
     OneCycle {
-        /// Share of the steps that go up (`pct_start`).
-        #[serde(default = "defaults::rise")]
-        rise: f64,
-        /// The first step has the configured rate divided by this (`div_factor`).
-        #[serde(default = "defaults::start_divisor")]
-        start_divisor: f64,
-        /// The last has the first's rate divided by this (`final_div_factor`).
-        #[serde(default = "defaults::end_divisor")]
-        end_divisor: f64,
+        /// Fraction of the steps in which the rate rises.
+        #[serde(default = "defaults::pct_start")]
+        pct_start: f64,
+        /// The rate of the first step is the configured rate divided by this.
+        #[serde(default = "defaults::div_factor")]
+        div_factor: f64,
+        /// The rate of the last step is that of the first divided by this.
+        #[serde(default = "defaults::final_div_factor")]
+        final_div_factor: f64,
     },
-    /// Lower whenever the validation loss has stopped to fall: `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+    /// Reduces the rate when the validation loss stops falling: `torch.optim.lr_scheduler.ReduceLROnPlateau`.
     Plateau {
-        /// What the rate is multiplied with.
+        /// Factor of a reduction.
         #[serde(default = "defaults::factor")]
         factor: f64,
-        /// Epochs without a better loss that are put up with.
+        /// Epochs without a better loss before a reduction.
         #[serde(default = "defaults::patience")]
         patience: usize,
-        /// A loss is better if it is below the best one by this share.
+        /// A loss counts as better if it is below the best one by this fraction.
         #[serde(default = "defaults::threshold")]
         threshold: f64,
-        /// Epochs after a reduction that are not counted.
+        /// Epochs after a reduction that do not count towards `patience`.
         #[serde(default)]
         cooldown: usize,
         /// The lowest rate.
@@ -52,13 +52,13 @@ pub enum Schedule {
 
 /// torch's defaults.
 mod defaults {
-    pub(super) fn rise() -> f64 {
+    pub(super) fn pct_start() -> f64 {
         0.3
     }
-    pub(super) fn start_divisor() -> f64 {
+    pub(super) fn div_factor() -> f64 {
         25.0
     }
-    pub(super) fn end_divisor() -> f64 {
+    pub(super) fn final_div_factor() -> f64 {
         1e4
     }
     pub(super) fn factor() -> f64 {
@@ -72,24 +72,24 @@ mod defaults {
     }
 }
 
-/// A setting that cannot be used.
+/// A setting out of its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("`{key}` is {value}: expected {expected}")]
 pub struct SettingError {
-    /// Which.
+    /// The setting's key.
     pub key: &'static str,
     /// Its value.
     pub value: f64,
-    /// What it may be.
+    /// The allowed range.
     pub expected: &'static str,
 }
 
-/// `Ok` where `holds` is true of a setting.
+/// `Ok` if `holds`, otherwise the error for this setting.
 pub(super) fn check(key: &'static str, value: f64, holds: bool, expected: &'static str) -> Result<(), SettingError> {
     if holds { Ok(()) } else { Err(SettingError { key, value, expected }) }
 }
 
-/// Where a run stands, in steps of the optimiser.
+/// Progress of a run, in optimiser steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Steps done: 0 for the first.
@@ -98,21 +98,21 @@ pub struct Position {
     pub steps: usize,
 }
 
-/// What a schedule remembers: of use to [`Schedule::Plateau`] alone.
+/// State of a schedule. Only [`Schedule::Plateau`] uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulerState {
     /// The rate after all reductions.
     learning_rate: f64,
-    /// Lowest validation loss yet.
+    /// Lowest validation loss so far.
     best: Option<f64>,
     /// Epochs since then, less those of the cooldown.
     bad_epochs: usize,
-    /// Epochs of the cooldown that are left.
+    /// Remaining epochs of the cooldown.
     cooldown_left: usize,
 }
 
-/// A schedule at work.
+/// A schedule with its state.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
     schedule: Schedule,
@@ -132,9 +132,11 @@ impl Scheduler {
         match schedule {
             Schedule::Constant => {}
             Schedule::Cosine { minimum } => rate("schedule.minimum", minimum)?,
-            Schedule::OneCycle { rise, start_divisor, end_divisor } => {
-                check("schedule.rise", rise, (0.0..=1.0).contains(&rise), "a number from 0 to 1")?;
-                for (key, value) in [("schedule.start_divisor", start_divisor), ("schedule.end_divisor", end_divisor)] {
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
+                check("schedule.pct_start", pct_start, (0.0..=1.0).contains(&pct_start), "a number from 0 to 1")?;
+                for (key, value) in
+                    [("schedule.div_factor", div_factor), ("schedule.final_div_factor", final_div_factor)]
+                {
                     check(key, value, value.is_finite() && value >= 1.0, "a number from 1 on")?;
                 }
             }
@@ -148,28 +150,28 @@ impl Scheduler {
         Ok(Self { schedule, base, state })
     }
 
-    /// The rate of the step that `at` stands before.
+    /// The rate of the next step after `at`.
     pub fn learning_rate(&self, at: Position) -> f64 {
         match self.schedule {
             Schedule::Constant => self.base,
             Schedule::Cosine { minimum } => cosine(self.base, minimum, at.step as f64 / at.steps.max(1) as f64),
-            Schedule::OneCycle { rise, start_divisor, end_divisor } => {
-                let start = self.base / start_divisor;
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
+                let start = self.base / div_factor;
                 let (step, last) = (at.step as f64, at.steps.max(1) as f64 - 1.0);
-                let peak = rise * at.steps as f64 - 1.0;
-                // A run too short to rise begins at the peak.
+                let peak = pct_start * at.steps as f64 - 1.0;
+                // A run too short for a warm-up begins at the peak.
                 if step <= peak && peak > 0.0 {
                     cosine(start, self.base, step / peak)
                 } else {
                     let share = if last > peak { (step - peak) / (last - peak) } else { 0.0 };
-                    cosine(self.base, start / end_divisor, share)
+                    cosine(self.base, start / final_div_factor, share)
                 }
             }
             Schedule::Plateau { .. } => self.state.learning_rate,
         }
     }
 
-    /// Takes in the validation loss at the end of an epoch.
+    /// Updates the state with the validation loss of an epoch that ended.
     pub fn epoch_ended(&mut self, validation_loss: f64) {
         let Schedule::Plateau { factor, patience, threshold, cooldown, minimum } = self.schedule else { return };
         let state = &mut self.state;
@@ -185,7 +187,7 @@ impl Scheduler {
         }
         if state.bad_epochs > patience {
             let reduced = (state.learning_rate * factor).max(minimum);
-            // torch's `eps`: a smaller difference is none.
+            // torch's `eps`: smaller reductions are ignored.
             if state.learning_rate - reduced > 1e-8 {
                 state.learning_rate = reduced;
             }
@@ -194,18 +196,18 @@ impl Scheduler {
         }
     }
 
-    /// What is to be saved of it.
+    /// The state, for a checkpoint.
     pub fn state(&self) -> SchedulerState {
         self.state
     }
 
-    /// Goes on from a saved state.
+    /// Restores a saved state.
     pub fn restore(&mut self, state: SchedulerState) {
         self.state = state;
     }
 }
 
-/// From `start` to `end` on half a cosine.
+/// Cosine annealing from `start` to `end`; `share` of the way, `0..=1`.
 fn cosine(start: f64, end: f64, share: f64) -> f64 {
     end + (start - end) / 2.0 * (1.0 + (PI * share).cos())
 }
@@ -267,7 +269,7 @@ mod tests {
             0.004_951_936_798_652_629,
             4e-7,
         ];
-        close(&rates(Schedule::OneCycle { rise: 0.3, start_divisor: 25.0, end_divisor: 1e4 }, 10), &expected);
+        close(&rates(Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }, 10), &expected);
         // OneCycleLR(max_lr=0.1, total_steps=7, pct_start=0.5, div_factor=10, final_div_factor=100)
         let expected = [
             0.01,
@@ -278,21 +280,24 @@ mod tests {
             0.018_906_684_397_156_263,
             0.000_1,
         ];
-        close(&rates(Schedule::OneCycle { rise: 0.5, start_divisor: 10.0, end_divisor: 100.0 }, 7), &expected);
+        close(&rates(Schedule::OneCycle { pct_start: 0.5, div_factor: 10.0, final_div_factor: 100.0 }, 7), &expected);
     }
 
     #[test]
     fn any_run_has_rates_in_range() {
-        for rise in [0.0, 0.3, 1.0] {
+        for pct_start in [0.0, 0.3, 1.0] {
             for steps in 1..40 {
-                let found = rates(Schedule::OneCycle { rise, start_divisor: 25.0, end_divisor: 1e4 }, steps);
-                assert!(found.iter().all(|r| (4e-7 - 1e-15..=0.1 + 1e-15).contains(r)), "{rise} {steps}: {found:?}");
+                let found = rates(Schedule::OneCycle { pct_start, div_factor: 25.0, final_div_factor: 1e4 }, steps);
+                assert!(
+                    found.iter().all(|r| (4e-7 - 1e-15..=0.1 + 1e-15).contains(r)),
+                    "{pct_start} {steps}: {found:?}"
+                );
             }
         }
     }
 
     #[test]
-    fn plateau_is_torchs_and_goes_on_from_its_saved_state() {
+    fn plateau_matches_torch_and_resumes_from_its_saved_state() {
         // ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1, min_lr=0.02, threshold=0.01)
         let nan = f64::NAN;
         let losses = [1.0, 0.9, 0.895, 0.95, 0.95, 0.95, 0.95, 0.5, 0.6, nan, 0.6, 0.6];
@@ -313,7 +318,7 @@ mod tests {
     fn settings_have_torchs_defaults_and_are_checked() {
         let read = |text: &str| serde_json::from_str::<Schedule>(text).unwrap();
         assert_eq!(read(r#"{"name": "constant"}"#), Schedule::default());
-        let one_cycle = Schedule::OneCycle { rise: 0.3, start_divisor: 25.0, end_divisor: 1e4 };
+        let one_cycle = Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
         assert_eq!(read(r#"{"name": "one-cycle"}"#), one_cycle);
         let plateau = Schedule::Plateau { factor: 0.1, patience: 10, threshold: 1e-4, cooldown: 0, minimum: 0.0 };
         assert_eq!(read(r#"{"name": "plateau"}"#), plateau);
@@ -322,6 +327,6 @@ mod tests {
         let error = |schedule, base| Scheduler::new(schedule, base).unwrap_err().to_string();
         insta::assert_snapshot!(error(Schedule::Constant, f64::NAN), @"`lr` is NaN: expected a number above 0");
         insta::assert_snapshot!(error(Schedule::Cosine { minimum: 0.2 }, 0.1), @"`schedule.minimum` is 0.2: expected a number from 0 to the learning rate");
-        insta::assert_snapshot!(error(Schedule::OneCycle { rise: 1.5, start_divisor: 1.0, end_divisor: 1.0 }, 0.1), @"`schedule.rise` is 1.5: expected a number from 0 to 1");
+        insta::assert_snapshot!(error(Schedule::OneCycle { pct_start: 1.5, div_factor: 1.0, final_div_factor: 1.0 }, 0.1), @"`schedule.pct_start` is 1.5: expected a number from 0 to 1");
     }
 }

@@ -1,10 +1,10 @@
-//! Which epoch was the best, and when to give up waiting for a better one.
+//! The best epoch, and early stopping.
 
 use serde::{Deserialize, Serialize};
 
 use super::validate::EpochMetrics;
 
-/// The best epoch yet.
+/// The best epoch so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
@@ -15,14 +15,14 @@ pub struct Best {
 }
 
 impl Best {
-    /// The better of the best and the epoch that has just ended: that of the lower loss, of equal ones the earlier, as
-    /// Lightning's `ModelCheckpoint` and `EarlyStopping` with upstream's settings.
+    /// The better of the best epoch so far and the one that just ended: the one with the lower loss, or the earlier of
+    /// equal ones, as Lightning's `ModelCheckpoint` and `EarlyStopping` with upstream's settings.
     pub fn after(best: Option<Self>, epoch: &EpochMetrics) -> Self {
-        let new = Self { epoch: epoch.epoch, loss: epoch.watched() };
+        let new = Self { epoch: epoch.epoch, loss: epoch.monitored_loss() };
         best.filter(|best| best.loss <= new.loss).unwrap_or(new)
     }
 
-    /// Whether `patience` epochs in a row, up to `epoch`, were not better.
+    /// Whether the last `patience` epochs, up to `epoch`, were not better.
     pub fn is_old(self, epoch: usize, patience: usize) -> bool {
         epoch - self.epoch >= patience.max(1)
     }

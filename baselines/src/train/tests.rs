@@ -1,4 +1,4 @@
-//! The loop as a whole, on small patches that are made up.
+//! The whole training loop, on small synthetic patches.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::{
 
 const SIDE: usize = 32;
 
-/// Patches of a left and a right half, of classes that their colours tell. From 100 on the labels lie.
+/// Patches of two halves, whose colours determine their classes. From number 100 on the labels are wrong.
 struct MadeUp {
     has_series: bool,
     broken: Option<PatchId>,
@@ -95,7 +95,7 @@ fn options<'a>(config: &Config, out: &'a Path) -> TrainOptions<'a> {
     }
 }
 
-/// Does something at an event that is counted from 1.
+/// Runs a closure at the n-th matching event, counted from 1.
 struct At<F> {
     seen: Mutex<usize>,
     number: usize,
@@ -134,7 +134,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
-        // Another beginning and another number of threads each time: neither may matter after a stop.
+        // Other initial weights and another number of threads each time: neither may matter after a resumption.
         let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
         let options = TrainOptions { workers, beginning, ..options(self.config, self.out) };
         let examples = MadeUp { has_series: true, broken: None };
@@ -180,10 +180,10 @@ fn a_run_that_was_stopped_ends_with_the_same_bytes() {
     assert_eq!((trained.stopped, trained.epochs, trained.steps), (Stopped::Finished, 2, 4));
     assert_same(&stopped, &whole, "stopped");
 
-    // Nothing is left to do, and nothing changes.
+    // The run is already finished: nothing changes.
     stopped.go(Beginning::Resume, &AtomicBool::new(false), &Silent).unwrap();
     assert_same(&stopped, &whole, "resumed at its end");
-    // TensorBoard has a file of each of the four parts, and none of the one that did nothing.
+    // TensorBoard has one file for each of the four parts, and none for the resumption that had nothing to do.
     assert_eq!(fs::read_dir(stopped.out.join("tensorboard")).unwrap().count(), 4);
 }
 
@@ -199,7 +199,7 @@ fn a_run_that_died_between_two_writes_ends_with_the_same_bytes() {
         let out = folder.path().join(victim.replace('/', "-"));
         let died = Run { config: &config, out: &out };
         let (victim, aside) = (out.join(victim), out.join("aside"));
-        // A folder in the file's place, from the end of the last validation on, makes its writing fail.
+        // A folder with the file's name, created at the end of the last validation, makes writing fail.
         let obstruct = || {
             fs::rename(&victim, &aside).unwrap();
             fs::create_dir_all(victim.join("in the way")).unwrap();
@@ -220,20 +220,20 @@ fn a_run_ends_early_where_validation_gets_no_better() {
     let config = config("unet");
     let options = TrainOptions { epochs: 40, patience: Some(2), ..options(&config, out.path()) };
     let examples = MadeUp { has_series: false, broken: None };
-    // Labels that lie: the better the training, the worse the validation.
+    // Wrong labels: the better the training, the worse the validation.
     let (train, val, network) = (ids(1..5), ids(100..102), network(&config, 1));
     let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
     let best = trained.best.unwrap();
     assert_eq!((trained.stopped, trained.epochs), (Stopped::Early, best.epoch + 2));
-    // The best weights are those of the best epoch, and are read as any others.
+    // The best weights are those of the best epoch, and load like any others.
     crate::weights::load(&trained.checkpoints.best(), &network).unwrap();
     let steps = network.parameters.get("arch_vhr.encoder.bn1.num_batches_tracked").unwrap();
     assert_eq!(steps.var().to_scalar::<i64>().unwrap(), 2 * i64::try_from(best.epoch).unwrap());
 }
 
 #[test]
-fn training_learns_what_colours_tell() {
+fn training_learns_classes_from_colours() {
     let out = tempfile::tempdir().unwrap();
     let config = config("unet-mtd-aug");
     let config = Config { aerial_metadata: false, ..config };
@@ -262,7 +262,7 @@ fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
 }
 
 #[test]
-fn what_stops_a_training_is_told() {
+fn errors_name_their_cause() {
     let folder = tempfile::tempdir().unwrap();
     let config = config("unet");
     let options = TrainOptions { epochs: 1, ..options(&config, folder.path()) };
@@ -275,7 +275,7 @@ fn what_stops_a_training_is_told() {
     let network = network(&config, 1);
     let (train, nothing) = (ids(1..5), AtomicBool::new(false));
     Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
-    insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
+    insta::assert_snapshot!(refusal(&options, None), @"`OUT` already holds a training run: resume it (`--resume`), or choose another folder");
     let as_now = |config: &Config| TrainOptions {
         epochs: 1,
         beginning: Beginning::Resume,
@@ -284,11 +284,11 @@ fn what_stops_a_training_is_told() {
     let other = Config { pad_value: 1.0, ..config.clone() };
     let resumed = TrainOptions { seed: 4, ..as_now(&other) };
     insta::assert_snapshot!(refusal(&resumed, None), @"
-    `OUT/checkpoints/last.state.safetensors` is of a training with other settings, and cannot be resumed with these:
+    `OUT/checkpoints/last.state.safetensors` belongs to a run with other settings, and cannot be resumed with these:
       `pad_value` was 0.0 and is 1.0
       `seed` was 3 and is 4
     ");
-    // Another share of a batch in the running statistics, other files under the same numbers.
+    // Another momentum of the batch norms, and other files under the same numbers.
     let mut other = config.clone();
     other.set("flair_bench.norm_momentum=0.9").unwrap();
     let resumed = as_now(&other);
@@ -300,16 +300,16 @@ fn what_stops_a_training_is_told() {
 
     let checkpoints = Checkpoints::of(folder.path());
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
-    insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it holds no state of a training");
+    insta::assert_snapshot!(refusal(&TrainOptions { beginning: Beginning::Resume, ..options.clone() }, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it holds no training state");
     let resumed = TrainOptions { beginning: Beginning::Resume, ..options.clone() };
     let old = BTreeMap::from([("flair-bench training".to_owned(), "{\"epoch\": 3}".to_owned())]);
     let tensors = BTreeMap::from([("a".to_owned(), Tensor::new(1f32, &Device::Cpu).unwrap())]);
     weights::save(&checkpoints.state(), &tensors, &old).unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is of another version of flair-bench: go on with that, or training begins anew in another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it was written by another version of flair-bench: resume with that version, or start a new run in another folder");
     fs::write(checkpoints.state(), b"cut").unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it still predict, and training begins anew in another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it can still predict, but to train, start a new run in another folder");
     fs::remove_file(checkpoints.state()).unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"`OUT/checkpoints/last.state.safetensors` is no state that a training could be resumed from: it is missing; the weights beside it still predict, and training begins anew in another folder");
-    // What was learnt is not written over either.
-    insta::assert_snapshot!(refusal(&options, None), @"`OUT` holds a training already: resume it (`--resume`), or choose another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is missing; the weights beside it can still predict, but to train, start a new run in another folder");
+    // Existing weights are not overwritten either.
+    insta::assert_snapshot!(refusal(&options, None), @"`OUT` already holds a training run: resume it (`--resume`), or choose another folder");
 }

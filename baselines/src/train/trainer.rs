@@ -1,4 +1,4 @@
-//! The loop: epochs of steps, a validation after each, a checkpoint after that.
+//! The training loop: each epoch is followed by a validation and a checkpoint.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -28,13 +28,13 @@ use crate::{
     random::Generator,
 };
 
-/// Batches read ahead of the network.
+/// Batches that are prefetched.
 const BATCHES_AHEAD: usize = 2;
 
-/// A training under way.
+/// A training run.
 ///
-/// What is in the network is where it begins, and afterwards what it ended with. In the folder [`TrainOptions::out`] there
-/// are then `checkpoints/` (see [`Checkpoints`]), `metrics.csv`, `training.svg`, `training.png` and `tensorboard/`.
+/// It starts from the network's weights and updates them in place. It writes `checkpoints/` (see [`Checkpoints`]),
+/// `metrics.csv`, `training.svg`, `training.png` and `tensorboard/` to the folder [`TrainOptions::out`].
 pub struct Trainer<'a> {
     network: &'a Network,
     examples: &'a dyn Examples,
@@ -47,12 +47,12 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     scheduler: Scheduler,
     dropout: Mutex<Generator>,
-    /// Up to date but for what the scheduler and the generator keep themselves.
+    /// Up to date, except for the states of scheduler and generator, which are copied here before saving.
     state: RunState,
     logs: Logs,
 }
 
-/// Whether something was brought to its end.
+/// Whether a loop was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Reached,
@@ -60,12 +60,13 @@ enum End {
 }
 
 impl<'a> Trainer<'a> {
-    /// A training on the patches `train` with a validation on `val` after every epoch, from its beginning or from where
-    /// one was stopped. `val` may be empty; epochs are then compared by their training loss. `preprocessor` makes
-    /// the inputs that the network takes.
+    /// Prepares training on the first list of `patches`, with validation on the second after every epoch, as a new or a
+    /// resumed run. Without validation patches, epochs are compared by their training loss. `preprocessor` makes the
+    /// network's inputs.
     ///
     /// # Errors
-    /// If there are no patches, a setting or the folder cannot be used, or what is to be gone on with is of another run.
+    /// If there are no training patches, a setting is out of its range, the folder already holds a run that is not to
+    /// be resumed, or the checkpoint cannot be resumed.
     pub fn new(
         network: &'a Network,
         preprocessor: &'a Preprocessor<'a>,
@@ -111,7 +112,7 @@ impl<'a> Trainer<'a> {
         scheduler.restore(state.schedule);
         let logs = Logs::new(options.out, state.total + 1);
         if is_resumed {
-            // The state is whole; what follows from it may be older, or of an epoch that comes again.
+            // The state is complete, but the files derived from it may be older or newer.
             checkpoints.save_weights(network, &options.provenance, &state)?;
             logs.history(&state.history)?;
         }
@@ -132,17 +133,17 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Whether there is nothing left to do.
+    /// Whether the run is finished.
     pub fn is_over(&self) -> bool {
-        self.state.epoch > self.options.epochs || self.has_waited_long_enough()
+        self.state.epoch > self.options.epochs || self.is_patience_exhausted()
     }
 
-    /// Trains until the end, whichever comes first. Where `stop` is set from another thread, the step that is under way is
-    /// finished, a checkpoint is written, and [`Stopped::Interrupted`] is returned.
+    /// Trains until the last epoch or early stopping. If another thread sets `stop`, the current step is finished, a
+    /// checkpoint is written, and the run ends as [`Stopped::Interrupted`].
     ///
     /// # Errors
-    /// If a patch cannot be used, the device fails, a file cannot be written, or a loss is not finite. The checkpoint of
-    /// the last epoch stays.
+    /// If a patch cannot be read, the device fails, a file cannot be written, or a loss or gradient is not finite. The
+    /// checkpoint of the last epoch stays.
     pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         while !self.is_over() {
             if self.train_epoch(stop, progress)? == End::Interrupted {
@@ -155,11 +156,11 @@ impl<'a> Trainer<'a> {
         Ok(self.trained(if has_epochs_left { Stopped::Early } else { Stopped::Finished }))
     }
 
-    /// What is left of the epoch's steps.
+    /// Runs the remaining steps of the epoch.
     fn train_epoch(&mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<End, TrainError> {
         let epoch = self.state.epoch;
         let order = shuffle::order(self.train, self.options.seed, epoch);
-        let todo = &order[self.cut.places(self.state.steps).start..self.cut.batches * self.cut.batch_size];
+        let todo = &order[self.cut.indices(self.state.steps).start..self.cut.batches * self.cut.batch_size];
         let stage = format!("epoch {epoch}/{}", self.options.epochs);
         progress.event(Event::Started { stage: &stage, steps: todo.len() as u64 });
         let (source, augmenting, prefetch) = (self.examples, self.augmenting, self.prefetch());
@@ -177,13 +178,13 @@ impl<'a> Trainer<'a> {
         Ok(end)
     }
 
-    /// One step of the optimiser: on the mean of its batches' gradients.
+    /// One optimiser step on the mean of its batches' gradients.
     fn step(
         &mut self,
         examples: &mut dyn Iterator<Item = Result<Example, DataError>>,
         progress: &dyn Progress,
     ) -> Result<(), TrainError> {
-        let batches = self.cut.places(self.state.steps).len() / self.cut.batch_size;
+        let batches = self.cut.indices(self.state.steps).len() / self.cut.batch_size;
         let (mut ids, mut loss, mut sum) = (Vec::new(), 0.0, Gradients::default());
         for _ in 0..batches {
             let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
@@ -198,7 +199,7 @@ impl<'a> Trainer<'a> {
             ids.extend(of_batch);
         }
         let rate = self.learning_rate();
-        let norm = self.move_weights(sum, batches, rate).map_err(|source| TrainError::device(&ids, source))?;
+        let norm = self.update_weights(sum, batches, rate).map_err(|source| TrainError::device(&ids, source))?;
         if !norm.is_finite() {
             return Err(TrainError::NotFinite { what: "gradient", ids });
         }
@@ -223,7 +224,7 @@ impl<'a> Trainer<'a> {
             let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
             let total = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
             let loss = scalar(&total)?;
-            // A loss that is not finite has no gradients worth the time.
+            // A loss that is not finite has no useful gradients.
             let gradients = loss.is_finite().then(|| Gradients::of(&total, &self.network.parameters)).transpose()?;
             Ok((loss, gradients))
         };
@@ -233,8 +234,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Moves the weights, unless the gradients are not finite, and gives the gradients' norm before clipping.
-    fn move_weights(&mut self, mut sum: Gradients, batches: usize, rate: f64) -> candle_core::Result<f64> {
+    /// Updates the weights, unless the gradients are not finite, and returns the gradients' norm before clipping.
+    fn update_weights(&mut self, mut sum: Gradients, batches: usize, rate: f64) -> candle_core::Result<f64> {
         if batches > 1 {
             sum.scale(1.0 / batches as f64)?;
         }
@@ -248,13 +249,13 @@ impl<'a> Trainer<'a> {
         Ok(norm)
     }
 
-    /// The rate of the step that comes next.
+    /// The learning rate of the next step.
     fn learning_rate(&self) -> f64 {
         let steps = self.cut.steps() * self.options.epochs;
         self.scheduler.learning_rate(Position { step: self.state.total, steps })
     }
 
-    /// The validation, and its first patch to look at; `None` if it was interrupted.
+    /// Runs the validation; returns its metrics and the first patch for the logs, `None` if interrupted.
     #[expect(clippy::type_complexity, reason = "two things that may each be missing")]
     fn validate(
         &self,
@@ -276,7 +277,7 @@ impl<'a> Trainer<'a> {
         Ok(validated.map(|(validation, shown)| (Some(validation), shown)))
     }
 
-    /// Notes what the epoch came to, and goes on to the next.
+    /// Records the epoch's metrics, and begins the next epoch.
     fn end_epoch(&mut self, validation: Option<Validation>, shown: Option<&Shown>) -> Result<(), TrainError> {
         let last = Position { step: self.state.total - 1, steps: self.cut.steps() * self.options.epochs };
         let (sum, batches) = self.state.losses;
@@ -288,19 +289,19 @@ impl<'a> Trainer<'a> {
             validation,
         };
         let best = Best::after(self.state.best, &epoch);
-        self.scheduler.epoch_ended(epoch.watched());
+        self.scheduler.epoch_ended(epoch.monitored_loss());
         self.state.best = Some(best);
         self.state.history.push(epoch);
         self.state.epoch += 1;
         self.state.steps = 0;
         self.state.losses = (0.0, 0);
-        // TensorBoard first: what a run that dies before its checkpoint told is void for the one that goes on.
+        // TensorBoard first: a resumed run discards events that are newer than its checkpoint.
         self.logs.epoch(&epoch, shown)?;
         self.save()?;
         self.logs.history(&self.state.history)
     }
 
-    fn has_waited_long_enough(&self) -> bool {
+    fn is_patience_exhausted(&self) -> bool {
         let waited = |(best, patience): (Best, usize)| best.is_old(self.state.epoch - 1, patience);
         self.state.best.zip(self.options.patience).is_some_and(waited)
     }

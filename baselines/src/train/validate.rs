@@ -1,4 +1,4 @@
-//! Validation: the loss, the challenge's mIoU, and upstream's own.
+//! Validation: the loss, the challenge's mIoU and upstream's `val_miou`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,19 +16,19 @@ use crate::{
     models::{Network, patchwise::logits_of_branches},
 };
 
-/// What one validation found.
+/// Metrics of one validation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validation {
-    /// Mean of the batches' losses, each with the same weight, as Lightning and upstream have it
-    /// (`src/task_module.py`); a last incomplete batch counts, where upstream leaves its patches out.
+    /// Unweighted mean of the batches' losses, as Lightning and upstream compute it (`src/task_module.py`). An
+    /// incomplete last batch counts, which upstream drops.
     pub loss: f64,
-    /// The challenge's mIoU: one matrix over all patches, 12 classes; `None` where none of them occurs.
+    /// The challenge's mIoU: one confusion matrix over all patches, 12 classes; `None` if none of them occurs.
     pub miou: Option<f64>,
     /// Upstream's `val_miou`, torchmetrics' `JaccardIndex`: the mean over 13 classes, "other" among them, of which
-    /// those that neither masks nor predictions have count as 1. Not to be compared with a score.
+    /// classes absent from both masks and predictions count as 1. Not comparable with a score.
     pub miou_upstream: f64,
-    /// `IoU` of each class; `None` where neither masks nor predictions have it.
+    /// `IoU` of each class; `None` if absent from both masks and predictions.
     pub iou: [Option<f64>; CLASS_COUNT],
 }
 
@@ -41,13 +41,13 @@ impl Validation {
     }
 }
 
-/// What is known of an epoch that has ended.
+/// Metrics of a finished epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochMetrics {
     /// Its number, from 1.
     pub epoch: usize,
-    /// Steps of the optimiser up to its end, since the beginning of the training.
+    /// Optimiser steps from the start of the run to the end of the epoch.
     pub step: usize,
     /// The learning rate of its last step.
     pub learning_rate: f64,
@@ -58,13 +58,13 @@ pub struct EpochMetrics {
 }
 
 impl EpochMetrics {
-    /// The loss by which epochs are compared: the validation's, and without one the training's.
-    pub fn watched(&self) -> f64 {
+    /// The loss that selects the best epoch: the validation loss, or the training loss without a validation.
+    pub fn monitored_loss(&self) -> f64 {
         self.validation.map_or(self.train_loss, |validation| validation.loss)
     }
 }
 
-/// A patch, its mask and what the network made of it.
+/// A patch with its mask and prediction, for the logs.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
     /// `[3, H, W]`, red, green and blue, `0..=1`.
@@ -75,7 +75,7 @@ pub(super) struct Shown {
     pub(super) prediction: Vec<u8>,
 }
 
-/// Runs over the validation patches.
+/// Runs the network over the validation patches.
 pub(super) struct Validator<'a> {
     pub(super) network: &'a Network,
     pub(super) examples: &'a dyn Examples,
@@ -86,7 +86,7 @@ pub(super) struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    /// The validation, and its first patch to look at; `None` if `stop` was set before the end.
+    /// Returns the metrics and the first patch for the logs; `None` if `stop` was set before the end.
     pub(super) fn run(
         &self,
         stop: &AtomicBool,
@@ -128,7 +128,8 @@ impl Validator<'_> {
         Ok(Some((validation, shown)))
     }
 
-    /// The loss of a batch, and the classes of its patches. Each patch is seen as if it were alone, as in prediction.
+    /// The loss of a batch, and the predicted class ids of its patches. Patches are predicted one by one, as in
+    /// prediction.
     fn batch(&self, examples: &[Example]) -> Result<(f64, Vec<Vec<u8>>), TrainError> {
         let ids: Vec<PatchId> = examples.iter().map(|example| example.sample.id).collect();
         let compute = || {
@@ -142,7 +143,7 @@ impl Validator<'_> {
     }
 }
 
-/// The number in a tensor of one.
+/// The value of a scalar tensor.
 pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
     tensor.to_dtype(DType::F64)?.to_scalar()
 }
@@ -152,7 +153,7 @@ fn classes(logits: &Tensor) -> candle_core::Result<Vec<Vec<u8>>> {
     logits.argmax(1)?.to_dtype(DType::U8)?.flatten_from(1)?.to_vec2()
 }
 
-/// Adds classes to the matrix, whose masks hold labels.
+/// Adds target and predicted class ids to the confusion matrix.
 fn count(matrix: &mut ConfusionMatrix, target: &[u8], prediction: &[u8]) -> Result<(), TrainError> {
     debug_assert!(target.iter().all(|class| ClassId::new(*class).is_some()));
     let labels: Vec<u8> = target.iter().map(|class| class + 1).collect();
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_means_are_taken_from_one_matrix() {
+    fn both_means_come_from_one_matrix() {
         let mut matrix = ConfusionMatrix::empty(CLASS_COUNT);
         // Class 0: 2 of 3; class 12: 1 of 2. The others do not occur.
         count(&mut matrix, &[0, 0, 0, 12], &[0, 0, 12, 12]).unwrap();

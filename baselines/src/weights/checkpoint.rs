@@ -1,4 +1,4 @@
-//! Checkpoints: a state dict from any of the formats, adapted to a network's names.
+//! Checkpoints: a `state_dict` in any of the formats, adapted to a network's parameter names.
 
 use std::{
     collections::BTreeMap,
@@ -14,36 +14,36 @@ use safetensors::{SafeTensors, tensor::TensorView};
 use super::{WeightsError, pytorch};
 use crate::{models::Network, nn::Mismatch};
 
-/// Largest checkpoint that is read. U-T&T's has 110 MB.
+/// Largest accepted checkpoint. U-T&T's has 110 MB.
 const MAX_FILE: u64 = 8 << 30;
 
-/// Beginnings of names that upstream's checkpoints hold beside the network's: the weights of the two losses.
+/// Prefixes of tensors in upstream's checkpoints that are not parameters of the network: the weights of the two losses.
 const IGNORED: &str = "criterion.";
 
-/// A state dict and where it came from.
+/// A `state_dict` and its origin.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// Tensors by name, as the file names them.
     pub tensors: BTreeMap<String, Tensor>,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
-    /// The text that goes along in a `.safetensors` file.
+    /// Metadata of a `.safetensors` file.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads a checkpoint as it is: `.safetensors`, or what `torch.save` wrote.
+/// Reads a checkpoint without adapting names: `.safetensors`, or a file of `torch.save`.
 ///
-/// The format is told by the content, not by the name.
+/// The format is detected from the content, not from the file name.
 ///
 /// # Errors
-/// If the file is missing, too large, broken, or of another format.
+/// If the file is missing, too large, damaged, or of another format.
 pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     let io_error = |source| WeightsError::Io { path: path.to_owned(), source };
     let damaged = |why: &str| WeightsError::Damaged { path: path.to_owned(), why: why.to_owned() };
     let mut file = File::open(path).map_err(io_error)?;
     let size = file.metadata().map_err(io_error)?;
     if !size.is_file() || size.len() > MAX_FILE {
-        return Err(damaged("it is no file, or larger than 8 GiB"));
+        return Err(damaged("it is not a file, or larger than 8 GiB"));
     }
     let mut start = Vec::new();
     file.by_ref().take(9).read_to_end(&mut start).map_err(io_error)?;
@@ -64,11 +64,12 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)?, metadata })
 }
 
-/// Reads a checkpoint into a network: Lightning's `model.` in front of the names is taken off, the weights of
-/// upstream's losses (`criterion.*`) are left out, anything else must fit.
+/// Loads a checkpoint into a network. Lightning's prefix `model.` is removed and the weights of upstream's losses
+/// (`criterion.*`) are ignored; all other tensors must match.
 ///
 /// # Errors
-/// As [`read`]; and with every missing, unexpected and misshapen tensor if it is another network's.
+/// As [`read`]. If the checkpoint belongs to another network, the error lists every missing, unexpected and misshapen
+/// tensor.
 pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> {
     let mut checkpoint = read(path)?;
     checkpoint.tensors = adapted(checkpoint.tensors);
@@ -83,7 +84,7 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
     }
 }
 
-/// Errs where a number is none: a network would go on with it, and name one class for every pixel.
+/// Returns an error if a weight is NaN or infinite: the network would predict one class for every pixel.
 pub(super) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
     for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
         let sum = tensor.to_dtype(DType::F64).and_then(|t| t.abs()?.sum_all()?.to_scalar::<f64>());
@@ -96,13 +97,13 @@ pub(super) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> R
     Ok(())
 }
 
-/// Upstream's names: without the prefix of the module that wraps the network, without the losses.
+/// Upstream's names, without the prefix of the wrapping module and without the losses.
 pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     tensors.retain(|name, _| !name.starts_with(IGNORED));
     let renamed = |tensors: BTreeMap<String, Tensor>, new: &dyn Fn(&str) -> String| {
         tensors.into_iter().map(|(name, tensor)| (new(&name), tensor)).collect::<BTreeMap<_, _>>()
     };
-    // One wrapper may stand in another; an empty set begins with anything.
+    // Wrappers may be nested; `all` of an empty set is true.
     while let Some(prefix) = ["model.", "module."]
         .into_iter()
         .find(|prefix| !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)))
@@ -110,7 +111,7 @@ pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor
         tensors = renamed(tensors, &|name| name[prefix.len()..].to_owned());
         tensors.retain(|name, _| !name.starts_with(IGNORED));
     }
-    // A U-Net that SMP saved alone.
+    // A bare U-Net, saved by SMP.
     let is_unet = |name: &String| ["encoder.", "decoder.", "segmentation_head."].iter().any(|p| name.starts_with(p));
     if tensors.keys().all(is_unet) { renamed(tensors, &|name| format!("arch_vhr.{name}")) } else { tensors }
 }
@@ -139,7 +140,7 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
     }
 }
 
-/// Tensors by name, and the text that goes along.
+/// Tensors by name, and the metadata.
 type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
 
 fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
@@ -161,7 +162,7 @@ fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
     Ok((file.tensors().into_iter().map(tensor).collect::<Result<_, _>>()?, metadata))
 }
 
-/// Writes tensors as `.safetensors`, whole or not at all; `metadata` is text that goes along.
+/// Writes tensors and metadata as `.safetensors`, atomically.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_network_are_told_with_what_to_do() {
+    fn weights_of_another_network_are_errors_with_advice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
         let config = Config::preset("unet-mtd-aug").unwrap();
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_checkpoints_are_told_apart() {
+    fn files_that_are_not_checkpoints_have_distinct_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let reason = |bytes: &[u8]| {

@@ -14,19 +14,19 @@ use super::{
 };
 use crate::{models::Network, nn::Mismatch};
 
-/// Where the encoder is in the network.
+/// Prefix of the encoder's parameters.
 const ENCODER: &str = "arch_vhr.encoder.";
-/// Its first convolution: the one that sees the bands.
+/// Its first convolution, which reads the bands.
 const FIRST: &str = "arch_vhr.encoder.conv1.weight";
-/// Files before torch 0.4.1 have no counters, and nothing computes with them.
+/// Files from before torch 0.4.1 lack these counters, which no computation uses.
 const COUNTER: &str = ".num_batches_tracked";
 
-/// Endings of the files that are looked for in a folder.
+/// Extensions of weight files in a folder.
 const ENDINGS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
-/// What timm's folders hold, the first of which is taken.
+/// File names in timm's folders; the first one found is used.
 const USUAL: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// What an encoder begins with.
+/// Pre-trained weights of an encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderWeights {
     /// The file.
@@ -35,7 +35,7 @@ pub struct EncoderWeights {
     pub sha256: String,
 }
 
-/// Fills a network's aerial encoder from `path`: a file, or a folder with one file of weights.
+/// Loads a network's aerial encoder from `path`: a file, or a folder with one weight file.
 ///
 /// The names are torchvision's and timm's (`conv1.weight`, `layer1.0.conv1.weight`, …; their classifier `fc.*` is left
 /// out) or SMP's (the same, or with `encoder.` in front). A first convolution of three bands is made one of all the
@@ -49,7 +49,7 @@ pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, We
     let Checkpoint { tensors, sha256, .. } = read(&path)?;
     check_finite(&path, &tensors)?;
     let device = |source| WeightsError::Device { path: path.clone(), source };
-    // The rest of the network stays: it takes its own values over.
+    // The other parameters keep their values.
     let mut all = network.parameters.snapshot().map_err(device)?;
     all.retain(|name, _| !name.starts_with(ENCODER) || name.ends_with(COUNTER));
     let bands = network.parameters.get(FIRST).map(|first| first.var().dims()[1]);
@@ -70,7 +70,7 @@ pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, We
     }
 }
 
-/// The file of weights in a folder.
+/// The weight file in a folder.
 fn only_file(folder: &Path) -> Result<PathBuf, WeightsError> {
     let io_error = |source| WeightsError::Io { path: folder.to_owned(), source };
     let mut files = Vec::new();
@@ -103,7 +103,7 @@ fn renamed(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
         .collect()
 }
 
-/// `[N, 3, k, k]` to `[N, bands, k, k]`: the three in turn, and as strong together as before.
+/// `[N, 3, k, k]` to `[N, bands, k, k]`: repeats the three bands cyclically, scaled by 3 / bands.
 fn spread(weight: &Tensor, bands: usize) -> candle_core::Result<Tensor> {
     let turns = (0..bands).map(|band| weight.narrow(1, band % 3, 1)).collect::<candle_core::Result<Vec<_>>>()?;
     Tensor::cat(&turns, 1)? * (3.0 / bands as f64)
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_at_once_and_changes_nothing() {
+    fn a_mismatch_lists_all_tensors_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut tensors = torchvision();
         tensors.remove("bn1.weight");
@@ -234,12 +234,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = || load_encoder(folder.path(), &unet(5, 1)).unwrap_err().to_string();
         let shown = |error: String| error.replace(folder.path().to_str().unwrap(), "…");
-        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let file = written(folder.path(), "resnet34-b627a593.pth", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, file);
         std::fs::write(folder.path().join("other.bin"), "").unwrap();
-        insta::assert_snapshot!(shown(error()), @"`…` is no checkpoint that can be read: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
         let usual = written(folder.path(), "model.safetensors", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, usual);
     }

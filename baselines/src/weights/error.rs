@@ -4,42 +4,42 @@ use std::{io, path::PathBuf};
 
 use crate::nn::Mismatch;
 
-/// Why weights cannot be loaded or saved.
+/// Errors when loading or saving weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The file system said no.
+    /// A file cannot be read or written.
     #[error("`{path}` cannot be read or written: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Not a checkpoint, or a broken one.
-    #[error("`{path}` is no checkpoint that can be read: {why}")]
+    /// The file is not a checkpoint, or damaged.
+    #[error("`{path}` is not a readable checkpoint: {why}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         why: String,
     },
-    /// A checkpoint of another network.
+    /// The checkpoint belongs to another network.
     #[error("the weights in `{path}` do not fit the network{}: {mismatch}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// Every difference.
         mismatch: Mismatch,
-        /// What the user may have meant.
+        /// Advice for the user.
         hint: Option<&'static str>,
     },
     /// The device failed.
-    #[error("the weights of `{path}` could not be placed on the device: {source}")]
+    #[error("cannot copy the weights in `{path}` to the device: {source}")]
     Device {
         /// The file.
         path: PathBuf,
-        /// What candle said.
+        /// Candle's error.
         source: candle_core::Error,
     },
 }

@@ -1,6 +1,6 @@
-//! Weights on disk: `.safetensors`, and `PyTorch`'s `.pth` and `.ckpt`, Lightning's among them.
+//! Weights on disk: `.safetensors`, and `PyTorch`'s `.pth` and `.ckpt`, including Lightning's.
 //!
-//! Files come from strangers: no size that they claim is believed before it is compared with the file's own.
+//! Files are untrusted: a claimed size is compared with the file's size before use.
 
 mod checkpoint;
 mod encoder;

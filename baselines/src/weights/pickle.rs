@@ -1,4 +1,4 @@
-//! As much of Python's pickle format as `torch.save` uses, interpreted without running anything.
+//! The subset of Python's pickle format that `torch.save` uses, interpreted without executing anything.
 //!
 //! Nothing is called: a global is a name, an object is opaque. Values live in one table and point at each other by
 //! number, so that neither cycles nor deep nesting in a hostile file can recurse.
@@ -24,7 +24,7 @@ pub(super) enum Value {
     Tuple(Vec<Ref>),
     List(Vec<Ref>),
     Dict(Vec<(Ref, Ref)>),
-    /// What `torch.load` would look up outside the pickle: the tuple that names it.
+    /// A persistent id, which `torch.load` resolves outside the pickle: the tuple that identifies it.
     Persistent(Ref),
     /// The call of a global that is not understood further: the global, its arguments.
     Call(Ref, Ref),
@@ -123,7 +123,7 @@ impl Machine<'_> {
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            // Drop a value; or take an object's state, which holds nothing that matters here.
+            // Drop a value; or set an object's state, which is irrelevant here.
             b'0' | b'b' => drop(self.pop()?),
             b'1' => drop(self.pop_mark()?),
             b'2' => {
@@ -252,22 +252,22 @@ impl Machine<'_> {
                 self.push(Value::Opaque)?;
             }
             b'q' | b'r' | 0x94 | b'p' => {
-                let place = match opcode {
+                let index = match opcode {
                     b'q' => self.unsigned(1)?,
                     b'r' => self.unsigned(4)?,
                     b'p' => self.number_line()?,
                     _ => self.memo.len() as u64,
                 };
                 let top = *self.stack.last().ok_or(PickleError::Damaged(self.at))?;
-                self.memo.insert(place, top);
+                self.memo.insert(index, top);
             }
             b'h' | b'j' | b'g' => {
-                let place = match opcode {
+                let index = match opcode {
                     b'h' => self.unsigned(1)?,
                     b'j' => self.unsigned(4)?,
                     _ => self.number_line()?,
                 };
-                let value = *self.memo.get(&place).ok_or(PickleError::Damaged(self.at))?;
+                let value = *self.memo.get(&index).ok_or(PickleError::Damaged(self.at))?;
                 self.stack.push(value);
             }
             other => return Err(PickleError::Opcode(other)),
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_changed_is_an_error_and_never_a_panic() {
+    fn truncated_or_modified_pickles_are_errors_not_panics() {
         for end in 0..SMALL.len() {
             assert!(Pickle::parse(&SMALL[..end]).is_err());
         }
@@ -409,8 +409,8 @@ mod tests {
     }
 
     #[test]
-    fn what_one_byte_repeats_has_an_end() {
-        // Duplicates, marks, and places of the memo: eight to forty bytes of memory for each.
+    fn repeated_opcodes_are_limited() {
+        // Duplicates, marks, and memo entries: eight to forty bytes of memory for each.
         for opcode in [b'2', b'(', 0x94] {
             let mut bytes = vec![b')'];
             bytes.extend(std::iter::repeat_n(opcode, MAX_VALUES + 1));

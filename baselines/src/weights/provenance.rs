@@ -1,4 +1,4 @@
-//! What weights say of their training.
+//! Provenance of weights: how they were trained, stored in the checkpoint's metadata.
 
 use std::{
     collections::BTreeMap,
@@ -14,41 +14,40 @@ use super::WeightsError;
 /// Keys of a configuration, as `--set` takes them, and their values as JSON.
 pub type Settings = BTreeMap<String, String>;
 
-/// The one key of a file's metadata that it stands under: several have no fixed order, and files would differ.
+/// Its metadata key. A file has only this one: the order of several is not fixed, and files would differ.
 const KEY: &str = "flair-bench";
-/// Largest header of a `.safetensors` file that is looked into. U-T&T's has 50 kB.
+/// Largest accepted header of a `.safetensors` file. U-T&T's has 50 kB.
 const MAX_HEADER: u64 = 4 << 20;
 
-/// What a training leaves beside the weights.
+/// Information about the training, saved with the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// How long it was, in words.
+    /// Its length, in words.
     pub trained: String,
-    /// The settings that a prediction must share: with others it is computed all the same, and worse.
+    /// The settings that a prediction must share: others work too, but give worse predictions.
     pub settings: Settings,
 }
 
 impl Provenance {
-    /// As the text that goes along in a `.safetensors` file.
+    /// Serialises to the metadata of a `.safetensors` file.
     #[must_use]
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let text = serde_json::json!(self).to_string();
         BTreeMap::from([(KEY.to_owned(), text)])
     }
 
-    /// From that text; `None` where there is none that is understood.
+    /// Parses that metadata; `None` if it is missing or unknown.
     #[must_use]
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Option<Self> {
         metadata.get(KEY).and_then(|text| serde_json::from_str(text).ok())
     }
 
-    /// What a file says of the training of its weights, without reading these; `None` where it says nothing, or is of
-    /// another format.
+    /// Reads a file's provenance without reading its weights. `None` if it has none, or is of another format.
     ///
     /// # Errors
     /// [`WeightsError::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Option<Self>, WeightsError> {
-        /// A header, but for the tensors.
+        /// A header without the tensors.
         #[derive(Deserialize)]
         struct Header {
             #[serde(rename = "__metadata__", default)]
@@ -63,7 +62,7 @@ impl Provenance {
             file.by_ref().take(8).read_to_end(&mut length)?;
             let Ok(length) = length.try_into().map(u64::from_le_bytes) else { return Ok(None) };
             let header = BufReader::new(file.take(length));
-            // A file that is no checkpoint is told of when its weights are read.
+            // A file that is not a checkpoint is reported when its weights are read.
             Ok((length <= MAX_HEADER).then(|| serde_json::from_reader::<_, Header>(header).ok()).flatten())
         };
         let header = header().map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! The zip archive that `torch.save` writes: a pickle that names storages, and the storages beside it.
+//! The zip archive of `torch.save`: a pickle that refers to storages, and the storages as separate entries.
 
 use std::{
     collections::BTreeMap,
@@ -15,17 +15,17 @@ use super::{
     pickle::{Pickle, Ref, Value},
 };
 
-/// Largest pickle that is read; that of a U-T&T checkpoint is 200 KB.
+/// Largest accepted pickle; that of a U-T&T checkpoint is 200 KB.
 const MAX_PICKLE: u64 = 256 << 20;
 
-/// What a tensor takes beside its numbers, in bytes, about.
+/// Approximate memory of a tensor besides its elements, in bytes.
 const TENSOR_COST: u64 = 256;
 
-/// Most axes of a tensor.
+/// Maximum number of axes of a tensor.
 const MAX_RANK: usize = 8;
 
-/// Reads the state dict of a `.pth` or `.ckpt`: the value of `state_dict` where there is one (Lightning), else the
-/// whole, if it is a dict of tensors.
+/// Reads the `state_dict` of a `.pth` or `.ckpt`: the value of the key `state_dict` if there is one (Lightning), else
+/// the whole file, if it is a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     Archive::open(path)?.state_dict()
 }
@@ -92,7 +92,7 @@ impl<'a> Archive<'a> {
         let inner = root.iter().find(|(key, _)| pickle.text(*key) == Some("state_dict")).map(|&(_, value)| value);
         let dict = match inner.map(|value| pickle.get(value)) {
             Some(Value::Dict(dict)) => dict,
-            Some(_) => return Err(self.damaged("its `state_dict` is no dict")),
+            Some(_) => return Err(self.damaged("its `state_dict` is not a dict")),
             None => root,
         };
         let mut storages = BTreeMap::new();
@@ -109,10 +109,10 @@ impl<'a> Archive<'a> {
             };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => {
+                std::collections::btree_map::Entry::Vacant(entry) => {
                     let storage = self.entry(&format!("data/{}", view.storage), unread)?;
                     unread -= storage.len() as u64;
-                    place.insert(storage)
+                    entry.insert(storage)
                 }
             };
             let tensor = view.tensor(storage).map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
@@ -218,13 +218,13 @@ impl View {
 
     /// Its bytes once read.
     fn size(&self) -> Option<u64> {
-        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        // The other axes count even if one has length 0: candle multiplies them for its strides.
         let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d.max(1)).ok()?));
         // Integers of all widths become i64.
         count.filter(|&count| count <= u64::MAX / 8)
     }
 
-    /// Its numbers, in row order.
+    /// Its elements, in row-major order.
     fn tensor(&self, storage: &[u8]) -> Result<Tensor, String> {
         let length = storage.len() / self.scalar.size();
         let beyond = || String::from("reaches beyond its storage");
@@ -243,17 +243,17 @@ impl View {
                 return Err(beyond());
             }
         }
-        let places = self.places(count);
+        let indices = self.indices(count);
         let tensor = match self.scalar {
-            Scalar::F64 => self.build(gather(storage, &places, f64::from_le_bytes)),
-            Scalar::F32 => self.build(gather(storage, &places, f32::from_le_bytes)),
-            Scalar::I64 => self.build(gather(storage, &places, i64::from_le_bytes)),
-            Scalar::I32 => self.build(gather(storage, &places, |b| i64::from(i32::from_le_bytes(b)))),
-            Scalar::I16 => self.build(gather(storage, &places, |b| i64::from(i16::from_le_bytes(b)))),
-            Scalar::I8 => self.build(gather(storage, &places, |b| i64::from(i8::from_le_bytes(b)))),
-            Scalar::U8 => self.build(gather(storage, &places, |[b]: [u8; 1]| b)),
-            Scalar::F16 => self.halves(storage, &places, DType::F16),
-            Scalar::BF16 => self.halves(storage, &places, DType::BF16),
+            Scalar::F64 => self.build(gather(storage, &indices, f64::from_le_bytes)),
+            Scalar::F32 => self.build(gather(storage, &indices, f32::from_le_bytes)),
+            Scalar::I64 => self.build(gather(storage, &indices, i64::from_le_bytes)),
+            Scalar::I32 => self.build(gather(storage, &indices, |b| i64::from(i32::from_le_bytes(b)))),
+            Scalar::I16 => self.build(gather(storage, &indices, |b| i64::from(i16::from_le_bytes(b)))),
+            Scalar::I8 => self.build(gather(storage, &indices, |b| i64::from(i8::from_le_bytes(b)))),
+            Scalar::U8 => self.build(gather(storage, &indices, |[b]: [u8; 1]| b)),
+            Scalar::F16 => self.halves(storage, &indices, DType::F16),
+            Scalar::BF16 => self.halves(storage, &indices, DType::BF16),
         };
         tensor.map_err(|e| format!("cannot be built: {e}"))
     }
@@ -262,17 +262,17 @@ impl View {
         Tensor::from_vec(values, &*self.shape, &Device::Cpu)
     }
 
-    fn halves(&self, storage: &[u8], places: &[usize], dtype: DType) -> candle_core::Result<Tensor> {
-        let bytes: Vec<u8> = gather(storage, places, |b: [u8; 2]| b).concat();
+    fn halves(&self, storage: &[u8], indices: &[usize], dtype: DType) -> candle_core::Result<Tensor> {
+        let bytes: Vec<u8> = gather(storage, indices, |b: [u8; 2]| b).concat();
         Tensor::from_raw_buffer(&bytes, dtype, &self.shape, &Device::Cpu)
     }
 
-    /// Place in the storage of each of `count` elements, in row order.
-    fn places(&self, count: usize) -> Vec<usize> {
-        let mut places = Vec::with_capacity(count);
+    /// Storage index of each of `count` elements, in row-major order.
+    fn indices(&self, count: usize) -> Vec<usize> {
+        let mut indices = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
         for _ in 0..count {
-            places.push(self.offset + index.iter().zip(&self.strides).map(|(i, s)| i * s).sum::<usize>());
+            indices.push(self.offset + index.iter().zip(&self.strides).map(|(i, s)| i * s).sum::<usize>());
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 if index[axis] < self.shape[axis] {
@@ -281,13 +281,13 @@ impl View {
                 index[axis] = 0;
             }
         }
-        places
+        indices
     }
 }
 
-fn gather<const N: usize, T>(storage: &[u8], places: &[usize], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+fn gather<const N: usize, T>(storage: &[u8], indices: &[usize], read: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (cells, _) = storage.as_chunks::<N>();
-    places.iter().map(|&place| read(cells[place])).collect()
+    indices.iter().map(|&index| read(cells[index])).collect()
 }
 
 #[cfg(test)]
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_claims_more_than_it_has_is_refused() {
+    fn claimed_sizes_beyond_the_data_are_errors() {
         let beyond = "its tensor `w` reaches beyond its storage";
         // More elements than numbers; a view without strides would make any size of one number.
         assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 4], &[4, 1], false), &floats(), stored()), beyond);
@@ -421,7 +421,7 @@ mod tests {
         }
         zip.finish().unwrap();
         assert_eq!(read(file.path()).unwrap().len(), 2);
-        // The directory gives the second the first's checksum, sizes and place.
+        // The directory gives the second the first's checksum, sizes and offset.
         let mut bytes = std::fs::read(file.path()).unwrap();
         let record = |name: &[u8]| bytes.windows(8).rposition(|text| text == name).unwrap() - 46;
         let (first, second) = (record(b"a/data/0"), record(b"a/data/1"));
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pickle_without_tensors_is_told() {
+    fn a_pickle_without_tensors_is_an_error() {
         assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
         assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
     }

@@ -35,7 +35,7 @@ const TOY_RECIPE: [&str; 7] = [
     "batch_size=2",
     "lr=0.004",
     "flair_bench.optimizer={name: adamw}",
-    "flair_bench.schedule={name: one-cycle, rise: 0.2, start_divisor: 4}",
+    "flair_bench.schedule={name: one-cycle, pct_start: 0.2, div_factor: 4}",
     "flair_bench.patience=",
     // Upstream's augmentation turns the image and leaves the series: what only seasons tell is not learnt in minutes.
     "flair_bench.fidelity=corrected",

@@ -59,7 +59,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         None
     } else {
         if beginning == Beginning::Resume {
-            say(&format!("note: there is nothing to resume in {}: training begins anew", setup.out.display()));
+            say(&format!("note: there is nothing to resume in {}: starting a new run", setup.out.display()));
         }
         encoder(arguments, network)?
     };

@@ -1,7 +1,7 @@
-//! The convolution and both of its gradients on the processor, as products with matrices of windows.
+//! The convolution and its gradients on the CPU, as matrix products (im2col).
 //!
-//! The matrix of all windows would be as many times larger than the image as the kernel has places. So it is made a
-//! tile at a time, small enough to stay in a core's own cache until the product has read it.
+//! The matrix of all windows is as many times larger than the image as the kernel has taps. So it is built tile by
+//! tile, each small enough to stay in a core's cache until the product has read it.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use crate::nn::cpu::{Adds, Matrix, Real, Windows, multiply_add, with_scratch};
 
-/// Bytes of a tile: half of a usual second-level cache.
+/// Bytes of a tile: half of a typical second-level cache.
 const TILE_BYTES: usize = 1 << 19;
-/// Windows of a tile, at least: fewer would read the weights from memory too often.
+/// Minimum number of windows in a tile: with fewer, the weights are read from memory too often.
 const FEWEST_WINDOWS: usize = 128;
-/// Channels of which one task computes the gradients.
+/// Channels per task in the gradients.
 const CHANNELS_OF_A_TASK: usize = 32;
-/// Parts of an image whose gradients of the weights are summed apart, so that they can be computed side by side.
+/// Parts of an image whose weight gradients are summed separately, so that they can be computed in parallel.
 const PARTS: usize = 4;
 
 /// Sizes of a convolution.
@@ -46,12 +46,12 @@ impl Sizes {
     fn tiles<T>(&self, rows: usize) -> (usize, impl Iterator<Item = Range<usize>> + use<T>) {
         let all = self.all();
         let fitting = TILE_BYTES / (rows * size_of::<T>()).max(1);
-        // Whole vectors, whatever the type.
+        // Whole SIMD vectors for both dtypes.
         let tile = (fitting / 64 * 64).max(FEWEST_WINDOWS).min(all.max(1));
         (tile, (0..all).step_by(tile).map(move |start| start..(start + tile).min(all)))
     }
 
-    /// What `windows` see of `planes`, made in `columns` where it is not there yet.
+    /// The columns of `windows` in `planes`; written to `columns` unless the image is its own matrix of columns.
     fn columns<'a, T: Real>(
         &self,
         planes: &'a [T],
@@ -71,10 +71,10 @@ impl Sizes {
 /// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, to `[B, N, H', W']`.
 pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, sizes: &Sizes) -> Vec<T> {
     let (c_in, c_out) = sizes.channels;
-    let (rows, all) = (c_in * sizes.windows.places(), sizes.all());
+    let (rows, all) = (c_in * sizes.windows.taps(), sizes.all());
     let (tile, _) = sizes.tiles::<T>(rows);
     let mut y = vec![T::zero(); sizes.batch * c_out * all];
-    // Each task's places in the output: a piece of each plane.
+    // Each task's part of the output: a piece of each plane.
     let mut tasks = Vec::new();
     for (image, planes) in x.chunks_exact(c_in * sizes.windows.pixels()).zip(y.chunks_exact_mut(c_out * all)) {
         let first = tasks.len();
@@ -108,30 +108,30 @@ pub(super) fn gradient_of_input<T: Real>(gradient: &[T], weight: &[T], sizes: &S
         && windows.padding < windows.kernel.0.min(windows.kernel.1)
         && windows.kernel.0 == windows.kernel.1
     {
-        // A convolution too: of the gradient, with the kernels turned by half a turn, and in and out exchanged.
-        let places = windows.places();
+        // This is also a convolution: of the gradient, with the kernels rotated by 180° and the channels swapped.
+        let taps = windows.taps();
         let mut turned = Vec::with_capacity(weight.len());
         for c in 0..c_in {
             for n in 0..c_out {
-                turned.extend(weight[(n * c_in + c) * places..][..places].iter().rev());
+                turned.extend(weight[(n * c_in + c) * taps..][..taps].iter().rev());
             }
         }
         let back = Windows { image: count, padding: windows.kernel.0 - 1 - windows.padding, ..windows };
         let sizes = Sizes { batch, channels: (c_out, c_in), windows: back, count: windows.image };
         return forward(gradient, &turned, None, &sizes);
     }
-    let (places, all) = (windows.places(), sizes.all());
-    let rows = c_in * places;
+    let (taps, all) = (windows.taps(), sizes.all());
+    let rows = c_in * taps;
     let mut x = vec![T::zero(); batch * c_in * windows.pixels()];
     let images = x.chunks_exact_mut(c_in * windows.pixels()).zip(gradient.chunks_exact(c_out * all));
     let tasks: Vec<_> = images
         .flat_map(|(planes, gradient)| {
             let parts = planes.chunks_mut(CHANNELS_OF_A_TASK * windows.pixels());
-            parts.enumerate().map(move |(part, planes)| (gradient, part * CHANNELS_OF_A_TASK * places, planes))
+            parts.enumerate().map(move |(part, planes)| (gradient, part * CHANNELS_OF_A_TASK * taps, planes))
         })
         .collect();
     tasks.into_par_iter().for_each(|(gradient, first_row, planes)| {
-        let part_rows = planes.len() / windows.pixels() * places;
+        let part_rows = planes.len() / windows.pixels() * taps;
         let weight = Matrix::by_rows(&weight[first_row..], (c_out, part_rows), rows).transposed();
         let (_, tiles) = sizes.tiles::<T>(part_rows);
         for tile in tiles {
@@ -148,14 +148,14 @@ pub(super) fn gradient_of_input<T: Real>(gradient: &[T], weight: &[T], sizes: &S
 /// Gradient of the weights, from that of the output: `[N, C, k, k]`.
 pub(super) fn gradient_of_weight<T: Real>(x: &[T], gradient: &[T], sizes: &Sizes) -> Vec<T> {
     let Sizes { batch, channels: (c_in, c_out), windows, .. } = *sizes;
-    let (places, all) = (windows.places(), sizes.all());
+    let (taps, all) = (windows.taps(), sizes.all());
     let blocks = c_in.div_ceil(CHANNELS_OF_A_TASK);
-    let tiles: Vec<_> = sizes.tiles::<T>(CHANNELS_OF_A_TASK.min(c_in) * places).1.collect();
+    let tiles: Vec<_> = sizes.tiles::<T>(CHANNELS_OF_A_TASK.min(c_in) * taps).1.collect();
     let tiles_of_part = tiles.len().div_ceil(PARTS.div_ceil(blocks));
     let tasks: Vec<_> = (0..blocks).flat_map(|block| tiles.chunks(tiles_of_part).map(move |t| (block, t))).collect();
     let sums = tasks.par_iter().map(|&(block, tiles)| {
         let channels = block * CHANNELS_OF_A_TASK..((block + 1) * CHANNELS_OF_A_TASK).min(c_in);
-        let rows = channels.len() * places;
+        let rows = channels.len() * taps;
         let mut sum = vec![T::zero(); c_out * rows];
         for (image, tile) in (0..batch).flat_map(|image| tiles.iter().map(move |tile| (image, tile))) {
             let planes = &x[(image * c_in + channels.start) * windows.pixels()..][..channels.len() * windows.pixels()];
@@ -166,11 +166,11 @@ pub(super) fn gradient_of_weight<T: Real>(x: &[T], gradient: &[T], sizes: &Sizes
                 multiply_add(&mut sum, gradient, columns, Adds::ToTarget);
             });
         }
-        (channels.start * places, rows, sum)
+        (channels.start * taps, rows, sum)
     });
-    let mut weight = vec![T::zero(); c_out * c_in * places];
+    let mut weight = vec![T::zero(); c_out * c_in * taps];
     for (first_row, rows, sum) in sums.collect::<Vec<_>>() {
-        for (weight, sum) in weight.chunks_exact_mut(c_in * places).zip(sum.chunks_exact(rows)) {
+        for (weight, sum) in weight.chunks_exact_mut(c_in * taps).zip(sum.chunks_exact(rows)) {
             weight[first_row..first_row + rows].iter_mut().zip(sum).for_each(|(w, &s)| *w += s);
         }
     }

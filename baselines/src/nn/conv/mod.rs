@@ -17,12 +17,12 @@ pub struct Conv2dConfig {
     pub stride: usize,
     /// Pixels added on each side.
     pub padding: usize,
-    /// What is added.
+    /// Padding mode.
     pub padding_mode: Padding,
 }
 
 impl Conv2dConfig {
-    /// A kernel of odd side that keeps the size of the image: stride 1, zeros around.
+    /// A kernel of odd side that keeps the size of the image: stride 1, zero padding.
     pub const fn same(kernel: usize) -> Self {
         Self { kernel, stride: 1, padding: kernel / 2, padding_mode: Padding::Zeros }
     }
@@ -34,7 +34,7 @@ impl Conv2dConfig {
     }
 }
 
-/// A convolution: `weight [N, C, k, k]`, and `bias [N]` where asked for.
+/// A convolution: `weight [N, C, k, k]`, and optionally `bias [N]`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     weight: Parameter,
@@ -53,7 +53,7 @@ impl Conv2d {
         Ok(Self { bias: Some(bias), ..Self::without_bias(scope, c_in, c_out, config, init)? })
     }
 
-    /// Without one, as in front of a batch norm.
+    /// Without a bias, as before a batch norm.
     ///
     /// # Errors
     /// If the device fails.
@@ -94,7 +94,7 @@ pub struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// Drawn as torch draws it (which takes the *output* channels for the fan-in).
+    /// With torch's initialiser, which uses the *output* channels as the fan-in.
     ///
     /// # Errors
     /// If the device fails.
@@ -131,7 +131,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     #[test]
-    fn layers_have_the_right_gradients() {
+    fn layers_have_correct_gradients() {
         let builder = Builder::new(DType::F64, &Device::Cpu, 1);
         for (i, padding_mode) in [Padding::Zeros, Padding::Reflect, Padding::Circular].into_iter().enumerate() {
             for (kernel, stride, padding) in [(3, 1, 1), (4, 2, 1), (3, 2, 1)] {

@@ -1,13 +1,13 @@
-//! The convolution as candle's tape sees it.
+//! The convolution as a custom operation of candle's autograd.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
 use crate::nn::cpu::{Windows, by_type, takes, values};
 
-/// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, zeros around: `[B, N, H', W']`.
+/// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, zero padding: `[B, N, H', W']`.
 ///
-/// On the processor by kernels of our own: candle's gradients are an order of magnitude slower than its forward pass,
+/// Uses our own kernels on the CPU: candle's gradients are an order of magnitude slower than its forward pass,
 /// and fail where height and width leave different remainders under the stride.
 pub(super) fn conv2d(
     x: &Tensor,
@@ -26,7 +26,7 @@ pub(super) fn conv2d(
     }
 }
 
-/// The same from candle's own operations, for other devices.
+/// The same, composed of candle's operations, for other devices.
 pub(super) fn composed(
     x: &Tensor,
     weight: &Tensor,
@@ -69,19 +69,19 @@ impl Conv {
         by_type!(x, T => {
             let bias = bias.map(|(storage, layout)| values::<T>(storage, layout)).transpose()?;
             if bias.is_some_and(|bias| bias.len() != sizes.channels.1) {
-                bail!("a bias must be as long as a convolution has outputs");
+                bail!("the length of a bias must be the number of output channels");
             }
             let y = forward::<T>(values(x, x_layout)?, values(weight, weight_layout)?, bias, &sizes);
             Ok((T::to_cpu_storage_owned(y), shape))
         })
     }
 
-    /// Gradients of those of `x` and `weight` that anything follows.
+    /// Gradients of `x` and `weight`, each only if it is tracked.
     fn gradients(self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let sizes = self.sizes(x.shape(), weight.shape())?;
         let of = |which: Which, other: &Tensor, like: &Tensor| {
-            // The image that a network reads has no gradient, at the largest size of all.
+            // A network's input image has no gradient, and is the largest tensor.
             like.track_op().then(|| gradient.apply_op2_no_bwd(other, &Gradient { which, sizes })).transpose()
         };
         Ok((of(Which::Input, weight, x)?, of(Which::Weight, x, weight)?))
@@ -146,7 +146,7 @@ enum Which {
     Weight,
 }
 
-/// Of the output's gradient and the other factor: the gradient of one factor.
+/// The gradient of one factor, from the output's gradient and the other factor.
 struct Gradient {
     which: Which,
     sizes: Sizes,
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::nn::gradcheck::{assert_agree, assert_gradients, image};
 
-    /// Kernel, stride, padding as the models use them, and some that they do not.
+    /// Kernel, stride and padding of the models' convolutions, and some others.
     const GEOMETRIES: [(usize, usize, usize); 9] =
         [(7, 2, 3), (3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (4, 2, 0), (3, 1, 0), (2, 1, 1), (1, 1, 1)];
 

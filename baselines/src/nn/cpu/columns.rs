@@ -1,4 +1,4 @@
-//! The windows that a convolution slides over an image, as the columns of a matrix, and back.
+//! im2col and col2im: the windows of a convolution as the columns of a matrix, and back.
 
 use std::ops::Range;
 
@@ -19,21 +19,21 @@ pub(crate) struct Windows {
     pub(crate) padding: usize,
 }
 
-/// A run of windows beside each other, and what one place of the kernel sees of the image in them.
+/// A run of adjacent windows in one row, and the pixels that one tap (element) of the kernel reads in them.
 struct Run {
-    /// Which of the windows asked for.
+    /// Indices into the requested windows.
     windows: Range<usize>,
-    /// Those of them where the place is inside the image, counted from the run's first.
+    /// Those windows whose tap is inside the image, counted from the first of the run.
     inside: Range<usize>,
-    /// The pixel that the first of these sees.
+    /// Index of the pixel that the tap of the first of these reads.
     pixel: usize,
 }
 
 impl Windows {
-    /// Down and across.
+    /// Number of windows, down and across.
     ///
     /// # Errors
-    /// If there is none.
+    /// If the image is smaller than the kernel.
     pub(crate) fn count(&self) -> Result<(usize, usize)> {
         let axis = |size: usize, kernel: usize| {
             let free = (size + 2 * self.padding).checked_sub(kernel)?;
@@ -50,8 +50,8 @@ impl Windows {
         self.image.0 * self.image.1
     }
 
-    /// Places of the kernel.
-    pub(crate) fn places(&self) -> usize {
+    /// Number of taps of the kernel.
+    pub(crate) fn taps(&self) -> usize {
         self.kernel.0 * self.kernel.1
     }
 
@@ -60,13 +60,13 @@ impl Windows {
         self.kernel == (1, 1) && self.stride == 1 && self.padding == 0
     }
 
-    /// Writes what `windows` (counted row by row, `across` in each) see of `planes`: one row for each plane and place
-    /// of the kernel, one column for each window.
+    /// im2col: copies the pixels of `planes` under `windows` (counted row by row, `across` in each). One row for each
+    /// plane and kernel tap, one column for each window.
     pub(crate) fn gather<T: Real>(&self, planes: &[T], across: usize, windows: &Range<usize>, columns: &mut [T]) {
-        let by_plane = columns.chunks_exact_mut(self.places() * windows.len());
+        let by_plane = columns.chunks_exact_mut(self.taps() * windows.len());
         for (plane, rows) in planes.chunks_exact(self.pixels()).zip(by_plane) {
-            for (place, row) in rows.chunks_exact_mut(windows.len()).enumerate() {
-                self.runs(place, across, windows, |run| {
+            for (tap, row) in rows.chunks_exact_mut(windows.len()).enumerate() {
+                self.runs(tap, across, windows, |run| {
                     let row = &mut row[run.windows];
                     row[..run.inside.start].fill(T::zero());
                     row[run.inside.end..].fill(T::zero());
@@ -83,12 +83,12 @@ impl Windows {
         }
     }
 
-    /// The way back: adds each entry of `columns` to the pixel that it came from.
+    /// col2im: adds each entry of `columns` to the pixel that it was copied from.
     pub(crate) fn scatter<T: Real>(&self, columns: &[T], across: usize, windows: &Range<usize>, planes: &mut [T]) {
-        let by_plane = columns.chunks_exact(self.places() * windows.len());
+        let by_plane = columns.chunks_exact(self.taps() * windows.len());
         for (plane, rows) in planes.chunks_exact_mut(self.pixels()).zip(by_plane) {
-            for (place, row) in rows.chunks_exact(windows.len()).enumerate() {
-                self.runs(place, across, windows, |run| {
+            for (tap, row) in rows.chunks_exact(windows.len()).enumerate() {
+                self.runs(tap, across, windows, |run| {
                     let seen = &row[run.windows][run.inside];
                     if let Some(pixels) = plane.get_mut(run.pixel..) {
                         for (pixel, &value) in pixels.iter_mut().step_by(self.stride).zip(seen) {
@@ -100,11 +100,11 @@ impl Windows {
         }
     }
 
-    /// Cuts `windows` where a row ends.
-    fn runs(&self, place: usize, across: usize, windows: &Range<usize>, mut f: impl FnMut(Run)) {
-        let (down, right) = (place / self.kernel.1, place % self.kernel.1);
+    /// Splits `windows` at row ends.
+    fn runs(&self, tap: usize, across: usize, windows: &Range<usize>, mut f: impl FnMut(Run)) {
+        let (down, right) = (tap / self.kernel.1, tap % self.kernel.1);
         let (height, width) = self.image;
-        // The windows of a row whose place is inside: its column + padding is stride · window + right.
+        // The windows of a row whose tap is inside: its column + padding is stride · window + right.
         let first_inside = self.padding.saturating_sub(right).div_ceil(self.stride);
         let end_inside = (width + self.padding).saturating_sub(right).div_ceil(self.stride);
         let (mut row, mut column) = (windows.start / across, windows.start % across);
@@ -146,15 +146,15 @@ mod tests {
             let planes: Vec<f64> = (1..=2 * image.0 * image.1).map(|i| i as f64).collect();
             let all = down * across;
             for windows in [0..all, all / 3..all, 0..all.div_ceil(2)] {
-                let rows = 2 * shape.places();
+                let rows = 2 * shape.taps();
                 let mut columns = vec![f64::NAN; rows * windows.len()];
                 shape.gather(&planes, across, &windows, &mut columns);
                 let mut expected_back = vec![0.0; planes.len()];
                 for row in 0..rows {
-                    let (plane, place) = (row / shape.places(), row % shape.places());
+                    let (plane, tap) = (row / shape.taps(), row % shape.taps());
                     for (i, window) in windows.clone().enumerate() {
-                        let y = (window / across * stride + place / kernel.1).wrapping_sub(padding);
-                        let x = (window % across * stride + place % kernel.1).wrapping_sub(padding);
+                        let y = (window / across * stride + tap / kernel.1).wrapping_sub(padding);
+                        let x = (window % across * stride + tap % kernel.1).wrapping_sub(padding);
                         let found = columns[row * windows.len() + i];
                         if y < image.0 && x < image.1 {
                             let pixel = (plane * image.0 + y) * image.1 + x;

@@ -1,7 +1,7 @@
-//! What the processor's own kernels share: the two types of number, their slices, memory that a thread keeps.
+//! Shared parts of the CPU kernels: the two dtypes, their slices, and buffers that a thread keeps.
 //!
-//! Every kernel cuts its work into parts that follow from the shape of one sample alone, and computes a part on one
-//! thread. So the bits of a result depend neither on the number of threads nor on the batch that a sample is in.
+//! Every kernel divides its work into parts that depend on the shape of one sample only, and computes each part on one
+//! thread. So results are bit-identical for any number of threads and any batch.
 
 mod columns;
 mod product;
@@ -15,7 +15,7 @@ pub(super) use product::{Adds, Matrix, multiply_add};
 
 /// f32 or f64.
 pub(super) trait Real: WithDType {
-    /// Memory of this thread, kept between calls: fresh pages cost more than the arithmetic on them.
+    /// Buffer of this thread, kept between calls: fresh pages cost more than the arithmetic on them.
     fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>>;
 }
 
@@ -49,23 +49,23 @@ macro_rules! by_type {
 }
 pub(super) use by_type;
 
-/// Numbers that one task of an elementwise kernel takes: few enough for a core's first-level cache.
+/// Elements per task of an elementwise kernel: few enough for a core's first-level cache.
 pub(super) const CHUNK: usize = 4096;
 
-/// Whether the kernels here can take `x`: on the processor, in f32 or f64.
+/// Whether the kernels here support `x`: on the CPU, in f32 or f64.
 pub(super) fn takes(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// The numbers of a tensor without gaps.
+/// The elements of a contiguous tensor.
 pub(super) fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
-        None => bail!("a kernel was given a tensor with gaps"),
+        None => bail!("a kernel needs a contiguous tensor"),
     }
 }
 
-/// Runs `f` on two buffers of this thread, of `sizes` numbers of any value.
+/// Runs `f` on two buffers of this thread, of `sizes` elements with arbitrary values.
 pub(super) fn with_scratch<T: Real, R>(sizes: [usize; 2], f: impl FnOnce(&mut [T], &mut [T]) -> R) -> R {
     T::scratch().with_borrow_mut(|buffers| {
         for (buffer, &size) in buffers.iter_mut().zip(&sizes) {

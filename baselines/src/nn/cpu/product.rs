@@ -9,7 +9,7 @@ pub(crate) struct Matrix<'a, T> {
     pub(crate) values: &'a [T],
     /// Rows and columns.
     pub(crate) size: (usize, usize),
-    /// Distance of a row from the next, and of a column from the next.
+    /// Strides of rows and columns.
     pub(crate) steps: (usize, usize),
 }
 
@@ -19,7 +19,7 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, size: (rows, columns), steps: (step, 1) }
     }
 
-    /// Rows and columns exchanged.
+    /// The transpose.
     pub(crate) fn transposed(self) -> Self {
         Self { size: (self.size.1, self.size.0), steps: (self.steps.1, self.steps.0), ..self }
     }
@@ -32,10 +32,10 @@ fn fits(length: usize, size: (usize, usize), steps: (usize, usize)) -> bool {
     size.0 == 0 || size.1 == 0 || end().is_some_and(|end| end < length)
 }
 
-/// `target = left · right`, or `target += left · right`; `target` has its rows without gaps.
+/// `target = left · right`, or `target += left · right`; the rows of `target` are contiguous.
 ///
 /// # Panics
-/// If the sizes do not fit each other: they follow from shapes that were checked before.
+/// If the sizes do not match: callers derive them from shapes that were checked before.
 #[expect(unsafe_code, reason = "gemm takes pointers; that they stay within their slices is asserted before")]
 #[expect(clippy::cast_possible_wrap, reason = "steps within slices, which never hold more than isize::MAX bytes")]
 pub(crate) fn multiply_add<T: Real>(target: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>, adds: Adds) {
@@ -73,12 +73,12 @@ pub(crate) fn multiply_add<T: Real>(target: &mut [T], left: Matrix<'_, T>, right
     }
 }
 
-/// What becomes of what was in the target of a product.
+/// Whether a product replaces its target or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adds {
-    /// The product is added to it.
+    /// Adds the product to the target.
     ToTarget,
-    /// It is lost.
+    /// Overwrites the target.
     ToNothing,
 }
 

@@ -1,4 +1,4 @@
-//! Batch norm on the processor: statistics in f64, a channel's numbers in one pass over memory.
+//! Batch norm on the CPU: statistics in f64, one pass over the memory of a channel.
 
 use std::ops::AddAssign;
 
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::nn::cpu::{CHUNK, Real, by_type, values};
 
-/// Number, mean and squared deviation of some values, in f64.
+/// Count, mean and sum of squared deviations of some values, in f64.
 #[derive(Clone, Copy, Default)]
 struct Moments {
     count: f64,
@@ -24,7 +24,7 @@ impl Moments {
 }
 
 impl AddAssign for Moments {
-    /// The rule of Chan, Golub and `LeVeque`: nothing is lost where the mean is large against the deviation.
+    /// The rule of Chan, Golub and `LeVeque`: precise even where the mean is large compared with the deviation.
     fn add_assign(&mut self, other: Self) {
         let (count, apart) = (self.count + other.count, other.mean - self.mean);
         if count > 0.0 {
@@ -35,7 +35,7 @@ impl AddAssign for Moments {
     }
 }
 
-/// Σ f(a, b) in f64, in eight lanes, in an order that does not change.
+/// Σ f(a, b) in f64, in eight lanes, in a fixed order.
 fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; 8];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
@@ -52,7 +52,7 @@ fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
 #[derive(Clone, Copy)]
 struct Sizes {
     channels: usize,
-    /// Numbers of a channel of a sample.
+    /// Values per channel and sample.
     plane: usize,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn statistics(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     let x = x.contiguous()?;
     let sizes = Sizes::of(x.shape())?;
     let (storage, layout) = x.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { bail!("not on the processor") };
+    let Storage::Cpu(storage) = &*storage else { bail!("tensor is not on the CPU") };
     let moments: Vec<Moments> = by_type!(storage, T => {
         let x = values::<T>(storage, layout)?;
         let of_channel = |c| {
@@ -97,7 +97,7 @@ pub(super) fn statistics(x: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
 /// `(x - mean) · scale + shift` of each channel, where `scale` is `weight` by the standard deviation and `shift` is
 /// `bias`. As a `CustomOp3` of `x`, `weight`, `bias`, with the gradients of a norm by the batch's own statistics.
 pub(super) struct Normalise {
-    /// Of each channel.
+    /// Mean of each channel.
     pub(super) mean: Vec<f64>,
     /// 1 / √(variance + ε) of each channel.
     pub(super) inverse: Vec<f64>,
@@ -132,7 +132,7 @@ impl CustomOp3 for Normalise {
         by_type!(x, T => {
             let (x, weight, bias) = (values::<T>(x, lx)?, values::<T>(weight, lw)?, values::<T>(bias, lb)?);
             if [weight.len(), bias.len(), self.mean.len(), self.inverse.len()] != [sizes.channels; 4] {
-                bail!("a norm of {} channels was given {}", self.mean.len(), sizes.channels);
+                bail!("a norm of {} channels got an input of {}", self.mean.len(), sizes.channels);
             }
             let of: Vec<(T, T, T)> = (0..sizes.channels)
                 .map(|c| {
@@ -174,7 +174,7 @@ impl Normalise {
     fn sums(&self, x: &Tensor, gradient: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
         let sizes = Sizes::of(x.shape())?;
         let ((x, lx), (g, lg)) = (x.storage_and_layout(), gradient.storage_and_layout());
-        let (Storage::Cpu(x), Storage::Cpu(g)) = (&*x, &*g) else { bail!("not on the processor") };
+        let (Storage::Cpu(x), Storage::Cpu(g)) = (&*x, &*g) else { bail!("tensor is not on the CPU") };
         by_type!(x, T => {
             let (x, g) = (values::<T>(x, lx)?, values::<T>(g, lg)?);
             let of_channel = |c: usize| {
@@ -191,7 +191,7 @@ impl Normalise {
     }
 }
 
-/// Of `g` and `x`: `g·a + (x - mean)·b + c` with `[a, b, c, mean]` of each channel.
+/// Computes `g·a + (x - mean)·b + c` of `g` and `x`, with `[a, b, c, mean]` for each channel.
 struct Combine(Vec<[f64; 4]>);
 
 impl CustomOp2 for Combine {

@@ -7,7 +7,7 @@ use candle_core::{D, DType, Result, Tensor, bail};
 use self::kernels::Normalise;
 use super::{Init, Mode, Parameter, Scope, cpu::takes};
 
-/// Added to every variance, torch's default.
+/// ε, added to every variance. torch's default.
 const EPSILON: f64 = 1e-5;
 /// Batch norm over all axes but the second: `weight`, `bias`, `running_mean`, `running_var` of `[C]`, and the counter
 /// `num_batches_tracked`.
@@ -18,12 +18,12 @@ pub struct BatchNorm {
     running_mean: Parameter,
     running_var: Parameter,
     batches: Parameter,
-    /// Share of a batch in the running statistics.
+    /// Fraction of a batch in the running statistics.
     momentum: f64,
 }
 
 impl BatchNorm {
-    /// Of `channels` channels; how fast its running statistics follow is the network's, [`Scope::norm_momentum`].
+    /// A norm of `channels` channels with the network's momentum, [`Scope::norm_momentum`].
     ///
     /// # Errors
     /// If the device fails.
@@ -38,11 +38,11 @@ impl BatchNorm {
         })
     }
 
-    /// `[B, C, …]` to the same shape. In training by the batch's own mean and (biased) variance, which also move the
-    /// running statistics; in evaluation by the running ones.
+    /// `[B, C, …]` to the same shape. Training normalises with the batch's mean and (biased) variance and updates the
+    /// running statistics; evaluation normalises with the running statistics.
     ///
     /// # Errors
-    /// If training sees a single value a channel, if the shapes do not fit, or if the device fails.
+    /// If a training batch has a single value per channel, the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
         if !mode.is_training() {
@@ -58,44 +58,45 @@ impl BatchNorm {
         }
         let count = x.elem_count() / x.dim(1)?.max(1);
         if count < 2 {
-            bail!("batch norm needs more than one value a channel in training, got a tensor of {:?}", x.dims());
+            bail!("batch norm needs more than one value per channel in training, got a tensor of shape {:?}", x.dims());
         }
         let (y, mean, variance) = if takes(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
-        self.follow(&mean, &variance, count)?;
+        self.update_running_stats(&mean, &variance, count)?;
         Ok(y)
     }
 
-    /// Moves the running statistics towards those of a batch of `count` values a channel.
-    fn follow(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
-        let follow = |running: &Parameter, value: &Tensor| {
+    /// Updates the running statistics with those of a batch of `count` values per channel.
+    fn update_running_stats(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
+        let update = |running: &Parameter, value: &Tensor| {
             let running = running.var();
             running.set(&((running.as_detached_tensor() * (1.0 - self.momentum))? + (value * self.momentum)?)?)
         };
-        follow(&self.running_mean, mean)?;
-        // The running variance is the unbiased one, as in torch.
-        follow(&self.running_var, &(variance * (count as f64 / (count - 1) as f64))?)?;
+        update(&self.running_mean, mean)?;
+        // The running variance is unbiased, as in torch.
+        update(&self.running_var, &(variance * (count as f64 / (count - 1) as f64))?)?;
         let batches = self.batches.var();
         batches.set(&(batches.as_detached_tensor() + batches.ones_like()?)?)
     }
 }
 
-/// `x [B, C, …]` by its own statistics, then `weight` and `bias`; and mean and biased variance, without gradients.
+/// Normalises `x [B, C, …]` with its own statistics, then applies `weight` and `bias`. Also returns the mean and the
+/// biased variance, without gradients.
 fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     let x = x.contiguous()?;
     let (mean, variance) = kernels::statistics(&x)?;
-    let place = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(x.dtype());
-    let (of_mean, of_variance) = (place(&mean)?, place(&variance)?);
+    let to_device = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(x.dtype());
+    let (of_mean, of_variance) = (to_device(&mean)?, to_device(&variance)?);
     let inverse = variance.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
     Ok((x.apply_op3(weight, bias, Normalise { mean, inverse })?, of_mean, of_variance))
 }
 
-/// The same from candle's own operations, for other devices.
+/// The same, composed of candle's operations, for other devices.
 fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     let (batch, channels) = (x.dim(0)?, x.dim(1)?);
     let count = x.elem_count() / channels;
     let mut shape = vec![1; x.rank()];
     shape[1] = channels;
-    // The innermost axis first: candle's sums over a strided axis lose digits fast.
+    // The innermost axis first: candle's sums over a strided axis lose precision.
     let mean_of = |t: &Tensor| -> Result<Tensor> {
         (t.reshape((batch, channels, ()))?.sum(D::Minus1)?.sum(0)? * (1.0 / count as f64))?.reshape(channels)
     };
@@ -113,7 +114,8 @@ fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     x.broadcast_mul(&scale.reshape(&*shape)?)?.broadcast_add(&shift.reshape(&*shape)?)
 }
 
-/// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of `[C]`.
+/// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of
+/// `[C]`.
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
     weight: Parameter,
@@ -122,13 +124,13 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// Of `channels` channels in `groups` groups.
+    /// A norm of `channels` channels in `groups` groups.
     ///
     /// # Errors
     /// If the groups do not divide the channels, or the device fails.
     pub fn new(scope: &Scope<'_>, groups: usize, channels: usize) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {
-            bail!("{channels} channels do not fall into {groups} groups");
+            bail!("cannot divide {channels} channels into {groups} groups");
         }
         let weight = scope.weight("weight", channels, Init::Constant(1.0))?;
         Ok(Self { weight, bias: scope.weight("bias", channels, Init::Constant(0.0))?, groups })
@@ -147,8 +149,8 @@ impl GroupNorm {
     }
 }
 
-/// Each of `groups` groups of each sample's channels to mean 0 and variance 1; `[B, C, …]`. With as many groups as
-/// channels this is `torch.nn.InstanceNorm2d`.
+/// Normalises each of `groups` groups of each sample's channels to mean 0 and variance 1; `[B, C, …]`. With as many
+/// groups as channels this is `torch.nn.InstanceNorm2d`.
 ///
 /// # Errors
 /// If the shapes do not fit, or the device fails.
@@ -175,7 +177,7 @@ mod tests {
             assert_gradients(&[&x, &weight, &bias], |t| Ok(by_kernels(&t[0], &t[1], &t[2])?.0));
             for output in 0..3 {
                 let pick = |(y, mean, variance): (Tensor, Tensor, Tensor)| [y, mean, variance][output].clone();
-                // The statistics have no gradient: they count as values only.
+                // The returned statistics have no gradient.
                 assert_agree(
                     &[&x, &weight, &bias],
                     |t| Ok(pick(by_kernels(&t[0], &t[1], &t[2])?)),
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn training_moves_the_running_statistics_and_evaluation_reads_them() {
+    fn training_updates_the_running_statistics_and_evaluation_uses_them() {
         let builder = Builder::new(DType::F64, &Device::Cpu, 1);
         let norm = BatchNorm::new(&builder.root(), 2).unwrap();
         let x = Tensor::new(&[[1.0f64, 5.0], [3.0, 5.0], [5.0, 8.0]], &Device::Cpu).unwrap();

@@ -1,4 +1,4 @@
-//! Curves of a training: its losses above, its mIoU below, as SVG and as PNG.
+//! Training curves, as SVG and PNG: losses in the upper panel, mIoU in the lower.
 
 use std::{fmt::Display, ops::Range};
 
@@ -14,13 +14,13 @@ use plotters::{
 
 use crate::train::validate::EpochMetrics;
 
-/// In pixels; the PNG has twice as many.
+/// Size in pixels; the PNG is twice as large.
 const SIZE: (u32, u32) = (900, 760);
 
 const INK: RGBColor = RGBColor(0x1c, 0x24, 0x30);
 const QUIET: RGBColor = RGBColor(0x8a, 0x93, 0x9f);
 const LINE: RGBColor = RGBColor(0xe6, 0xea, 0xee);
-// Two that are told apart without colour vision: a blue and an orange.
+// A blue and an orange that colour-blind readers can distinguish.
 const FIRST: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const SECOND: RGBColor = RGBColor(0xd9, 0x6a, 0x0b);
 
@@ -73,10 +73,11 @@ fn draw<B: DrawingBackend>(
         curve("upstream's val_miou, 13 classes", SECOND, &|epoch| Some(epoch.validation.as_ref()?.miou_upstream)),
     ];
     let epochs = 0..history.last().and_then(|epoch| i32::try_from(epoch.epoch).ok()).unwrap_or(1);
-    // A first validation, whose running statistics know nothing yet, may lose by thousands: it would flatten the rest.
+    // In the first validation the running statistics have not converged yet, and its loss may be in the thousands,
+    // which would flatten the rest of the curve.
     let highest = |curves: &[Curve]| curves.iter().flat_map(|c| &c.points).map(|(_, value)| *value).fold(0.0, f64::max);
     let (all, limit) = (highest(&loss), 4.0 * highest(&loss[..1]));
-    let title = if all > limit { "Loss (what is above the upper edge is drawn on it)" } else { "Loss" };
+    let title = if all > limit { "Loss (values above the upper edge are drawn on it)" } else { "Loss" };
     let top = 1.05 * all.min(limit);
     panel(&losses, title, &epochs, 0.0..if top > 0.0 { top } else { 1.0 }, &loss, unit)?;
     panel(&scores, "Validation mIoU", &epochs, 0.0..1.0, &miou, unit)?;
@@ -114,7 +115,7 @@ fn panel<B: DrawingBackend>(
         let style = curve.ink.stroke_width(2 * unit);
         let points: Vec<_> = curve.points.iter().map(|(epoch, value)| (*epoch, value.min(values.end))).collect();
         chart.draw_series([PathElement::new(points.clone(), style)]).map_err(failed)?;
-        // A training of one epoch has no line: its points are seen all the same.
+        // With one epoch there is no line, only points.
         if points.len() < 40 {
             let dots = points.iter().map(|point| Circle::new(*point, 3 * unit, curve.ink.filled()));
             chart.draw_series(dots).map_err(failed)?;
@@ -153,11 +154,11 @@ mod tests {
         let history = [epoch(1, 9_000.0), epoch(2, 0.0), epoch(3, 0.7)];
         let drawn = svg(&history).unwrap();
         for text in
-            ["Loss (what is above the upper edge is drawn on it)", "training", "upstream's val_miou, 13 classes"]
+            ["Loss (values above the upper edge are drawn on it)", "training", "upstream's val_miou, 13 classes"]
         {
             assert!(drawn.lines().any(|line| line.replace("&apos;", "'") == text), "{text}\n{drawn}");
         }
-        // No class of the challenge occurred: that curve is empty, and not named.
+        // No class of the challenge occurred: that curve is empty and has no legend entry.
         assert!(!drawn.contains("mIoU of the challenge") && !drawn.contains("NaN"));
         for few in [&history[..0], &history[..1]] {
             assert!(!svg(few).unwrap().contains("NaN"));

@@ -1,5 +1,4 @@
-//! TensorBoard's event files: records of protocol buffers, written by hand, since few fields of few messages are
-//! needed.
+//! TensorBoard's event files: records of protocol buffers, encoded by hand because only a few fields are needed.
 //!
 //! The messages are `Event`, `Summary` and `SessionLog` of TensorFlow's `event.proto` and `summary.proto`; the records
 //! are those of `record_writer.cc`. `tests/read_events.py` reads the files with TensorBoard itself.
@@ -11,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// An event file that is being written.
+/// An open event file.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
@@ -19,8 +18,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a new file in `folder`. What files from before hold of `step` and later is then void: TensorBoard leaves
-    /// it out, so that a run which goes on from a checkpoint shows each step once.
+    /// Creates a file in `folder`. TensorBoard then discards events of `step` and later in older files, so that a
+    /// resumed run shows each step once.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -47,12 +46,12 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Where it is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds numbers of a step, by their tags.
+    /// Adds scalars of a step, by tag.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -71,7 +70,7 @@ impl EventFile {
         self.record(&event(step, |out| bytes(out, SUMMARY, &summary)))
     }
 
-    /// Adds a picture of a step: `png` is a PNG of colours.
+    /// Adds an image of a step; `png` is an RGB PNG.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -89,7 +88,7 @@ impl EventFile {
         self.record(&event(step, |out| bytes(out, SUMMARY, &summary)))
     }
 
-    /// Hands everything to the system, so that a TensorBoard that is open shows it.
+    /// Flushes the file, so that a running TensorBoard shows the events.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -112,22 +111,22 @@ const STEP: u64 = 2;
 const FILE_VERSION: u64 = 3;
 const SUMMARY: u64 = 5;
 const SESSION_LOG: u64 = 7;
-// Of `SessionLog`, and its status.
+// Field number of `SessionLog`'s status, and its value.
 const STATUS: u64 = 1;
 const START: u64 = 1;
-// Of `Summary`, and of its values.
+// Field numbers of `Summary` and of its values.
 const VALUE: u64 = 1;
 const TAG: u64 = 1;
 const SIMPLE_VALUE: u64 = 2;
 const IMAGE: u64 = 4;
-// Of an image, and its kind of colours.
+// Field numbers of an image, and its colour space.
 const HEIGHT: u64 = 1;
 const WIDTH: u64 = 2;
 const COLOURSPACE: u64 = 3;
 const ENCODED_IMAGE: u64 = 4;
 const RGB: u32 = 3;
 
-// How a field is laid out: a varint is 0.
+// Wire types of fields; a varint is 0.
 const FIXED_64: u64 = 1;
 const LENGTH_AND_BYTES: u64 = 2;
 const FIXED_32: u64 = 5;
@@ -160,12 +159,12 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-/// CRC-32C, masked as records have it, since a checksum of data that hold checksums is weak.
+/// CRC-32C, masked as the record format demands, because a CRC of data that contain CRCs is weak.
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Castagnoli's CRC of 32 bits (RFC 3720, appendix B.4).
+/// CRC-32C (Castagnoli; RFC 3720, appendix B.4).
 fn crc32c(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| (crc >> 8) ^ CRC_TABLE[usize::from(byte ^ crc.to_le_bytes()[0])])
 }
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_laid_out_as_protocol_buffers_say() {
+    fn varints_are_encoded_as_in_protocol_buffers() {
         let coded = |value| {
             let mut out = Vec::new();
             varint(&mut out, value);
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn records_hold_a_version_a_start_and_then_what_was_told() {
+    fn records_hold_version_session_start_and_values() {
         let folder = tempfile::tempdir().unwrap();
         let mut events = EventFile::create(folder.path(), 7).unwrap();
         events.scalars(300, [("a", 0.5), ("b", -2.0)]).unwrap();
@@ -221,7 +220,7 @@ mod tests {
             let size = usize::try_from(u64::from_le_bytes(*length)).unwrap();
             let (data, after) = (&after[4..4 + size], &after[4 + size..]);
             assert_eq!(after[..4], masked_crc(data).to_le_bytes());
-            // Behind the time, which is 9 bytes long.
+            // Skip the timestamp of 9 bytes.
             records.push(data[9..].to_vec());
             rest = &after[4..];
         }
@@ -231,7 +230,7 @@ mod tests {
         let minus_two = [&[0x0a, 8, 0x0a, 1, b'b', 0x15][..], &(-2f32).to_le_bytes()].concat();
         assert_eq!(records[2], [&[0x10, 0xac, 0x02, 0x2a, 20][..], &half, &minus_two].concat());
         assert_eq!(records.len(), 3);
-        // A second file within the second does not take the first one's place.
+        // A second file within the same second does not overwrite the first.
         assert!(EventFile::create(folder.path(), 7).unwrap().path() > events.path());
     }
 }

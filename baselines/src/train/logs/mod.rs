@@ -1,4 +1,4 @@
-//! What can be watched of a training: a table, curves, and TensorBoard's event files.
+//! Logs of a training run: a table, curves, and TensorBoard's event files.
 
 mod curves;
 mod events;
@@ -23,27 +23,27 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Logs {
     out: PathBuf,
-    /// The step that comes next: TensorBoard is to forget what a stopped run told of it and of later ones.
+    /// The next step: TensorBoard discards an interrupted run's events of this step and later ones.
     next_step: u64,
-    /// Begun with the first thing to tell.
+    /// Created with the first event.
     events: Option<EventFile>,
-    /// Whether the patch that is shown, and its mask, are in the event file.
+    /// Whether the event file holds the shown patch and its mask.
     has_patch: bool,
 }
 
 impl Logs {
-    /// Those of the run folder `out`, from step `next_step` on.
+    /// The logs of the run folder `out`, from step `next_step` on.
     pub(super) fn new(out: &Path, next_step: usize) -> Self {
         Self { out: out.to_owned(), next_step: next_step as u64, events: None, has_patch: false }
     }
 
-    /// A step of the optimiser.
+    /// Logs an optimiser step.
     pub(super) fn step(&mut self, step: usize, loss: f64, learning_rate: f64, norm: f64) -> Result<(), TrainError> {
         let values = [("train_loss_step", loss), ("lr", learning_rate), ("gradient_norm", norm)];
         self.events(|events| events.scalars(step as u64, values))
     }
 
-    /// An epoch that has ended: its numbers and a picture for TensorBoard.
+    /// Logs a finished epoch: its metrics, and images for TensorBoard.
     pub(super) fn epoch(&mut self, epoch: &EpochMetrics, shown: Option<&Shown>) -> Result<(), TrainError> {
         let tags: Vec<String> = CLASSES.iter().map(|class| format!("iou/{}", class.name)).collect();
         let step = epoch.step as u64;
@@ -68,7 +68,7 @@ impl Logs {
         })
     }
 
-    /// Table and curves of all epochs, in the place of those before.
+    /// Writes table and curves of all epochs, replacing the previous ones.
     pub(super) fn history(&self, history: &[EpochMetrics]) -> Result<(), TrainError> {
         let write = |name: &str, bytes: &[u8]| {
             let path = self.out.join(name);

@@ -1,4 +1,4 @@
-//! `metrics.csv`: a row an epoch.
+//! `metrics.csv`: one row per epoch.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use crate::train::validate::EpochMetrics;
 
 /// All epochs as CSV.
 ///
-/// The columns: `epoch`, from 1; `step`, the optimiser's steps up to its end; `learning_rate` of its last step;
-/// `train_loss`; then, where there was a validation, `val_loss`, `val_miou`, `val_miou_upstream`, and each class's
-/// `IoU`, empty where neither masks nor predictions have the class. Numbers have all their digits. No column tells the
-/// time, so that a run which was stopped and resumed has the same table.
+/// Columns: `epoch`, from 1; `step`, the optimiser steps up to its end; `learning_rate` of its last step; `train_loss`;
+/// then, empty without a validation, `val_loss`, `val_miou`, `val_miou_upstream` and each class's `IoU`, which is empty
+/// if neither masks nor predictions have the class. Numbers have full precision. There is no time column, so that a
+/// resumed run has the same table.
 pub(super) fn table(history: &[EpochMetrics]) -> String {
     let mut text = "epoch,step,learning_rate,train_loss,val_loss,val_miou,val_miou_upstream".to_owned();
     for class in &CLASSES {
