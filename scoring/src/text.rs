@@ -1,5 +1,7 @@
 //! Words for messages: text from outside made safe to show, and numbers of things.
 
+use std::fmt::Display;
+
 /// Most characters that are shown of a name.
 const MAX: usize = 160;
 
@@ -29,18 +31,18 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// A number of things in words: `1 error`, `2 errors`, `2 patches`, `0 classes`.
-pub fn counted(count: usize, what: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     format!("{count} {}", noun(count, what))
 }
 
 /// The noun in the number that fits `count`: `patch` for 1, `patches` for anything else.
-pub fn noun(count: usize, singular: &str) -> String {
-    match count {
-        1 => singular.to_owned(),
-        _ if singular.ends_with(['s', 'x']) || singular.ends_with("ch") || singular.ends_with("sh") => {
-            format!("{singular}es")
-        }
-        _ => format!("{singular}s"),
+pub fn noun<N: PartialEq + From<u8>>(count: N, singular: &str) -> String {
+    if count == N::from(1) {
+        singular.to_owned()
+    } else if singular.ends_with(['s', 'x']) || singular.ends_with("ch") || singular.ends_with("sh") {
+        format!("{singular}es")
+    } else {
+        format!("{singular}s")
     }
 }
 
@@ -50,8 +52,13 @@ mod tests {
 
     #[test]
     fn numbers_of_things_read_as_english() {
-        let read =
-            [counted(1, "patch"), counted(2, "patch"), counted(0, "class"), counted(2, "zone"), counted(1, "error")];
+        let read = [
+            counted(1, "patch"),
+            counted(2, "patch"),
+            counted(0_u64, "class"),
+            counted(2, "zone"),
+            counted(1, "error"),
+        ];
         assert_eq!(read, ["1 patch", "2 patches", "0 classes", "2 zones", "1 error"]);
     }
 

@@ -11,6 +11,7 @@ use flair_scoring::{
     analysis::{bootstrap::Interval, uncertainty::Uncertainty},
     dataset::places::Unit,
     score::boundary::BoundaryWidth,
+    text::counted,
     text::shown,
 };
 
@@ -41,8 +42,8 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
         "mIoU {}{} over {} (not those in brackets), {}, protocol {}",
         figure(report.means.miou, 5),
         interval(|uncertainty| uncertainty.miou),
-        counted(report.means.classes_averaged as u64, "class", "classes"),
-        counted(report.patches, "patch", "patches"),
+        counted(report.means.classes_averaged, "class"),
+        counted(report.patches, "patch"),
         shown(&report.protocol),
     )?;
     writeln!(
@@ -120,9 +121,4 @@ fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
         writeln!(out, "{begin:20}  {:+.4} mIoU  {what}", confusion.gain)?;
     }
     Ok(())
-}
-
-/// `1 patch`, `2 patches`.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

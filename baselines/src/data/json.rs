@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use flair_scoring::PatchId;
+use flair_scoring::{PatchId, dataset::image_key};
 use serde::de::DeserializeOwned;
 
 use super::DataError;
@@ -35,10 +35,8 @@ pub(crate) fn read_by_patch<T: DeserializeOwned>(
         serde_json::from_reader(reader).map_err(|error| DataError::format(path, error.to_string()))?;
     let mut kept = BTreeMap::new();
     for (key, entry) in entries {
-        let name = key.strip_suffix(".tif").unwrap_or(&key);
-        let id = name.strip_prefix("IMG_").and_then(|number| number.parse().ok());
-        let id =
-            id.ok_or_else(|| DataError::format(path, format!("`{key:.80}` names no image: expected IMG_000826")))?;
+        let id = image_key(&key)
+            .ok_or_else(|| DataError::format(path, format!("`{key:.80}` names no image: expected IMG_000826")))?;
         if is_wanted(id) {
             kept.insert(id, entry);
         }

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use flair_scoring::{Finding, PatchId, dataset::fold_ranges};
+use flair_scoring::{
+    Finding, PatchId,
+    dataset::{fold_ranges, is_domain, is_zone},
+};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
@@ -359,22 +362,6 @@ fn zone_of(path: &Path, part: Option<Part>) -> Option<Zone> {
     let zone = names.find(|name| is_zone(name))?;
     let by_domain = || if TEST_DOMAINS.contains(&domain) { Part::Test } else { Part::Train };
     Some((part.unwrap_or_else(by_domain), domain.to_owned(), zone.to_owned()))
-}
-
-/// `D004_2021`: a department of three digits, a year of four.
-fn is_domain(name: &str) -> bool {
-    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
-    name.strip_prefix('D').and_then(|rest| rest.split_once('_')).is_some_and(|(d, y)| digits(d, 3) && digits(y, 4))
-}
-
-/// `Z10_AU`: a number, and the letters of the two kinds of land that prevail.
-fn is_zone(name: &str) -> bool {
-    name.strip_prefix('Z').and_then(|rest| rest.split_once('_')).is_some_and(|(number, kinds)| {
-        !number.is_empty()
-            && number.bytes().all(|b| b.is_ascii_digit())
-            && kinds.len() == 2
-            && kinds.bytes().all(|b| b.is_ascii_uppercase())
-    })
 }
 
 /// Whether a domain's folder lies in this folder or in one of its folders.

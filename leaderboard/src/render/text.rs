@@ -1,10 +1,10 @@
-//! Texts of strangers, made safe to show.
+//! Text from outside, made safe to show in a table.
 
-/// A text on one line, without what steers a terminal or turns the direction of writing.
+use flair_scoring::text::is_unsafe;
+
+/// The text on one line, without control characters and direction marks; runs of white space become one space.
 pub(super) fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|&c| !steers(c)).collect();
+    let shown = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let text: String = text.chars().map(shown).filter(|&c| !is_unsafe(c)).collect();
     text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -9,7 +9,7 @@ use super::{rules, times::Declared};
 use flair_scoring::{
     CLASSES, Finding, ScoreReport, Severity,
     report::figure::{FigureError, confusion_svg},
-    text::is_unsafe,
+    text::{is_unsafe, noun},
     timing::{Hms, Limits},
 };
 
@@ -51,7 +51,7 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
         report.means.classes_averaged,
         figure(report.means.overall_accuracy),
         report.patches,
-        if report.patches == 1 { "patch" } else { "patches" },
+        noun(report.patches, "patch"),
         report.pixels,
         Escaped(&report.protocol),
     );

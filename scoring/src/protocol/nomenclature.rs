@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{ProtocolError, labels, parse, shipped};
 
+use crate::text::counted;
+
 /// Most classes of a nomenclature: predictions are bytes, and a few values are left for what is no class.
 pub const MAX_CLASSES: usize = 200;
 
@@ -99,8 +101,7 @@ impl Nomenclature {
     pub(super) fn check(&self) -> Result<(), String> {
         let count = self.classes.len();
         if !(2..=MAX_CLASSES).contains(&count) {
-            let classes = if count == 1 { "class" } else { "classes" };
-            return Err(format!("it has {count} {classes}, expected 2 to {MAX_CLASSES}"));
+            return Err(format!("it has {}, expected 2 to {MAX_CLASSES}", counted(count, "class")));
         }
         check_name(&self.name, MAX_NAME)?;
         let mut owner: [Option<&str>; 256] = [None; 256];

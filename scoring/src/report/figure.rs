@@ -11,7 +11,7 @@ use plotters::{
     },
 };
 
-use crate::{ScoreReport, report::png};
+use crate::{ScoreReport, report::png, text::noun};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -143,8 +143,8 @@ impl<'a> Figure<'a> {
     fn head<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), FigureError> {
         let report = self.report;
         let miou = report.means.miou.map_or("none".to_owned(), |miou| format!("{miou:.4}"));
-        let classes = if report.means.classes_averaged == 1 { "class" } else { "classes" };
-        let patches = if report.patches == 1 { "patch" } else { "patches" };
+        let classes = noun(report.means.classes_averaged, "class");
+        let patches = noun(report.patches, "patch");
         let subtitle = format!(
             "mean over {} {classes}  ·  {} {patches}, {} pixels  ·  protocol {}  ·  each row sums to 1",
             report.means.classes_averaged,

@@ -7,7 +7,7 @@ use crate::{
     finding::remarks::{Remarks, ranges, with_files},
     score::{confusion_matrix::Strays, pairing::Pair},
     submission::Code,
-    text::shown,
+    text::{noun, shown},
 };
 
 /// Most values that a message lists.
@@ -123,5 +123,5 @@ fn pixels(strays: &Strays) -> String {
     let total: u64 = strays.values().sum();
     let values: Vec<_> = strays.iter().take(MAX_VALUES).map(|(value, count)| format!("{value} ({count})")).collect();
     let more = if strays.len() > MAX_VALUES { format!(", … ({} values)", strays.len()) } else { String::new() };
-    format!("{total} {} out of range: {}{more}", if total == 1 { "pixel" } else { "pixels" }, values.join(", "))
+    format!("{total} {} out of range: {}{more}", noun(total, "pixel"), values.join(", "))
 }
