@@ -303,7 +303,7 @@ fn a_program_that_would_not_run_elsewhere_is_refused_or_told() {
     }
     fs::write(dir.path().join("script"), "#!/bin/sh\n").unwrap();
     let script = [&arguments[..], &["--program", "script"]].concat();
-    flair_bench(dir.path()).args(script).assert().success().stderr(contains("no program for Linux on x86-64"));
+    flair_bench(dir.path()).args(script).assert().success().stderr(contains("is not a program for Linux on x86-64"));
 }
 
 #[test]
