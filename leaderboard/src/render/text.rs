@@ -1,6 +1,6 @@
-//! Texts of strangers, made safe to show.
+//! Makes untrusted texts safe to show.
 
-/// A text on one line, without what steers a terminal or turns the direction of writing.
+/// A text on one line, without terminal control characters or direction marks.
 pub(super) fn clean(text: &str) -> String {
     let steers = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
