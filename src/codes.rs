@@ -1,4 +1,4 @@
-//! The codes of all findings, whoever makes them.
+//! The codes of all findings, from every crate.
 
 use flair_hosting::HostingCode;
 use flair_scoring::{finding::Kind, submission::Code};
@@ -11,7 +11,7 @@ const REGISTRIES: &[(&str, &[Kind])] = &[
     ("hosting", HostingCode::KINDS),
 ];
 
-/// What the registries say of every kind of finding, in the order of a report.
+/// Every kind of finding, in the order of the registries.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
     REGISTRIES.iter().flat_map(|(_, kinds)| *kinds)
 }

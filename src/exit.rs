@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Input = 3,
     /// The device, the disk or the system failed.
     Environment = 4,
-    /// A fault of flair-bench.
+    /// An internal error of flair-bench.
     Internal = 70,
 }
 
@@ -25,23 +25,23 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error with the code that it ends the program with.
+/// An error, and the exit code that it causes.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) error: anyhow::Error,
 }
 
-/// What commands give back.
+/// The result of a command.
 pub(crate) type Outcome<T = Exit> = Result<T, Failure>;
 
-/// Says which code an error ends the program with.
+/// Attaches an exit code to an error.
 pub(crate) trait OrExit<T> {
-    /// The command line or a configuration is to blame.
+    /// Usage: the command line or a configuration is wrong.
     fn or_usage(self) -> Outcome<T>;
-    /// The data is.
+    /// Input: data is bad or missing.
     fn or_input(self) -> Outcome<T>;
-    /// The machine is.
+    /// Environment: the device, the disk or the system failed.
     fn or_environment(self) -> Outcome<T>;
 }
 
@@ -59,10 +59,10 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
-/// Writing to the terminal or into a pipe is the only place where a bare I/O error comes from.
+/// Bare I/O errors come only from writing to the terminal or into a pipe.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        // Whoever reads a pipe may stop when they have seen enough.
+        // The reader of a pipe may close it at any time: that is not an error.
         let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Environment };
         Self { exit, error: error.into() }
     }

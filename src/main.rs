@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     ui::logging(arguments.verbose);
     match panic::catch_unwind(|| commands::dispatch(arguments)) {
-        // The panic's own message is on standard error.
+        // The panic hook has printed its message to standard error.
         Err(_) => Exit::Internal.into(),
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(Failure { exit, error })) => {

@@ -1,4 +1,4 @@
-//! The columns of a table: one definition for everything that shows one.
+//! The columns of a leaderboard table, defined once for all renderers.
 
 use flair_scoring::timing::Hms;
 
@@ -7,21 +7,21 @@ use crate::Row;
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name for programs.
+    /// Name for programs.
     pub key: &'static str,
-    /// Its heading for people.
+    /// Heading for people.
     pub title: &'static str,
-    /// On which side its texts are.
+    /// Alignment of its texts.
     pub align: Align,
-    /// Where it is shown.
+    /// The formats that show it.
     pub shown: Shown,
-    /// What people see; empty for nothing. May hold anything that an entry holds: renderers escape it.
+    /// The text for people; empty if there is none. It may have untrusted text from the entry: renderers escape it.
     pub text: fn(&Row<'_>) -> String,
-    /// What programs see: all digits.
+    /// The value for programs, with all digits.
     pub data: fn(&Row<'_>) -> String,
 }
 
-/// On which side of a column its texts are.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Left: words.
@@ -30,14 +30,14 @@ pub enum Align {
     Right,
 }
 
-/// Where a column is shown.
+/// The formats that show a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// In a terminal, on a page, in a data file.
+    /// Terminals, pages and data files.
     Everywhere,
-    /// On a page and in a data file: too wide for a terminal.
+    /// Pages and data files: the column is too wide for a terminal.
     OnPages,
-    /// In a data file.
+    /// Data files.
     InData,
 }
 
@@ -127,7 +127,7 @@ pub static COLUMNS: &[Column] = &[
     },
 ];
 
-/// The columns for a table of those rows, without those that would be empty.
+/// The columns of a table with these rows, without empty columns.
 pub fn columns<'a>(rows: &'a [Row<'a>], shown: &'a [Shown]) -> impl Iterator<Item = &'static Column> {
     let has_text = |column: &&Column| rows.iter().any(|row| !(column.text)(row).is_empty());
     COLUMNS.iter().filter(move |column| shown.contains(&column.shown)).filter(has_text)
@@ -150,7 +150,7 @@ fn date(row: &Row<'_>) -> String {
 }
 
 fn device_seconds(row: &Row<'_>, show: fn(f64) -> String) -> String {
-    // A clock that misses part of the run would flatter it.
+    // A time that covers only a part of the run would be too good.
     let timing = row.entry.timing.as_ref().filter(|timing| timing.is_whole());
     optional(timing.map(|timing| timing.device_seconds), show)
 }

@@ -1,4 +1,4 @@
-//! From entries to rankings: a benchmark at a time, the best first.
+//! Ranks entries, each benchmark by itself, the best first.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ pub struct Ranking<'a> {
     pub benchmark: &'a str,
     /// Its entries.
     pub rows: Vec<Row<'a>>,
-    /// Official ranks below the last known one that no entry has, first and last.
+    /// The first and last of the official ranks that no entry has, before the last known one.
     pub unknown_ranks: Vec<(u32, u32)>,
 }
 
-/// An entry and its place.
+/// An entry and its rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row<'a> {
-    /// Its place among the entries of its benchmark, from 1. Equal scores share one, and leave out the next: 1, 2, 2, 4.
+    /// Its rank among the entries of its benchmark, from 1. Equal scores share a rank, and the next is skipped: 1, 2,
+    /// 2, 4.
     pub place: usize,
-    /// Whether another entry has the same place.
+    /// Whether another entry has the same rank.
     pub is_tied: bool,
     /// The entry.
     pub entry: &'a Entry,
@@ -28,8 +29,7 @@ pub struct Row<'a> {
 
 /// Ranks entries by [`Entry::miou`], each benchmark by itself: the challenge's first, the others by name.
 ///
-/// The same entries give the same rankings, in whatever order they come: equal scores are listed by official rank,
-/// then by name.
+/// The order of the entries does not matter: equal scores are listed by official rank, then by name.
 pub fn rank<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Ranking<'a>> {
     let mut benchmarks = BTreeMap::<_, Vec<&Entry>>::new();
     for entry in entries {
@@ -63,7 +63,7 @@ fn unknown_ranks(entries: &[&Entry]) -> Vec<(u32, u32)> {
     unknown
 }
 
-/// Adds one's own entries to others: one of the same place in a [`crate::Store`] takes the place of theirs.
+/// Adds own entries to others. An own entry replaces another with the same path in a [`crate::Store`].
 pub fn merge(theirs: Vec<Entry>, own: Vec<Entry>) -> Vec<Entry> {
     let key = |entry: &Entry| (slug(&entry.benchmark), slug(&entry.name));
     let all = theirs.into_iter().chain(own).map(|entry| (key(&entry), entry));
@@ -71,7 +71,7 @@ pub fn merge(theirs: Vec<Entry>, own: Vec<Entry>) -> Vec<Entry> {
 }
 
 impl Ranking<'_> {
-    /// What should be known of the ranking as a whole, in sentences.
+    /// Notes on the ranking as a whole, in sentences.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for &(first, last) in &self.unknown_ranks {
@@ -88,7 +88,7 @@ impl Ranking<'_> {
             notes.push("Scores by different protocols, or by an unstated one, may not be comparable.".to_owned());
         }
         if self.rows.iter().any(|row| row.entry.untrained) {
-            notes.push("An untrained model's score shows that the machinery works, and nothing else.".to_owned());
+            notes.push("An untrained model's score shows only that the program works.".to_owned());
         }
         notes
     }

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::shared::ByArgs;
 
-/// For which platform a bundle is.
+/// The platform of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlatformArg {
     /// Codabench (competition.yaml of version 2)
@@ -21,14 +21,14 @@ pub(crate) struct BundleArgs {
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
 
-    /// Folder with the masks, MSK_*.tif anywhere below it: they become the reference data, and nothing else does
+    /// Folder with the masks, MSK_*.tif at any depth: the reference data are these and nothing else
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
 
     #[command(flatten)]
     pub(crate) by: ByArgs,
 
-    /// For which platform
+    /// Platform of the bundle
     #[arg(long, value_enum, default_value = "both")]
     pub(crate) platform: PlatformArg,
 
@@ -40,23 +40,23 @@ pub(crate) struct BundleArgs {
     #[arg(long)]
     pub(crate) title: Option<String>,
 
-    /// When the first phase begins: YYYY-MM-DD or "YYYY-MM-DD HH:MM:SS", UTC
+    /// Start of the first phase: YYYY-MM-DD or "YYYY-MM-DD HH:MM:SS", UTC
     #[arg(long, value_name = "TIME")]
     pub(crate) start: Option<String>,
 
-    /// When the last phase ends
+    /// End of the last phase
     #[arg(long, value_name = "TIME")]
     pub(crate) end: Option<String>,
 
-    /// Most submissions of a participant in a day, in every phase
+    /// Maximum number of submissions per participant and day, in every phase
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_per_day: Option<u32>,
 
-    /// Folder with pages that take the place of ours: overview.html, evaluation.html, terms.html, data.html
+    /// Folder with pages that replace the default ones: overview.html, evaluation.html, terms.html, data.html
     #[arg(long, value_name = "DIR")]
     pub(crate) pages: Option<PathBuf>,
 
-    /// Picture that takes the place of ours
+    /// Picture that replaces the default logo
     #[arg(long, value_name = "FILE.png")]
     pub(crate) logo: Option<PathBuf>,
 

@@ -24,7 +24,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Tell what a finding means, how it comes about and what to do about it, such as `one-based`
+    /// Explain a finding's code, such as `one-based`: its meaning, its usual cause and the fix
     #[arg(long, value_name = "CODE", value_parser = PossibleValuesParser::new(codes::all().map(|kind| kind.code)),
           hide_possible_values = true, conflicts_with = "submission")]
     pub(crate) explain: Option<String>,

@@ -17,11 +17,11 @@ pub(crate) struct CodalabArgs {
     #[command(flatten)]
     pub(crate) by: ByArgs,
 
-    /// Most device-seconds that a prediction may declare
+    /// Maximum number of device-seconds that a submission may declare
     #[arg(long, value_name = "SECONDS", default_value_t = 1500.0, value_parser = above_0)]
     pub(crate) device_seconds: f64,
 
-    /// How many times the baseline's time a prediction may declare
+    /// Maximum time that a submission may declare, as a multiple of the baseline's time
     #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = above_0)]
     pub(crate) factor: f64,
 }

@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Say more of what is done (-v), or everything (-vv); `FLAIR_BENCH_LOG` takes finer filters
+    /// Log more (-v), or everything (-vv); `FLAIR_BENCH_LOG` sets finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -49,11 +49,11 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Score predictions against masks, exactly as the challenge does
     Score(ScoreArgs),
-    /// Check a submission, a folder or a zip, and tell everything that is wrong with it
+    /// Check a submission, a folder or a zip, and report everything that is wrong with it
     Check(CheckArgs),
     /// Pack predictions into a submission archive, if they pass the check
     Package(PackageArgs),
-    /// Show the protocols and class lists that there are, or an example to begin your own with, or check a file
+    /// List the protocols and class lists, show one, check a file, or print an example to start from
     Protocol(ProtocolArgs),
     /// Show the leaderboards, write them into a Markdown file, or add a run to them
     Leaderboard(LeaderboardArgs),

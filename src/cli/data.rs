@@ -6,7 +6,7 @@ use super::shared::FindingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Read every file of a dataset, and tell everything that is missing or wrong
+    /// Read every file of a dataset, and report everything that is missing or wrong
     Audit(AuditArgs),
     /// Make a synthetic dataset in the official layout: plausible landscapes, all 13 classes
     Toy(ToyArgs),

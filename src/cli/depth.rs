@@ -2,7 +2,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-/// What patches are put together by.
+/// The unit that patches are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnitArg {
     Domain,
@@ -10,7 +10,7 @@ pub(crate) enum UnitArg {
     Patch,
 }
 
-/// The width of an outline.
+/// Parses the width of an outline.
 fn pixels(text: &str) -> Result<NonZeroU32, &'static str> {
     text.parse().map_err(|_| "expected a whole number of pixels, 1 or more; without a number it is 2 % of the diagonal")
 }
@@ -18,7 +18,7 @@ fn pixels(text: &str) -> Result<NonZeroU32, &'static str> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "More than one number")]
 pub(crate) struct DepthArgs {
-    /// The scores of every domain, zone or patch, too
+    /// Also score every domain, zone or patch
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) by: Option<UnitArg>,
 
@@ -26,37 +26,37 @@ pub(crate) struct DepthArgs {
     #[arg(long, value_name = "N")]
     pub(crate) worst: Option<usize>,
 
-    /// Confidence intervals of mIoU, IoU and accuracy, by drawing domains, zones or patches again (percentile
-    /// bootstrap). Where UNIT is left out: zones, or patches where it is not known in which zone they are
+    /// Confidence intervals of mIoU, IoU and accuracy, by a percentile bootstrap over domains, zones or patches.
+    /// Without UNIT: zones, or patches if their zones are unknown
     #[arg(long, value_enum, value_name = "UNIT", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
     pub(crate) bootstrap: Option<Option<UnitArg>>,
 
-    /// Compare with other predictions of the same patches: a folder or an archive, with intervals of the difference by
-    /// giving both the same draw; or the score.json of another run, without
+    /// Compare with other predictions of the same patches: a folder or an archive, with intervals of the difference (a
+    /// paired bootstrap); or the score.json of another run, without intervals
     #[arg(long, value_name = "DIR|ZIP|JSON")]
     pub(crate) against: Option<PathBuf>,
 
-    /// Boundary IoU, too: of what lies within D pixels of an outline; where D is left out, within 2 % of the image's
-    /// diagonal (14 pixels for 512 × 512)
+    /// Also compute boundary IoU, over the pixels within D pixels of an outline. Without D: 2 % of the image's diagonal
+    /// (14 pixels for 512 × 512)
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = pixels)]
     #[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
     pub(crate) boundary: Option<Option<NonZeroU32>>,
 
-    /// How often is drawn for an interval, 10 to 100000; 20 / (1 - level) or more for ends that are not rough
+    /// Number of bootstrap replicates, 10 to 100000; 20 / (1 - level) or more give interval ends that are not rough
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub(crate) replicates: u32,
 
-    /// Share of what is drawn that an interval holds
+    /// Confidence level of the intervals: the share of the replicates that an interval contains
     #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
     pub(crate) level: f64,
 
-    /// What the draws follow from
+    /// Seed of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 2022)]
     pub(crate) seed: u64,
 
-    /// Where patches lie, if the masks' folders (`D036_2020/Z17_UA/msk`) do not tell: the dataset's
-    /// `flair_aerial_metadata.json`
+    /// The dataset's `flair_aerial_metadata.json`, which has the domain and zone of every patch (default: the masks'
+    /// folders, such as `D036_2020/Z17_UA/msk`)
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata: Option<PathBuf>,
 }

@@ -10,7 +10,7 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Folder for one page a command (default: the first page goes to standard output)
+    /// Folder for one page per command (default: the first page goes to standard output)
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

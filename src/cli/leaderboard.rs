@@ -17,7 +17,7 @@ pub(crate) struct LeaderboardArgs {
     #[arg(long, value_name = "FORMAT", default_value = "terminal")]
     pub(crate) format: Format,
 
-    /// Folder of entries, beside the published ones that are built in
+    /// Folder of further entries; the published ones are built in
     #[arg(long, value_name = "DIR")]
     pub(crate) entries: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub(crate) struct LeaderboardArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LeaderboardCommand {
-    /// Make an entry of a run's folder
+    /// Add an entry made from a run's folder
     Add(AddArgs),
 }
 
@@ -42,19 +42,19 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     pub(crate) name: String,
 
-    /// What the network sees, such as `aerial+S2`
+    /// Input data of the network, such as `aerial+S2`
     #[arg(long, default_value = "")]
     pub(crate) input: String,
 
-    /// Anything else that readers should know
+    /// Notes for readers
     #[arg(long, default_value = "")]
     pub(crate) notes: String,
 
-    /// Where readers find more: a repository, a paper
+    /// Source of the result: a repository, a paper
     #[arg(long, default_value = "")]
     pub(crate) source: String,
 
-    /// Put it into this benchmark's table (default: told by what the run was scored on)
+    /// Benchmark of the entry (default: derived from the data that the run was scored on)
     #[arg(long)]
     pub(crate) benchmark: Option<String>,
 

@@ -1,4 +1,4 @@
-//! The command line: what can be said, not what is done.
+//! The arguments of each subcommand. What a subcommand does is in `commands`.
 
 mod bundle;
 mod check;

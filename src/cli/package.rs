@@ -28,7 +28,7 @@ pub(crate) struct PackageArgs {
     #[arg(long, value_name = "FILE", requires = "baseline_time")]
     pub(crate) timing: Option<PathBuf>,
 
-    /// What the challenge's baseline took on the same machine, as M-S such as 5-57
+    /// Time of the challenge's baseline on the same machine, as M-S such as 5-57
     #[arg(long, value_name = "M-S", value_parser = MinutesSeconds::parse_taken, requires = "timing")]
     pub(crate) baseline_time: Option<MinutesSeconds>,
 

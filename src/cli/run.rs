@@ -8,16 +8,16 @@ use flair_scoring::submission::MinutesSeconds;
 pub(crate) enum RunCommand {
     /// Train a baseline, predict with it, score it and pack the submission
     ///
-    /// Without arguments a synthetic dataset is made, and the U-Net learns and is tested on it. With --weights nothing
-    /// is trained. A run that was stopped goes on where it was if it is called again with the same --out and --resume.
+    /// Without arguments it makes a synthetic dataset, and trains and tests the U-Net on it. With --weights it trains
+    /// nothing. To continue a stopped run, repeat the command with the same --out and --resume.
     Baseline(BaselineArgs),
 }
 
-/// What is run, on what data, where.
+/// Model, data, device and output folder.
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug (default: unet; weights that
-    /// know what they were trained with bring that along)
+    /// A row of the published table: unet, unet-mtd-aug, utt or utt-filt-avg-aug (default: the settings
+    /// that the weights record, else unet)
     #[arg(long, value_name = "NAME", conflicts_with = "config", help_heading = "What")]
     pub(crate) preset: Option<String>,
 
@@ -25,7 +25,7 @@ pub(crate) struct SetupArgs {
     #[arg(long, value_name = "FILE", help_heading = "What")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Change a key of the configuration, such as `aerial_metadata=true`; may be given again
+    /// Change a key of the configuration, such as `aerial_metadata=true`; repeatable
     #[arg(long, value_name = "KEY=VALUE", help_heading = "What")]
     pub(crate) set: Vec<String>,
 
@@ -33,23 +33,23 @@ pub(crate) struct SetupArgs {
     #[arg(long, value_name = "N", help_heading = "What")]
     pub(crate) seed: Option<u64>,
 
-    /// Dataset: the folder that holds `flair_aerial_train` and so on, in one of the layouts in which FLAIR #2 is found
+    /// Dataset: the folder that holds `flair_aerial_train` and so on, in any published layout of FLAIR #2
     #[arg(long, value_name = "DIR", help_heading = "What")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Device to compute on: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "How")]
     pub(crate) device: DeviceChoice,
 
-    /// Folder of the results (default: runs/PRESET-N, the next number that is free)
+    /// Folder of the results (default: runs/PRESET-N with the next free number)
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }
 
-/// How to train. What the configuration has a key for is set with `--set`: `num_epochs`, `batch_size`, `lr`, …
+/// Training options. Keys of the configuration are set with `--set`: `num_epochs`, `batch_size`, `lr`, …
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArgs {
-    // Without the backticks that the documentation of code wants, since it is shown as it stands.
+    // Not a doc comment: clippy would demand backticks in it, and the help would show them.
     #[arg(
         long,
         value_name = "FILE|DIR",
@@ -58,39 +58,39 @@ pub(crate) struct TrainingArgs {
     )]
     pub(crate) encoder_weights: Option<PathBuf>,
 
-    /// Go on with the run in --out where it was stopped
+    /// Continue the stopped run in --out
     #[arg(long, requires = "out", help_heading = "Training")]
     pub(crate) resume: bool,
 }
 
-/// What to predict, and how long it may take.
+/// Prediction options, and the limits of the time rule.
 #[derive(Debug, Args)]
 pub(crate) struct PredictionArgs {
     /// Which patches to predict: test, val, train or all; `--set flair_bench.validation=hf|flair1|random` chooses val
     #[arg(long, value_name = "SPLIT", default_value = "test", help_heading = "Prediction")]
     pub(crate) split: Split,
 
-    /// Patches that go through the aerial network together (default: the configuration's); changes no result
+    /// Patches per batch of the aerial network (default: the configuration's); does not change the results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Prediction")]
     pub(crate) batch_size: Option<u16>,
 
-    /// Device-seconds that a prediction may take
+    /// Maximum number of device-seconds of the prediction
     #[arg(long, value_name = "SECONDS", default_value_t = 1500.0, help_heading = "Time rule")]
     pub(crate) time_limit: f64,
 
-    /// What the challenge's baseline took on this machine, as M-S such as 5-57: judges the relative rule too
+    /// Time of the challenge's baseline on this machine, as M-S such as 5-57; the relative rule needs it
     #[arg(long, value_name = "M-S", value_parser = MinutesSeconds::parse_taken, help_heading = "Time rule")]
     pub(crate) baseline_time: Option<MinutesSeconds>,
 
-    /// How many times the baseline's time a prediction may take
+    /// Maximum time of the prediction, as a multiple of the baseline's time
     #[arg(long, value_name = "FACTOR", default_value_t = 2.5, help_heading = "Time rule")]
     pub(crate) time_factor: f64,
 }
 
-/// Which weights of a training predict.
+/// The weights of a training to predict with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UseArg {
-    /// Those of the epoch with the lowest validation loss
+    /// The epoch with the lowest validation loss
     Best,
     /// The latest, as upstream does
     Last,
@@ -101,14 +101,14 @@ pub(crate) struct BaselineArgs {
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
 
-    /// Weights: .safetensors, or a .pth or .ckpt that torch or Lightning saved; nothing is trained then
+    /// Weights: .safetensors, or a .pth or .ckpt that torch or Lightning saved; skips the training
     #[arg(long, value_name = "FILE", help_heading = "What", conflicts_with_all = ["encoder_weights", "resume", "which"])]
     pub(crate) weights: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
 
-    /// Which weights of the training predict
+    /// Weights of the training to predict with
     #[arg(long = "use", id = "which", value_enum, default_value = "best", help_heading = "Prediction")]
     pub(crate) which: UseArg,
 
@@ -131,7 +131,7 @@ pub(crate) struct PredictArgs {
     pub(crate) setup: SetupArgs,
 
     /// Weights: .safetensors, or a .pth or .ckpt that torch or Lightning saved; without them the network is untrained,
-    /// and all that it leaves behind says so
+    /// and every output says so
     #[arg(long, value_name = "FILE", help_heading = "What")]
     pub(crate) weights: Option<PathBuf>,
 

@@ -12,11 +12,11 @@ use super::{
 pub(crate) enum OutOfRangeArg {
     /// Refuse to score
     Reject,
-    /// Leave those pixels out, as upstream's scorer silently does, and say how many there were
+    /// Leave those pixels out, as upstream's scorer does silently, and report their number
     Drop,
 }
 
-/// What standard output gets.
+/// Format of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
     /// A table
@@ -27,7 +27,7 @@ pub(crate) enum FormatArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
-    /// Folder with the masks, MSK_*.tif anywhere below it
+    /// Folder with the masks, MSK_*.tif at any depth
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
 
@@ -38,11 +38,11 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) by: ByArgs,
 
-    /// Values in a prediction that are no class (in the challenge: above 12)
+    /// What to do with values in a prediction that are not a class (in the challenge: above 12)
     #[arg(long, value_enum, default_value = "reject")]
     pub(crate) out_of_range: OutOfRangeArg,
 
-    /// What to print
+    /// Format of standard output
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: FormatArg,
 
@@ -55,16 +55,15 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Write the score as JSON; `-` for standard output, instead of the table, and for the findings where there is no
-    /// score
+    /// Write the score as JSON; `-` prints it instead of the table, or the findings if there is no score
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the score as CSV, a row a class; `-` for standard output, instead of the table
+    /// Write the score as CSV, one row per class; `-` prints it instead of the table
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
-    /// Draw the row-normalised confusion matrix: a file that ends in .svg or .png
+    /// Draw the row-normalised confusion matrix into a file that ends in .svg or .png
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub(crate) figure: Option<PathBuf>,
 

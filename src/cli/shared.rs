@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Which patches a submission must hold.
+/// The patches that a submission must contain.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct ExpectedArgs {
@@ -17,16 +17,16 @@ pub(crate) struct ExpectedArgs {
     #[arg(long)]
     pub(crate) official: bool,
 
-    /// File with the expected patches: a number, a file name or a range (`077413-093462`) a line, `#` for comments
+    /// File with the expected patches: one number, file name or range (`077413-093462`) per line, `#` for comments
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,
 }
 
-/// By which classes and rules is scored, and what a prediction may hold.
+/// The classes and rules of a score.
 #[derive(Debug, Args)]
 pub(crate) struct ByArgs {
     /// Classes and rules of the mean: flair2 (the challenge's), flair-hub (IGN's later programs), or a file of your own
-    /// that ends in .yml (`flair-bench protocol --example` shows how one looks)
+    /// that ends in .yml (`flair-bench protocol --example` prints one)
     #[arg(long, value_name = "NAME|FILE", default_value = "flair2")]
     pub(crate) protocol: String,
 
@@ -35,32 +35,32 @@ pub(crate) struct ByArgs {
     pub(crate) nomenclature: Option<String>,
 }
 
-/// By which rules a submission is checked.
+/// The rules that a submission is checked by.
 #[derive(Debug, Args)]
 pub(crate) struct RulesArgs {
     #[command(flatten)]
     pub(crate) by: ByArgs,
 
-    /// How many times the baseline's time a submission may declare
+    /// Maximum time that a submission may declare, as a multiple of the baseline's time
     #[arg(long, value_name = "TIMES", default_value_t = 2.5, value_parser = above_0)]
     pub(crate) factor: f64,
 }
 
-/// How many findings are told.
+/// How many findings are shown.
 #[derive(Debug, Args)]
 pub(crate) struct FindingsArgs {
-    /// Most findings to tell, the weightiest first; 0 tells all [default: 50, or all of them as JSON]
+    /// Maximum number of findings to show, the most severe first; 0 shows all [default: 50; in JSON, all]
     #[arg(long, value_name = "N")]
     pub(crate) max_findings: Option<usize>,
 }
 
 impl FindingsArgs {
-    /// Most findings for people to read.
+    /// The limit of output for people.
     pub(crate) fn for_people(&self) -> usize {
         self.most().unwrap_or(50)
     }
 
-    /// Most findings for a program to read.
+    /// The limit of output for programs.
     pub(crate) fn for_programs(&self) -> usize {
         self.most().unwrap_or(usize::MAX)
     }

@@ -16,11 +16,11 @@ pub(crate) struct ConvertArgs {
     #[arg(value_name = "FROM")]
     pub(crate) from: PathBuf,
 
-    /// The .safetensors to write
+    /// The .safetensors file to write
     #[arg(value_name = "TO")]
     pub(crate) to: PathBuf,
 
-    /// Only the tensors whose names begin so: `arch_vhr.` takes the U-Net out of a U-T&T
+    /// Only tensors whose names begin with PREFIX: `arch_vhr.` takes the U-Net out of a U-T&T
     #[arg(long, value_name = "PREFIX")]
     pub(crate) only: Option<String>,
 }

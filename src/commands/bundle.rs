@@ -20,7 +20,7 @@ use crate::{
     ui::{Bars, say, write_findings},
 };
 
-/// Largest files that are read, in bytes: the settings, the logo, the scoring program.
+/// Maximum sizes of input files, in bytes: the settings, the logo, the scoring program.
 const MAX_SETTINGS: u64 = 1 << 20;
 const MAX_LOGO: u64 = 16 << 20;
 const MAX_PROGRAM: u64 = 1 << 30;
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     let program = program(arguments.program.as_deref())?;
     let logo = arguments.logo.as_deref().map(|path| read(path, MAX_LOGO)).transpose()?;
     if let Some(folder) = arguments.pages.as_deref().filter(|folder| !folder.is_dir()) {
-        return Err(anyhow!("`{}` is no folder", folder.display())).or_input();
+        return Err(anyhow!("`{}` is not a folder", folder.display())).or_input();
     }
     let platforms: &[Platform] = match arguments.platform {
         PlatformArg::Codabench => &[Platform::Codabench],
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
             }
             match error {
                 BundleError::Io { .. } => Err(error).or_environment(),
-                // Checked settings make sound bundles, unless the settings' check has a hole.
+                // Settings that pass their check make valid bundles; anything else is a fault of that check.
                 BundleError::Schema { .. } => Err(error).or_usage(),
                 error => Err(error).or_input(),
             }
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     }
 }
 
-/// The settings of the file, with what the command line says in their place.
+/// The settings of the file, overridden by the command line.
 fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
     let mut challenge = match &arguments.settings {
         Some(path) => {
@@ -100,7 +100,7 @@ fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
     Ok(challenge)
 }
 
-/// The scoring program. One that is named is taken as it is; this one only if it would run elsewhere, too.
+/// Reads the scoring program: the named one as it is, or else this program, if it is linked statically.
 fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
     let path = match named {
         Some(path) => path.to_owned(),
@@ -111,18 +111,18 @@ fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
         (Linkage::Static, _) => {}
         (_, None) => {
             return Err(anyhow!(
-                "this program needs libraries that a platform's image may not have. Build one that needs none, \
-                 and name it with --program:\n  {BUILD}"
+                "this program is linked dynamically, and a platform's image may lack its libraries. Build a static \
+                 one, and name it with --program:\n  {BUILD}"
             ))
             .or_usage();
         }
         (Linkage::Dynamic, Some(_)) => say(&format!(
-            "warning: `{}` needs libraries that the platform's image may not have; one that needs none is built by\n  \
+            "warning: `{}` is linked dynamically, and the platform's image may lack its libraries; build a static one with\n  \
              {BUILD}",
             path.display()
         )),
         (Linkage::Unknown, Some(_)) => {
-            say(&format!("warning: `{}` is no program for Linux on x86-64", path.display()));
+            say(&format!("warning: `{}` is not a program for Linux on x86-64", path.display()));
         }
     }
     Ok(program)

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
     Ok(if report.valid { Exit::Done } else { Exit::Negative })
 }
 
-/// The options of a check by these rules.
+/// Converts the arguments to the options of a check.
 pub(super) fn options(rules: &RulesArgs) -> Outcome<CheckOptions> {
     let mut options = CheckOptions::default();
     options.protocol = chosen(&rules.by)?;

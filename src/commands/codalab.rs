@@ -31,7 +31,7 @@ const PAGE: &str = "detailed_results.html";
 
 pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     let out = &arguments.output;
-    // Whatever happens next, no score of an earlier run may stand for this one, nor what was told of it.
+    // Remove the scores and the page of an earlier run first: they must not be taken for this run's, even if it fails.
     for name in SCORES.into_iter().chain([PAGE]) {
         let path = out.join(name);
         if path.exists() {
@@ -65,10 +65,10 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Tells on standard error, which platforms show, and on the page why there is no score.
+/// Reports on standard error, which platforms show, and on the page why there is no score.
 fn refuse(out: &Path, findings: &[Finding]) -> Outcome {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    // What is wrong with masks is no participant's fault.
+    // Faults of the masks are the organiser's, not the participant's.
     let is_ours = findings.iter().any(|finding| Code::OF_MASKS.iter().any(|code| code.code() == finding.code));
     let what = if is_ours { "the reference data of this challenge are broken" } else { "the submission is not valid" };
     let problems = counted(errors, "problem");

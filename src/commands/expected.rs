@@ -1,4 +1,4 @@
-//! Which patches a submission must hold.
+//! The patches that a submission must contain.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     exit::{OrExit, Outcome},
 };
 
-/// The patches of a list, the challenge's, or the test patches of a dataset; `None` where none of them is named.
+/// The patches of a list, the challenge's, or the test patches of a dataset; `None` if the arguments name none.
 pub(super) fn expected(arguments: &ExpectedArgs) -> Outcome<Option<BTreeSet<PatchId>>> {
     if arguments.official {
         return Ok(Some(official_test()));
@@ -24,7 +24,7 @@ pub(super) fn expected(arguments: &ExpectedArgs) -> Outcome<Option<BTreeSet<Patc
     if let Some(root) = &arguments.data {
         use flair_baselines::data::{Dataset, Part};
         let dataset = Dataset::discover(root).or_input()?;
-        // With the labels alone, as a jury has them, their numbers are expected.
+        // A jury may have the labels alone: then their patch numbers are expected.
         let test: BTreeSet<PatchId> = dataset.of_part(Part::Test).map(|record| record.id).collect();
         if test.is_empty() {
             return Err(anyhow::anyhow!("`{}` has no test patches to expect: name them with --ids", root.display()))

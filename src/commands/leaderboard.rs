@@ -18,7 +18,7 @@ use crate::{
     exit::{Exit, OrExit, Outcome},
 };
 
-/// Where a checkout of the project keeps its entries.
+/// The folder of entries in a checkout of the project.
 const ENTRIES: &str = "leaderboard/entries";
 
 pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The published entries, and those of a folder: the one that is named, else the checkout's, if this is one.
+/// The published entries and those of a folder: the named one, else the checkout's, if this is a checkout.
 fn entries(folder: Option<&Path>) -> Result<Vec<Entry>, LeaderboardError> {
     let folder = folder.or_else(|| Some(Path::new(ENTRIES)).filter(|folder| folder.is_dir()));
     let own = folder.map(|folder| Store::new(folder).read()).transpose()?.unwrap_or_default();

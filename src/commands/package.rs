@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
             let timing: Timing = read_text(file, MAX_RECORD)
                 .map_err(anyhow::Error::from)
                 .and_then(|text| Ok(serde_json::from_str(&text)?))
-                .with_context(|| format!("`{}` is no timing record", file.display()))
+                .with_context(|| format!("`{}` is not a timing record", file.display()))
                 .or_input()?;
             let baseline_seconds = Some(baseline.duration().as_secs_f64());
             let limits = Limits { baseline_seconds, factor: options.factor, ..Limits::default() };
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
             }
             if !timing.is_whole() {
                 return Err(anyhow!(
-                    "the clock of `{}` does not cover {} patches, kept from a run that was stopped: predict them anew",
+                    "the clock of `{}` does not cover {} patches, which a stopped run left: predict them again",
                     file.display(),
                     timing.kept_patches
                 ))

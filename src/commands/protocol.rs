@@ -14,7 +14,7 @@ use crate::{
     ui::protocol_text,
 };
 
-/// The protocol that a command was given: of a name or file, with the classes of another, if any.
+/// Loads the protocol of `--protocol`, with the classes of `--nomenclature`, if given.
 pub(super) fn chosen(by: &ByArgs) -> Outcome<Protocol> {
     let protocol = Protocol::find(&by.protocol).or_usage()?;
     match &by.nomenclature {

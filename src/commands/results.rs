@@ -13,13 +13,13 @@ use flair_scoring::{
 
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 
-/// A file that every score has.
+/// A result file of every score.
 struct ScoreFile {
     name: &'static str,
     content: fn(&ScoreReport) -> Outcome<Vec<u8>>,
 }
 
-/// The files of every score, in the order in which they are written.
+/// The result files of every score, in writing order.
 const SCORE_FILES: [ScoreFile; 7] = [
     ScoreFile { name: "score.json", content: |report| Ok(report.to_json().into_bytes()) },
     ScoreFile { name: "score.csv", content: |report| csv(|out| report.write_csv(out)) },
@@ -36,18 +36,18 @@ const SCORE_FILES: [ScoreFile; 7] = [
     ScoreFile { name: "confusion.png", content: |report| drawn(&Picture::Png, report) },
 ];
 
-/// A run's row of the leaderboard.
+/// The leaderboard entry of a run.
 #[cfg(feature = "baselines")]
 pub(super) const ENTRY: &str = "leaderboard.json";
 
-/// Names of the files that a run makes of its predictions, beside the archive.
+/// Names of the files that a run derives from its predictions, without the archive.
 #[cfg(feature = "baselines")]
 pub(super) fn of_run() -> impl Iterator<Item = &'static str> {
     SCORE_FILES.iter().map(|file| file.name).chain([ENTRY])
 }
 
-/// Writes the files of a score into a folder: [`SCORE_FILES`]; the scores by domain, zone or patch and the comparison,
-/// if there are any.
+/// Writes the files of a score into a folder: [`SCORE_FILES`], and the scores by domain, zone or patch and the
+/// comparison, if the report has them.
 pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
     for file in &SCORE_FILES {
         write_file(&folder.join(file.name), &(file.content)(report)?)?;
@@ -91,20 +91,22 @@ pub(super) fn write_csv(path: &Path, report: &ScoreReport) -> Outcome<()> {
         .or_environment()
 }
 
-/// A format of pictures.
+/// Picture formats.
 pub(super) enum Picture {
     Svg,
     Png,
 }
 
 impl Picture {
-    /// By the ending of a file's name.
+    /// Chooses the format by the file's extension.
     pub(super) fn of(path: &Path) -> Outcome<Self> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
-            _ => Err(anyhow!("`{}` names no picture: expected a name that ends in .svg or .png", path.display()))
-                .or_usage(),
+            _ => {
+                Err(anyhow!("`{}` is not a picture's name: expected a name that ends in .svg or .png", path.display()))
+                    .or_usage()
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     ui::{Bars, score_table, write_findings, write_first},
 };
 
-/// What standard output gets.
+/// The content of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     Table,
@@ -121,18 +121,19 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Why a set is not scored, for programs.
+/// The findings that prevent a score, for programs.
 #[derive(Serialize)]
 struct Refusal<'a> {
     schema: &'static str,
-    /// The predictions, as they were named.
+    /// The predictions' path, as the user wrote it.
     pred: &'a str,
     findings: &'a [Finding],
-    /// Number of findings that were left out behind the last one.
+    /// Number of findings left out by `--max-findings`.
     truncated: usize,
 }
 
-/// Tells what stands against scoring a set: where the table would be, or beside what a program reads.
+/// Reports the findings that prevent scoring a set: in place of the table, or on standard error if a program reads
+/// standard output.
 fn refuse(
     set: &str,
     is_one_of_two: bool,
@@ -156,15 +157,15 @@ fn refuse(
     Ok(write_first(&mut out, &findings, limits.for_people())?)
 }
 
-/// What came of scoring.
+/// The outcome of scoring.
 #[cfg(feature = "baselines")]
 pub(super) enum Scored {
     Report(Box<ScoreReport>),
-    /// Nothing, and everything that stands against it.
+    /// No score, and the findings that prevent it.
     Refused(anyhow::Error, Vec<Finding>),
 }
 
-/// Scores.
+/// Scores predictions against masks.
 #[cfg(feature = "baselines")]
 pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress: &dyn Progress) -> Outcome<Scored> {
     Ok(match evaluated(masks, source, options, progress)? {
@@ -173,7 +174,7 @@ pub(super) fn score(masks: &Masks, source: &Source, options: &Options, progress:
     })
 }
 
-/// The counts, or everything that stands against them.
+/// The counts, or the findings that prevent them.
 fn evaluated(
     masks: &Masks,
     source: &Source,

@@ -24,7 +24,8 @@ pub(crate) fn convert(arguments: &ConvertArgs) -> Outcome {
     }
     let source = arguments.from.file_name().unwrap_or_default().to_string_lossy();
     let source = format!("{source}, SHA-256 {}", checkpoint.sha256);
-    // A part of a network is another network. One entry only: several have no order, and the bytes would differ.
+    // A part of a network is another network, so its settings are not kept. One entry only: several have no fixed order,
+    // and the bytes would differ.
     let known = Provenance::from_metadata(&checkpoint.metadata).filter(|_| arguments.only.is_none());
     let metadata = match known {
         Some(known) => {

@@ -1,9 +1,9 @@
-//! What a dataset holds, as a table.
+//! The contents of a dataset, as a table.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use flair_baselines::audit::{AuditReport, Count, ZoneCounts};
 
-/// What has a row of its own.
+/// The rows of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
     /// Each domain.
@@ -14,7 +14,7 @@ pub(crate) enum Rows {
 
 const COUNTS: usize = 6;
 
-/// A row a domain or a zone, and one for each part with what is published.
+/// One row per domain or zone, and one per part with the published counts.
 pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);

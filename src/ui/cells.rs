@@ -1,9 +1,9 @@
-//! Figures as text, and cells of tables.
+//! Figures as text, and table cells.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use flair_scoring::analysis::{bootstrap::Interval, uncertainty::Drawn};
 
-/// What was drawn for intervals.
+/// The bootstrap settings of the intervals.
 pub(super) fn drawn(drawn: &Drawn) -> String {
     let Drawn { unit, units, bootstrap } = drawn;
     format!(
@@ -26,7 +26,7 @@ pub(super) fn range(interval: Option<Interval>, digits: usize) -> String {
     interval.map_or_else(|| "–".to_owned(), |ends| format!("{:.digits$} to {:.digits$}", ends.low, ends.high))
 }
 
-/// An empty table with that header.
+/// An empty table with a header.
 pub(super) fn plain(header: Vec<Cell>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
@@ -37,7 +37,7 @@ pub(super) fn right(text: impl Into<String>) -> Cell {
     Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }
 
-/// A figure, or a dash where there is none.
+/// A figure, or a dash for `None`.
 pub(crate) fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }

@@ -1,6 +1,6 @@
-//! Commands to be copied.
+//! Commands for the user to copy.
 
-/// An argument as a POSIX shell wants it: in quotes where it has anything that the shell would read otherwise.
+/// An argument quoted for a POSIX shell, if it has special characters.
 pub(crate) fn quoted(argument: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+".contains(c);
     if !argument.is_empty() && argument.chars().all(is_plain) {

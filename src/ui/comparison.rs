@@ -1,4 +1,4 @@
-//! Two prediction sets beside each other.
+//! The comparison of two prediction sets, as tables.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ use flair_scoring::{
 
 use super::cells::{drawn, figure, percent, plain, range, right};
 
-/// The classes, the means below, then the domains, and the patches that changed most, each with the difference.
+/// The differences of the classes, the means, the domains, and the patches that changed most.
 pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt::Result {
     writeln!(out, "\nagainst {}\n{}", found.other, classes(found))?;
     let means = [("mIoU", &found.miou, 5), ("overall accuracy", &found.overall_accuracy, 4)];
@@ -40,7 +40,7 @@ pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt:
     Ok(())
 }
 
-/// A class a line; intervals where there are any.
+/// One line per class, with intervals if the comparison has them.
 fn classes(found: &Comparison) -> Table {
     let mut header = vec![Cell::new("class"), right("IoU"), right("other"), right("difference")];
     if let Some(drawn) = &found.drawn {
@@ -58,7 +58,7 @@ fn classes(found: &Comparison) -> Table {
     table
 }
 
-/// A group a line, its two figures in both sets; the first with intervals, where there are any.
+/// One line per group, with two figures of both sets; the first has intervals if the comparison has them.
 fn beside(unit: Unit, groups: &[GroupDifference], drawn: Option<&Drawn>) -> Table {
     let drawn = drawn.filter(|_| groups.iter().any(|group| group.miou.interval.is_some()));
     let mut header = vec![Cell::new(unit)];
@@ -92,7 +92,7 @@ fn signed(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.digits$}"))
 }
 
-/// In which share of the replicates it is better.
+/// The share of replicates in which this set is better.
 fn share(difference: &Difference) -> String {
     difference.better.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }

@@ -5,7 +5,7 @@ use flair_scoring::{analysis::groups::GroupReport, dataset::places::Unit, text::
 
 use super::cells::{figure, plain, right};
 
-/// A domain, zone or patch a line.
+/// One line per domain, zone or patch.
 pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {
     let patches = (unit != Unit::Patch).then(|| right("patches"));
     let numbers = ["pixels", "mIoU", "classes", "overall accuracy", "mean accuracy", "kappa"].map(right);

@@ -1,4 +1,4 @@
-//! What the terminal shows. Standard output is for results, standard error for talk.
+//! Terminal output. Results go to standard output, progress and messages to standard error.
 
 #[cfg(feature = "baselines")]
 mod audit;

@@ -1,4 +1,4 @@
-//! Progress of long runs: a bar in a terminal, else a line now and then.
+//! Progress of long runs: a bar in a terminal, or periodic lines in a log.
 
 use std::{
     fmt::Write as _,
@@ -12,9 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
 
-/// How often a log gets a line.
+/// Interval between the lines of a log.
 const LINE_EVERY: Duration = Duration::from_secs(30);
-/// Stages shorter than this leave no line in a log.
+/// Stages shorter than this are not logged.
 const WORTH_A_LINE: Duration = Duration::from_secs(2);
 
 /// Shows the stages of a run, one after the other.
@@ -60,7 +60,7 @@ impl Bars {
 }
 
 impl Stage {
-    /// The stage in words: what the bar shows, for where there is no bar.
+    /// The progress of the stage as text, for logs.
     fn line(&self) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = if elapsed > 0.0 { self.done as f64 / elapsed } else { 0.0 };

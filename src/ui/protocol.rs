@@ -1,4 +1,4 @@
-//! A protocol in words.
+//! A protocol as text.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use flair_scoring::{
     protocol::{Absent, ExcludedPixels},
 };
 
-/// Its id, its classes, a line each, and its rules.
+/// The protocol's id, its classes, one per line, and its rules.
 pub(crate) fn protocol_text(protocol: &Protocol) -> String {
     let definition = protocol.definition();
     let list = |values: &[u8]| match values {

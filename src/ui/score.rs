@@ -21,10 +21,10 @@ use super::{
     groups::groups,
 };
 
-/// How many of the costliest confusions are shown.
+/// Number of costliest confusions shown.
 const SHOWN_CONFUSIONS: usize = 5;
 
-/// The classes with their figures, the means below, then what else was asked for, and the notes.
+/// The classes with their figures, the means, the requested analyses, and the notes.
 pub(crate) fn score_table(report: &ScoreReport) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -78,7 +78,7 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     }
     let asked = [report.uncertainty.as_ref().map(|found| &found.notes), report.comparison.as_ref().map(|f| &f.notes)];
     let notes = report.notes.iter().chain(asked.into_iter().flatten().flatten());
-    // Both may be drawn from the same few units.
+    // Both bootstraps may use the same few units, and so give the same note.
     let mut told = BTreeSet::new();
     for note in notes.filter(|note| told.insert(*note)) {
         writeln!(out, "note: {note}")?;
@@ -86,7 +86,7 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     Ok(())
 }
 
-/// A class a line; intervals and outlines where there are any.
+/// One line per class, with intervals and boundary IoU if the report has them.
 fn classes(report: &ScoreReport) -> Table {
     let mut header = vec![Cell::new("class"), right("IoU")];
     header.extend(report.uncertainty.as_ref().map(|found| right(percent(found.drawn.bootstrap.level))));
@@ -110,7 +110,7 @@ fn classes(report: &ScoreReport) -> Table {
     table
 }
 
-/// The costliest confusions, a line each.
+/// The costliest confusions, one per line.
 fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     let name = |class: usize| report.classes.get(class).map_or("–", |class| class.name.as_str());
     for (place, confusion) in report.costliest.iter().take(SHOWN_CONFUSIONS).enumerate() {

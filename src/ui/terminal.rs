@@ -1,10 +1,10 @@
-//! The terminal itself: its width, log lines and lines of talk.
+//! The terminal: its width, log lines and messages.
 
 use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-/// Log lines on standard error: warnings, and with `-v` more. `FLAIR_BENCH_LOG` overrides.
+/// Starts logging to standard error: warnings, and more with `-v`. `FLAIR_BENCH_LOG` overrides the level.
 pub(crate) fn logging(verbose: u8) {
     let default = match verbose {
         0 => "warn",
@@ -23,14 +23,14 @@ pub(crate) fn logging(verbose: u8) {
         .init();
 }
 
-/// An error that ends the program, with its causes.
+/// Prints the error that ends the program, with its causes.
 pub(crate) fn failure(error: &anyhow::Error) {
     let mut message = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        // candle's errors carry a backtrace behind their message where RUST_BACKTRACE is set.
+        // candle's errors append a backtrace to their message if RUST_BACKTRACE is set.
         let text = text.split("\n   0: ").next().unwrap_or(&text).trim_end();
-        // Most messages tell their cause themselves.
+        // Most messages include their cause already.
         if !message.contains(text) {
             let separator = if message.is_empty() { "" } else { ": " };
             message = format!("{message}{separator}{text}");
@@ -39,12 +39,12 @@ pub(crate) fn failure(error: &anyhow::Error) {
     say(&format!("error: {message}"));
 }
 
-/// A line of talk. Whoever listens may have gone: that is no reason to stop working.
+/// Prints a message to standard error. A closed standard error is ignored, so that the work continues.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Columns of the terminal that standard output is, if it is one.
+/// The width of the terminal in columns; `None` if standard output is not a terminal.
 pub(crate) fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
 }

@@ -1,8 +1,8 @@
-//! The challenge's two rules on time, in words.
+//! The challenge's two time rules, as text.
 
 use flair_scoring::timing::{Hms, Outcome, Verdict};
 
-/// What one rule says; `unjudged` where it says nothing.
+/// The outcome of one rule; `unjudged` if it was not judged.
 pub(crate) fn rule(outcome: Outcome, unjudged: &str) -> String {
     match outcome {
         Outcome::Pass { used, limit } => format!("within: {} of {}", Hms(used), Hms(limit)),

@@ -244,7 +244,12 @@ fn a_training_that_failed_is_in_nobodys_way() {
         .stdout(contains("next        flair-bench predict --weights 'my run/checkpoints/best.safetensors' --data toy"));
     let record = json(&dir.path().join("my run/run.json"));
     assert!(record["finished"].is_string() && record["config"]["num_epochs"] == 1, "{record}");
-    flair_bench(dir.path()).args(train).arg("--resume").assert().success().stderr(contains("going on with"));
+    flair_bench(dir.path())
+        .args(train)
+        .arg("--resume")
+        .assert()
+        .success()
+        .stderr(contains("continuing the training in"));
 }
 
 #[cfg(unix)]

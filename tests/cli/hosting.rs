@@ -124,7 +124,7 @@ fn an_invalid_submission_has_no_score_and_is_told_why() {
 fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault() {
     let dir = tempfile::tempdir().unwrap();
     let codalab = || flair_bench(dir.path()).args(["codalab", "input", "output"]).assert();
-    codalab().code(3).stderr(contains("`input/ref` is no folder"));
+    codalab().code(3).stderr(contains("`input/ref` is not a folder"));
     input(dir.path(), "preds");
     let mask = dir.path().join("input/ref/flair_2_labels_test/D015_2020/Z1_AA/msk/MSK_077413.tif");
     raster::write(&mask, &square(16, |_| 0)).unwrap();
@@ -303,7 +303,7 @@ fn a_program_that_would_not_run_elsewhere_is_refused_or_told() {
     }
     fs::write(dir.path().join("script"), "#!/bin/sh\n").unwrap();
     let script = [&arguments[..], &["--program", "script"]].concat();
-    flair_bench(dir.path()).args(script).assert().success().stderr(contains("no program for Linux on x86-64"));
+    flair_bench(dir.path()).args(script).assert().success().stderr(contains("is not a program for Linux on x86-64"));
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn settings_are_checked_before_anything_is_made() {
     };
     settings("titel: x").code(2).stderr(contains("titel").and(contains("challenge.yaml")));
     settings("title: short").code(2).stderr(contains("`title` has 5 characters, expected 8 to 100"));
-    bundle(dir.path(), &["--start", "soon"]).code(2).stderr(contains("`phases[0].start` is no time"));
+    bundle(dir.path(), &["--start", "soon"]).code(2).stderr(contains("`phases[0].start` is not a time"));
     bundle(dir.path(), &["--pages", "none"]).code(3).stderr(contains("none"));
     bundle(dir.path(), &["--logo", "truth"]).code(3);
     assert!(!dir.path().join("out").exists());

@@ -1,8 +1,8 @@
-//! What can go wrong with entries.
+//! The errors of leaderboards.
 
 use std::{io, path::PathBuf};
 
-/// Why a leaderboard could not be read or changed.
+/// Errors when reading or changing a leaderboard.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaderboardError {
@@ -14,7 +14,7 @@ pub enum LeaderboardError {
         /// Why.
         error: io::Error,
     },
-    /// A file is not what it should be: no JSON, an unknown or a missing field, a value out of range.
+    /// A file has wrong content: not JSON, an unknown or missing field, a value out of range.
     #[error("`{path}`: {reason}")]
     File {
         /// Which one.
@@ -22,7 +22,7 @@ pub enum LeaderboardError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An entry makes no sense.
+    /// An entry is not valid; see [`Entry::validate`](crate::Entry::validate).
     #[error("the entry `{name}` is not valid: {reason}")]
     Entry {
         /// Its name.
@@ -30,23 +30,23 @@ pub enum LeaderboardError {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is such an entry already.
+    /// The entry exists already.
     #[error("there is an entry at `{path}` already: choose another name, or replace it")]
     Exists {
         /// Its file.
         path: PathBuf,
     },
-    /// A run was given a benchmark that it didn't run on.
+    /// The requested benchmark is not the one that the run was scored on.
     #[error("the run `{run}` cannot be an entry of `{benchmark}`: {reason}")]
     Benchmark {
         /// Its folder.
         run: PathBuf,
-        /// What was asked for.
+        /// The requested benchmark.
         benchmark: String,
         /// Why not.
         reason: String,
     },
-    /// A text has not one pair of markers.
+    /// A text does not have exactly one pair of markers.
     #[error("{0}")]
     Markers(String),
 }

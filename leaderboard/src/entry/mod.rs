@@ -9,13 +9,13 @@ pub use slug::slug;
 use flair_scoring::{CLASS_COUNT, timing::Timing};
 use serde::{Deserialize, Serialize};
 
-/// The benchmark of the challenge: its test set, whole.
+/// The benchmark of the challenge: its whole test set.
 pub const FLAIR2_TEST: &str = "FLAIR#2 test";
 
 /// The benchmark of runs on the synthetic data.
 pub const TOY: &str = "toy";
 
-/// Most characters of a text field.
+/// Maximum number of characters of a text field.
 const MAX_TEXT: usize = 1000;
 
 /// The schema of [`Entry`].
@@ -27,8 +27,8 @@ pub enum EntrySchema {
     V1,
 }
 
-/// One row of a leaderboard. A number alone can't be compared: the benchmark says on what, the protocol by which
-/// rules, the source who says so.
+/// One row of a leaderboard. A score can be compared only with its context: the benchmark names the test set, the
+/// protocol the rules, the source the origin of the number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -48,13 +48,13 @@ pub struct Entry {
     pub std: Option<f64>,
     /// The rules of the mean, such as `flair2` (see `flair_scoring::Protocol`), or `unstated`.
     pub protocol: String,
-    /// The data that the model sees, such as `aerial+S2`.
+    /// The input data of the model, such as `aerial+S2`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub input: String,
-    /// What else should be known.
+    /// Notes for readers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
-    /// Who says so.
+    /// The source of the result.
     pub source: String,
     /// The day of the result, `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,20 +62,20 @@ pub struct Entry {
     /// `IoU` of each of the 13 classes, `0..=1`, in their order; `None` for an absent class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_ious: Option<Vec<Option<f64>>>,
-    /// How long the predictions took.
+    /// The timing record of the predictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
-    /// Whether the model was never trained: its score shows that the machinery works, and nothing else.
+    /// Whether the model is untrained: its score shows only that the program works.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untrained: bool,
 }
 
 impl Entry {
-    /// Checks what the types alone don't.
+    /// Checks the values of the fields.
     ///
     /// # Errors
-    /// [`LeaderboardError::Entry`]: a text that must be there is empty, or one is too long; a figure is out of range;
-    /// a date isn't `YYYY-MM-DD`; classes aren't 13.
+    /// [`LeaderboardError::Entry`]: a required text is empty, or a text is too long; a figure is out of range; a date
+    /// isn't `YYYY-MM-DD`; the classes aren't 13.
     pub fn validate(&self) -> Result<(), LeaderboardError> {
         let fail = |reason: &str| Err(LeaderboardError::Entry { name: self.name.clone(), reason: reason.to_owned() });
         let is_share = |v: f64| (0.0..=1.0).contains(&v);
@@ -99,21 +99,21 @@ impl Entry {
             return fail("`date` is not of the form YYYY-MM-DD");
         }
         match &self.class_ious {
-            Some(ious) if ious.len() != CLASS_COUNT => fail("`class_ious` has not 13 values"),
+            Some(ious) if ious.len() != CLASS_COUNT => fail("`class_ious` does not have 13 values"),
             Some(ious) if !ious.iter().flatten().copied().all(is_share) => fail("`class_ious` are fractions, 0 to 1"),
             _ => Ok(()),
         }
     }
 
-    /// The entry as its file holds it.
+    /// The entry as JSON, as its file has it.
     pub fn to_json(&self) -> String {
-        // A struct of texts and finite numbers can always be written.
+        // Serialising texts and finite numbers cannot fail.
         let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
         json.push('\n');
         json
     }
 
-    /// Reads an entry strictly: what isn't known isn't let in.
+    /// Reads an entry strictly: an unknown field is an error.
     pub(crate) fn from_json(text: &str) -> Result<Self, String> {
         let entry: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         entry.validate().map_err(|error| error.to_string())?;
@@ -164,7 +164,7 @@ pub(crate) mod tests {
         the entry `x` is not valid: `rank` is counted from 1
         the entry `x` is not valid: `date` is not of the form YYYY-MM-DD
         the entry `x` is not valid: `date` is not of the form YYYY-MM-DD
-        the entry `x` is not valid: `class_ious` has not 13 values
+        the entry `x` is not valid: `class_ious` does not have 13 values
         the entry `x` is not valid: `class_ious` are fractions, 0 to 1
         the entry `x` is not valid: a text has more than 1000 characters
         ");

@@ -1,6 +1,6 @@
 //! Names as parts of file names.
 
-/// A name in lower case, of `a-z`, `0-9` and `-` alone: `FLAIR#2 test` is `flair2-test`. Never empty.
+/// A name in lower case, reduced to `a-z`, `0-9` and `-`: `FLAIR#2 test` is `flair2-test`. Never empty.
 pub fn slug(name: &str) -> String {
     let mut slug = String::new();
     for c in name.chars().filter(|&c| c != '#') {

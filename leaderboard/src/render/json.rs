@@ -30,7 +30,7 @@ pub(super) fn render(rankings: &[Ranking<'_>]) -> String {
         Table { benchmark: ranking.benchmark, rows: rows.collect(), notes: ranking.notes() }
     });
     let listing = Listing { schema: "flair-bench/leaderboard/1", benchmarks: benchmarks.collect() };
-    // Texts and numbers can always be written.
+    // Serialising texts and numbers cannot fail.
     let mut json = serde_json::to_string_pretty(&listing).unwrap_or_default();
     json.push('\n');
     json

@@ -1,4 +1,4 @@
-//! Pipe tables, as GitHub and most others read them.
+//! Rankings as Markdown pipe tables, for GitHub and most other readers.
 
 use super::text::clean;
 use crate::{
@@ -23,7 +23,7 @@ fn one(ranking: &Ranking<'_>) -> String {
     ranking.notes().iter().fold(text, |text, note| text + "\n" + &escape(note) + "\n")
 }
 
-/// Text that stays text: no markup, no links, no HTML, no end of the cell.
+/// Escapes a text for a cell: no markup, no links, no HTML, no end of the cell.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in clean(text).chars() {
@@ -32,11 +32,11 @@ fn escape(text: &str) -> String {
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '&' => escaped += "&amp;",
-            // A name after an at sign calls somebody.
+            // `@name` would notify somebody.
             '@' => escaped += "&#64;",
             _ => escaped.push(c),
         }
     }
-    // Bare addresses become links.
+    // Bare addresses would become links.
     escaped.replace("://", "&#58;//").replace("www.", "www&#46;")
 }

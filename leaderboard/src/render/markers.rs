@@ -1,32 +1,32 @@
-//! Tables inside a Markdown file, between markers, so that the file can be kept current by a program.
+//! Replaces the tables between two markers of a Markdown file.
 
 use crate::LeaderboardError;
 
-/// How a begin marker starts; what follows up to `-->` is free: say there how the table is made.
+/// The start of the begin marker. Free text may follow up to `-->`, such as the command that makes the table.
 pub const BEGIN: &str = "<!-- leaderboard:begin";
 /// The end marker.
 pub const END: &str = "<!-- leaderboard:end -->";
 
-/// Puts a block of Markdown between the markers of a text, in place of what stands there. Doing it twice changes
-/// nothing more; the rest of the text stays as it is, line breaks included.
+/// Replaces the text between the markers by a block of Markdown. Idempotent; the rest of the text is unchanged, line
+/// breaks included.
 ///
 /// # Errors
-/// [`LeaderboardError::Markers`]: a marker is missing or there twice, or they are in the wrong order; each must stand
-/// on its own line.
+/// [`LeaderboardError::Markers`]: a marker is missing or occurs twice, or they are in the wrong order; each must
+/// be on a line of its own.
 pub fn regenerate(text: &str, block: &str) -> Result<String, LeaderboardError> {
     let (begin, end) = (
         line_of(text, "begin", |line| line.starts_with(BEGIN) && line.ends_with("-->"))?,
         line_of(text, "end", |line| line == END)?,
     );
     if end.0 < begin.1 {
-        return Err(LeaderboardError::Markers(format!("`{END}` stands before `{BEGIN} … -->`")));
+        return Err(LeaderboardError::Markers(format!("`{END}` comes before `{BEGIN} … -->`")));
     }
     let line_break = if text[..begin.1].ends_with("\r\n") { "\r\n" } else { "\n" };
     let block = block.trim_matches('\n').replace('\n', line_break);
     Ok([&text[..begin.1], line_break, &block, line_break, line_break, &text[end.0..]].concat())
 }
 
-/// The only line that is so: where it starts, and where the next one does.
+/// The offsets of the only matching line and of the next line.
 fn line_of(text: &str, which: &str, is_so: impl Fn(&str) -> bool) -> Result<(usize, usize), LeaderboardError> {
     let mut start = 0;
     let mut found = Vec::new();
@@ -79,7 +79,7 @@ mod tests {
         there is no begin marker: expected the lines `<!-- leaderboard:begin -->` and `<!-- leaderboard:end -->`
         there is no end marker: expected the lines `<!-- leaderboard:begin -->` and `<!-- leaderboard:end -->`
         there is no begin marker: expected the lines `<!-- leaderboard:begin -->` and `<!-- leaderboard:end -->`
-        `<!-- leaderboard:end -->` stands before `<!-- leaderboard:begin … -->`
+        `<!-- leaderboard:end -->` comes before `<!-- leaderboard:begin … -->`
         there are 2 begin markers, expected one
         there are 2 end markers, expected one
         there is no begin marker: expected the lines `<!-- leaderboard:begin -->` and `<!-- leaderboard:end -->`

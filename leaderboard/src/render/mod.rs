@@ -1,5 +1,5 @@
-//! Rankings as text: for a terminal, for a page, for programs. Names come from strangers, so each renderer escapes
-//! what its readers would take for more than text.
+//! Rankings as text, for terminals, pages and programs. Names are untrusted: each renderer escapes what its readers
+//! would interpret.
 
 mod csv;
 mod json;
@@ -12,23 +12,23 @@ use std::str::FromStr;
 
 use crate::Ranking;
 
-/// What a table is written as.
+/// The format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A table of lines, `width` columns wide if that is known.
+    /// A table for a terminal, at most `width` columns wide if the width is known.
     Terminal {
         /// Width of the terminal, in columns.
         width: Option<u16>,
     },
     /// Pipe tables under headings of the third level.
     Markdown,
-    /// One row an entry, sorted by benchmark and place.
+    /// CSV: one row per entry, sorted by benchmark and rank.
     Csv,
-    /// A list of rankings.
+    /// JSON: a list of rankings.
     Json,
 }
 
-/// A format that doesn't exist.
+/// An unknown format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a format: expected terminal, markdown, csv or json")]
 pub struct UnknownFormat(String);

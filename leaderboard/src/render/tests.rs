@@ -1,8 +1,8 @@
-//! What each renderer makes of the same rankings.
+//! Each renderer's output for the same rankings.
 
 use crate::{Entry, FLAIR2_TEST, Format, entry::tests::entry, rank, render};
 
-/// Two benchmarks, a tie, gaps, an untrained model, and names that nobody should trust.
+/// Two benchmarks, a tie, gaps, an untrained model, and hostile names.
 fn entries() -> Vec<Entry> {
     let mut entries = vec![
         Entry { rank: Some(1), input: "aerial+S2".to_owned(), ..entry(FLAIR2_TEST, "winner", 0.6413) },
@@ -43,7 +43,7 @@ fn terminal() {
     ───────────────────────────────────────────
      1   +toy (untrained)   0.01000   unstated
     ───────────────────────────────────────────
-    An untrained model's score shows that the machinery works, and nothing else.
+    An untrained model's score shows only that the program works.
     "#);
     let narrow = render(&rank(&entries()), Format::Terminal { width: Some(80) });
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
@@ -70,7 +70,7 @@ fn markdown() {
     | ---: | --- | ---: | --- | --- |
     | 1 | +toy (untrained) | 0.01000 | unstated | a test |
 
-    An untrained model's score shows that the machinery works, and nothing else.
+    An untrained model's score shows only that the program works.
     "#);
 }
 
@@ -98,7 +98,7 @@ fn json() {
     {
       "benchmark": "toy",
       "notes": [
-        "An untrained model's score shows that the machinery works, and nothing else."
+        "An untrained model's score shows only that the program works."
       ],
       "rows": [
         {

@@ -1,4 +1,4 @@
-//! Entries as files: one a row, `{benchmark}/{name}.json`, both as slugs.
+//! Entries as files: one file per entry, `{benchmark}/{name}.json`, both as slugs.
 
 mod published;
 mod run;
@@ -16,7 +16,7 @@ use flair_scoring::files::{read_text, write_atomically};
 
 use crate::{Entry, LeaderboardError, slug};
 
-/// Largest file of an entry, in bytes.
+/// Maximum size of an entry's file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// A folder of entries.
@@ -25,31 +25,31 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// What to do where there is such an entry already.
+/// What to do if the entry exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Keep it, and fail.
     Keep,
-    /// Put the new one in its place.
+    /// Replace it.
     Replace,
 }
 
 impl Store {
-    /// The entries below that folder, which need not exist yet.
+    /// The store in a folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Where an entry of that benchmark and name is.
+    /// The path of an entry, by its benchmark and name.
     pub fn path(&self, entry: &Entry) -> PathBuf {
         self.root.join(relative_path(entry))
     }
 
-    /// Reads all entries, sorted by path. No folder, no entries.
+    /// Reads all entries, sorted by path. A missing folder has none.
     ///
     /// # Errors
-    /// A file that isn't an entry, has an unknown field, or isn't where its benchmark and name belong; the error names
-    /// the file. Files that don't end with `.json` are left alone.
+    /// A file that isn't an entry, has an unknown field, or has another path than its benchmark and name give; the
+    /// error names the file. Files that don't end with `.json` are ignored.
     pub fn read(&self) -> Result<Vec<Entry>, LeaderboardError> {
         if !self.root.exists() {
             return Ok(Vec::new());
@@ -68,15 +68,15 @@ impl Store {
         let entry = Entry::from_json(&text).map_err(|reason| LeaderboardError::file(path, reason))?;
         let due = relative_path(&entry);
         if path.strip_prefix(&self.root) != Ok(&due) {
-            return Err(LeaderboardError::file(path, format!("its place is `{}`", due.display())));
+            return Err(LeaderboardError::file(path, format!("its path must be `{}`", due.display())));
         }
         Ok(entry)
     }
 
-    /// Writes an entry to its place, whole or not at all.
+    /// Writes an entry to its path, atomically.
     ///
     /// # Errors
-    /// The entry isn't valid, there is one already ([`Existing::Keep`]), or it can't be written.
+    /// The entry isn't valid, it exists already ([`Existing::Keep`]), or it can't be written.
     pub fn add(&self, entry: &Entry, existing: Existing) -> Result<PathBuf, LeaderboardError> {
         entry.validate()?;
         let path = self.path(entry);
@@ -139,7 +139,7 @@ mod tests {
         insta::assert_snapshot!(errors.join("\n"), @r"
         `a/x.json`: EOF while parsing an object at line 1 column 1
         `a/x.json`: unknown field `mIoU`, expected one of `schema`, `benchmark`, `name`, `rank`, `miou`, `std`, `protocol`, `input`, `notes`, `source`, `date`, `class_ious`, `timing`, `untrained` at line 5 column 8
-        `a/x.json`: its place is `a/y.json`
+        `a/x.json`: its path must be `a/y.json`
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! The published results, inside the binary: the files of `leaderboard/entries`.
+//! The published results: the files of `leaderboard/entries`, built into the binary.
 
 use crate::{Entry, LeaderboardError};
 
@@ -8,7 +8,7 @@ macro_rules! files {
     };
 }
 
-/// Path below `entries`, and content. A test holds the list against the folder.
+/// Path below `entries`, and content. A test compares the list with the folder.
 static FILES: &[(&str, &str)] = files![
     "flair-hub-lc/best-nearly-all-modalities.json",
     "flair-hub-lc/lc-a-convnextv2-base-upernet-90-2m.json",
@@ -51,7 +51,7 @@ static FILES: &[(&str, &str)] = files![
 /// The published entries of all benchmarks, sorted by path.
 ///
 /// # Errors
-/// Never with the files of the repository, which a test reads; the type tells of a file that was broken since.
+/// If a file that was built in is not a valid entry; a test checks all of them.
 pub fn published() -> Result<Vec<Entry>, LeaderboardError> {
     let read = |(path, text): &(&str, &str)| Entry::from_json(text).map_err(|why| LeaderboardError::file(path, why));
     FILES.iter().map(read).collect()

@@ -1,4 +1,4 @@
-//! From a run's folder to an entry.
+//! Makes an entry from a run's folder.
 
 use std::{
     io,
@@ -17,12 +17,12 @@ use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, s
 /// Number of patches of the challenge's test set.
 const FLAIR2_TEST_PATCHES: u64 = 16_050;
 
-/// What the files of a run don't say of an entry.
+/// The fields of an entry that the files of a run don't have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// The team or the model.
     pub name: String,
-    /// The benchmark, where it isn't to be told by the run: see [`Entry::from_run`].
+    /// The benchmark; `None` to derive it from the run, see [`Entry::from_run`].
     pub benchmark: Option<String>,
     /// See [`Entry::input`].
     pub input: String,
@@ -34,7 +34,7 @@ pub struct Description {
     pub date: Option<String>,
 }
 
-/// What is of interest in `run.json`.
+/// The fields read from `run.json`.
 #[derive(Default)]
 struct Run {
     split: Option<String>,
@@ -44,14 +44,14 @@ struct Run {
 }
 
 impl Entry {
-    /// The entry of a run, by its `score.json` and, where they are, `timing.json` and `run.json`.
+    /// Makes the entry of a run from its `score.json` and, if they exist, `timing.json` and `run.json`.
     ///
-    /// The benchmark is [`TOY`] for the synthetic data and [`FLAIR2_TEST`] for the whole test set; anything else gets
-    /// a benchmark of its own, named by split and number of patches.
+    /// The benchmark is [`TOY`] for the synthetic data and [`FLAIR2_TEST`] for the whole test set. Other runs get a
+    /// benchmark of their own, named by split and number of patches.
     ///
     /// # Errors
-    /// A file is missing, unreadable or not valid; there is no `mIoU`; the benchmark asked for is not what the run
-    /// ran on; the entry isn't valid, see [`Entry::validate`].
+    /// A file is missing, unreadable or not valid; there is no `mIoU`; the requested benchmark is not the run's;
+    /// the entry isn't valid, see [`Entry::validate`].
     pub fn from_run(folder: &Path, description: &Description) -> Result<Self, LeaderboardError> {
         let path = folder.join("score.json");
         let text = read(&path)?
@@ -68,7 +68,7 @@ impl Entry {
             .map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
         if score.dropped_pixels > 0 {
             let reason = format!(
-                "{} pixels above 12 were left out of its matrix: it stands beside no other",
+                "{} pixels above 12 were left out of its matrix, so it cannot be compared",
                 score.dropped_pixels
             );
             return Err(LeaderboardError::file(folder.join("score.json"), reason));
@@ -98,7 +98,7 @@ impl Entry {
     }
 }
 
-/// Whether a score is of the challenge's 13 classes, which are the ones that an entry lists.
+/// Whether a score has the challenge's 13 classes, which an entry lists.
 fn has_its_classes(score: &ScoreReport) -> bool {
     let listed = |definition: &Definition| -> Vec<String> {
         definition.nomenclature.classes.iter().map(|class| class.name.clone()).collect()
@@ -111,7 +111,7 @@ fn is_published(benchmark: &str) -> Result<bool, LeaderboardError> {
     Ok(published()?.iter().any(|entry| slug(&entry.benchmark) == slug(benchmark)))
 }
 
-/// The benchmark of a run: a small or synthetic set must never stand beside the challenge's.
+/// The benchmark of a run. A small or synthetic test set must never share the challenge's.
 fn choose(folder: &Path, run: &Run, score: &ScoreReport, asked: Option<String>) -> Result<String, LeaderboardError> {
     let patches = score.patches;
     let is_by_its_rules = Protocol::flair2().id() == score.protocol;
@@ -163,7 +163,7 @@ impl Run {
     }
 }
 
-/// A file's text; `None` where there is no file.
+/// A file's text; `None` if the file does not exist.
 fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
     match read_text(path, MAX_RECORD) {
         Ok(text) => Ok(Some(text)),
@@ -270,7 +270,7 @@ mod tests {
     fn a_score_that_left_pixels_out_is_no_entry() {
         let dir = run_with_dropped(16_050, r#"{"split": "test"}"#, 2);
         let text = Entry::from_run(dir.path(), &description(None)).unwrap_err().to_string();
-        assert!(text.ends_with("2 pixels above 12 were left out of its matrix: it stands beside no other"), "{text}");
+        assert!(text.ends_with("2 pixels above 12 were left out of its matrix, so it cannot be compared"), "{text}");
     }
 
     #[test]

@@ -1,42 +1,42 @@
-//! The settings of a challenge: what an organiser chooses, checked before a bundle is made of it.
+//! The settings of a challenge, which an organiser chooses. They are checked before a bundle is made.
 
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use flair_scoring::timing::Limits;
 
-/// The settings' file with all defaults and what they mean.
+/// A settings file with all keys, their defaults and their meaning.
 pub const EXAMPLE: &str = include_str!("../assets/challenge.yaml");
 
-/// Rules of Codabench's leaderboard (codalab/codabench `src/apps/leaderboards/models.py`, `SUBMISSION_RULES`).
+/// The rules of Codabench's leaderboard (codalab/codabench `src/apps/leaderboards/models.py`, `SUBMISSION_RULES`).
 pub const SUBMISSION_RULES: [&str; 6] =
     ["Add", "Add_And_Delete", "Add_And_Delete_Multiple", "Force_Last", "Force_Latest_Multiple", "Force_Best"];
 
-/// What an organiser chooses. Every field has a default, that of [`EXAMPLE`].
+/// The settings of a challenge. Every field has a default, shown in [`EXAMPLE`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Challenge {
-    /// 8 to 100 characters.
+    /// Title, 8 to 100 characters.
     pub title: String,
-    /// A sentence.
+    /// Description, a sentence.
     pub description: String,
-    /// Who runs it; may be empty.
+    /// The organiser; may be empty.
     pub organiser: String,
-    /// Where to reach them; may be empty.
+    /// The organiser's e-mail address; may be empty.
     pub contact: String,
-    /// Whether everybody may take part at once.
+    /// Whether registrations are accepted automatically.
     pub registration_auto_approve: bool,
-    /// The image that the scoring program runs in.
+    /// The Docker image that the scoring program runs in.
     pub docker_image: String,
-    /// Seconds that the platform gives the scoring program.
+    /// Time limit of the scoring program, in seconds.
     pub execution_time_limit: u32,
-    /// One of [`SUBMISSION_RULES`].
+    /// Codabench's leaderboard rule, one of [`SUBMISSION_RULES`].
     pub submission_rule: String,
-    /// Most device-seconds of a prediction.
+    /// Maximum device-seconds of a prediction.
     pub device_seconds: f64,
-    /// How many times the baseline's time a prediction may take.
+    /// Maximum time of a prediction, as a multiple of the baseline's time.
     pub factor: f64,
-    /// One after the other.
+    /// The phases, in order.
     pub phases: Vec<Phase>,
 }
 
@@ -44,31 +44,31 @@ pub struct Challenge {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Phase {
-    /// 1 to 50 characters.
+    /// Name, 1 to 50 characters.
     pub name: String,
-    /// A sentence; may be empty.
+    /// Description, a sentence; may be empty.
     pub description: String,
-    /// When it begins: `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS`, UTC.
+    /// Start: `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS`, UTC.
     pub start: String,
-    /// When it ends, in the same form; empty where it does not.
+    /// End, in the same form; empty for an open end.
     pub end: String,
-    /// Most submissions of a participant in a day.
+    /// Maximum submissions per participant and day.
     pub max_submissions_per_day: u32,
-    /// Most submissions of a participant.
+    /// Maximum submissions per participant.
     pub max_submissions: u32,
 }
 
-/// What of the settings cannot be.
+/// Errors in the settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChallengeError {
-    /// The file is not in the form of [`EXAMPLE`].
+    /// The file does not have the form of [`EXAMPLE`].
     #[error("not the settings of a challenge: {0}")]
     Syntax(String),
-    /// A value that no platform takes.
+    /// A value that the platforms refuse.
     #[error("`{key}` {reason}")]
     Value {
-        /// Which setting.
+        /// The setting's key.
         key: String,
         /// What is wrong with it.
         reason: String,
@@ -107,24 +107,24 @@ impl Default for Phase {
 }
 
 impl Phase {
-    /// When it begins; `None` where the text is no time.
+    /// The start; `None` if the text is not a time.
     pub fn starts(&self) -> Option<DateTime> {
         self.start.trim().parse().ok()
     }
 
-    /// When it ends; `None` where it does not, or the text is no time.
+    /// The end; `None` if it is open, or if the text is not a time.
     pub fn ends(&self) -> Option<DateTime> {
         self.end.trim().parse().ok()
     }
 }
 
-/// A moment as both platforms read it.
+/// Formats a time for both platforms.
 pub(super) fn moment(time: DateTime) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 impl Challenge {
-    /// Reads settings; what they do not mention has its default.
+    /// Reads settings from YAML; missing keys have their defaults.
     ///
     /// # Errors
     /// [`ChallengeError::Syntax`], with the line.
@@ -137,10 +137,10 @@ impl Challenge {
         Limits { device_seconds: self.device_seconds, factor: self.factor, baseline_seconds: None }
     }
 
-    /// Checks what the platforms' models would refuse, or would take for something else.
+    /// Checks for values that the platforms would refuse or misread.
     ///
     /// # Errors
-    /// [`ChallengeError::Value`], the first there is.
+    /// [`ChallengeError::Value`], the first bad value.
     pub fn check(&self) -> Result<(), ChallengeError> {
         // Titles: codalab-competitions `Competition.title` is of 100, `CompetitionPhase.label` of 50 characters; the
         // validator of v2 bundles (codalab/codalab-bundle-validator, `schema.yaml`) wants 8 or more.
@@ -150,14 +150,14 @@ impl Challenge {
         line("contact", &self.contact, 0, 200)?;
         line("docker_image", &self.docker_image, 1, 128)?;
         let is_image = |b: u8| b.is_ascii_alphanumeric() || b"/.:-_@".contains(&b);
-        demand(self.docker_image.bytes().all(is_image), "docker_image", "is no name of an image")?;
-        demand(self.contact.is_empty() || self.contact.contains('@'), "contact", "is no e-mail address")?;
+        demand(self.docker_image.bytes().all(is_image), "docker_image", "is not the name of an image")?;
+        demand(self.contact.is_empty() || self.contact.contains('@'), "contact", "is not an e-mail address")?;
         demand((1..=86_400).contains(&self.execution_time_limit), "execution_time_limit", "is not 1 to 86400 seconds")?;
         let rule = self.submission_rule.as_str();
         let rules = format!("is none of {}", SUBMISSION_RULES.join(", "));
         demand(SUBMISSION_RULES.contains(&rule), "submission_rule", &rules)?;
         for (key, value) in [("device_seconds", self.device_seconds), ("factor", self.factor)] {
-            demand(value > 0.0 && value <= 1e9, key, "is no number above 0")?;
+            demand(value > 0.0 && value <= 1e9, key, "is not a number above 0")?;
         }
         demand(!self.phases.is_empty(), "phases", "has no phase")?;
         for (number, phase) in self.phases.iter().enumerate() {
@@ -169,7 +169,7 @@ impl Challenge {
             {
                 demand((1..=1_000_000).contains(&value), &key(field), "is not 1 to 1000000")?;
             }
-            let not_a_time = "is no time: expected YYYY-MM-DD or \"YYYY-MM-DD HH:MM:SS\"";
+            let not_a_time = "is not a time: expected YYYY-MM-DD or \"YYYY-MM-DD HH:MM:SS\"";
             demand(phase.starts().is_some(), &key("start"), not_a_time)?;
             demand(phase.end.trim().is_empty() || phase.ends().is_some(), &key("end"), not_a_time)?;
             demand(phase.ends().is_none_or(|end| Some(end) > phase.starts()), &key("end"), "is not after the start")?;
@@ -178,7 +178,7 @@ impl Challenge {
                 demand(
                     next.starts() >= phase.ends(),
                     &format!("phases[{}].start", number + 1),
-                    "is before the end of the phase in front",
+                    "is before the end of the previous phase",
                 )?;
             }
         }
@@ -191,7 +191,7 @@ fn demand(is_met: bool, key: &str, reason: &str) -> Result<(), ChallengeError> {
     is_met.then_some(()).ok_or_else(error)
 }
 
-/// A text of one line, so that it can stand in YAML and HTML.
+/// Checks for a text of one line, safe in YAML and HTML.
 fn line(key: &str, text: &str, least: usize, most: usize) -> Result<(), ChallengeError> {
     let count = text.chars().count();
     demand((least..=most).contains(&count), key, &format!("has {count} characters, expected {least} to {most}"))?;

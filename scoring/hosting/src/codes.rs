@@ -1,4 +1,4 @@
-//! Every kind of finding that is only met where a challenge is hosted.
+//! The kinds of findings that only hosting has.
 
 use flair_scoring::finding_codes;
 

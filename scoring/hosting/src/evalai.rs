@@ -1,22 +1,21 @@
-//! `EvalAI`'s result: what the `evaluate()` of a challenge's evaluation script gives back.
+//! The result for `EvalAI`: the return value of `evaluate()` in a challenge's evaluation script.
 
 use serde_json::{Map, Value, json};
 
 use super::{leaderboard::times, rules, times::Declared};
 use flair_scoring::{ScoreReport, protocol::Absent};
 
-/// What stands for "there is none": no figure is below 0.
+/// The value of a figure that does not exist; all others are 0 or more.
 pub const ABSENT: f64 = -1.0;
 
 /// The score as `{"result": [{SPLIT: {LABEL: VALUE, …}}], "submission_result": …}`, the shape that
 /// `scripts/workers/submission_worker.py` of Cloud-CV/EvalAI stores; `submission_result` is the whole record, for the
 /// participant.
 ///
-/// The labels are `mIoU`, `overall accuracy` and the names of the classes that the mean is meant to be over, always all
-/// of them: `EvalAI` refuses a result that lacks one which the leaderboard's schema lists, and a value that is no
-/// number. A class that neither masks nor predictions have is 0 where the protocol counts it as 0, and [`ABSENT`] where
-/// it is left out. Of the times those are there that are known: `time (s)`, `baseline's time (s)`, `times the baseline`,
-/// `over time` (0 or 1).
+/// The labels are `mIoU`, `overall accuracy` and the names of all classes of the protocol's mean. All are always
+/// present: `EvalAI` refuses a result that lacks a label of the leaderboard's schema, or has a value that is not a
+/// number. An absent class has 0 if the protocol counts it as 0, and [`ABSENT`] if the protocol skips it. Known times
+/// are added: `time (s)`, `baseline's time (s)`, `times the baseline`, `over time` (0 or 1).
 pub fn result(report: &ScoreReport, declared: &Declared, split: &str) -> Value {
     let absent = match report.definition.absent {
         Absent::Skipped => ABSENT,
@@ -28,7 +27,7 @@ pub fn result(report: &ScoreReport, declared: &Declared, split: &str) -> Value {
     let times = times(declared).map(|(_, title, value)| (title, value));
     let metrics: Map<_, _> =
         classes.chain(times).chain(means).map(|(label, value)| (label.to_owned(), json!(value))).collect();
-    // Texts, numbers and lists of them: that cannot fail.
+    // Serialising texts, numbers and lists cannot fail.
     let record = serde_json::to_value(report).unwrap_or(Value::Null);
     json!({"result": [{split: metrics}], "submission_result": record})
 }

@@ -1,4 +1,4 @@
-//! What a platform hands to a scoring program: `INPUT/ref` with the masks, `INPUT/res` with a submission.
+//! The input of a scoring program: `INPUT/ref` with the masks, `INPUT/res` with a submission.
 
 use std::{
     fs, io,
@@ -22,32 +22,32 @@ pub struct Input {
     /// The unpacked files beside that archive, if there is one.
     pub beside: Option<Source>,
     /// A name that may declare times: that of the archive within the submission, or of the one folder that it
-    /// consists of. The name that the participant's own upload had is not handed on: Codabench's worker downloads it
+    /// consists of. The name of the participant's upload is lost: Codabench's worker downloads it
     /// into a temporary file (`compute_worker.py`, `_get_bundle`), CodaLab's unpacks it into `res`.
     pub name: Option<String>,
 }
 
-/// Why there is nothing to score.
+/// Errors in the input.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// There is no folder where the platform should have put one.
-    #[error("`{}` is no folder: expected {what}", path.display())]
+    /// A folder that the platform should provide is missing.
+    #[error("`{}` is not a folder: expected {what}", path.display())]
     Missing {
-        /// Where it should be.
+        /// The folder's path.
         path: PathBuf,
-        /// What should be in it.
+        /// Its expected contents.
         what: &'static str,
     },
-    /// It cannot be read.
+    /// A file or folder cannot be read.
     #[error("cannot read `{}`: {error}", path.display())]
     Io {
-        /// Which file or folder.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// The submission is none.
+    /// The submission cannot be read.
     #[error("not scored: the submission cannot be read")]
     Submission(Vec<Finding>),
 }
@@ -55,13 +55,12 @@ pub enum InputError {
 impl Input {
     /// Finds both halves in `INPUT`.
     ///
-    /// A submission of exactly one zip archive is read from that archive. CodaLab's worker unpacks such an archive
-    /// into a folder of its name, too, and leaves both (`worker.py`, `get_bundle`): predictions in that folder are the
-    /// same ones, and are not looked at.
+    /// If the submission has exactly one zip archive, it is read from that archive. CodaLab's worker also unpacks such
+    /// an archive into a folder of the same name (`worker.py`, `get_bundle`): that folder is a copy, and is ignored.
     ///
     /// # Errors
-    /// [`InputError`]: a half is not there or cannot be read; the submission is a broken archive, or several, or has
-    /// symbolic links, which could lead to the masks.
+    /// [`InputError`]: a half is missing or cannot be read; the submission is a broken archive, has several archives,
+    /// or has symbolic links, which could lead to the masks.
     pub fn find(input: &Path) -> Result<Self, InputError> {
         let folder = |name: &str, what| {
             let path = input.join(name);
@@ -116,7 +115,7 @@ fn refuse_links(folder: &Path) -> Result<(), InputError> {
     if findings.is_empty() { Ok(()) } else { Err(InputError::Submission(findings)) }
 }
 
-/// An archive that is not in a folder.
+/// Whether an entry is an archive at the top level.
 fn is_zip(entry: &Entry) -> bool {
     let name = &entry.name;
     !entry.defects.contains(&Defect::NotAFile)
@@ -125,7 +124,7 @@ fn is_zip(entry: &Entry) -> bool {
         && Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
 }
 
-/// Where CodaLab's worker unpacks an archive: `run_5-57_14-40/` for `run_5-57_14-40.zip`.
+/// The folder into which CodaLab's worker unpacks an archive: `run_5-57_14-40/` for `run_5-57_14-40.zip`.
 fn folder_of(archive: &str) -> String {
     format!("{}/", &archive[..archive.len().saturating_sub(4)])
 }
@@ -134,7 +133,7 @@ fn has_times(folder: &str) -> bool {
     format!("{folder}.zip").parse::<ArchiveName>().is_ok_and(|name| name.times().is_some())
 }
 
-/// The one folder in a folder, if there is one alone.
+/// The only folder in a folder, if there is exactly one.
 fn only_folder(folder: &Path) -> Option<String> {
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
     let folders = entries.filter(|entry| entry.path().is_dir() && entry.file_name() != "__MACOSX");
@@ -180,7 +179,7 @@ mod tests {
         assert_eq!((names(&found), found.name.is_none()), (vec!["a/PRED_000001.tif", "metadata"], true));
         let dir = input(&[("run_5-57_14-40/PRED_000001.tif", tiff())]);
         assert_eq!(Input::find(dir.path()).unwrap().name.unwrap(), "run_5-57_14-40.zip");
-        // An archive beside predictions is one of those files that nobody looks at.
+        // An archive beside predictions is ignored, like other files.
         let dir = input(&[("PRED_000001.tif", tiff()), ("old.zip", zipped())]);
         assert_eq!(names(&Input::find(dir.path()).unwrap()), ["PRED_000001.tif", "old.zip"]);
     }

@@ -5,20 +5,20 @@ use std::{collections::BTreeSet, fmt::Write};
 use super::{rules, times::Declared};
 use flair_scoring::{Protocol, ScoreReport};
 
-/// Longest key and title of a column (codalab/codabench `src/apps/leaderboards/models.py`, `Column`).
+/// Maximum length of a column's key and title (codalab/codabench `src/apps/leaderboards/models.py`, `Column`).
 pub const MAX_COLUMN_TEXT: usize = 36;
 
-/// Which values of a column are better.
+/// The sorting of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sorting {
-    /// Large ones.
+    /// Larger values are better.
     Descending,
-    /// Small ones.
+    /// Smaller values are better.
     Ascending,
 }
 
 impl Sorting {
-    /// As `competition.yaml` says it.
+    /// The word in `competition.yaml`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Descending => "desc",
@@ -30,7 +30,7 @@ impl Sorting {
 /// A column of the leaderboard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// The word under which the scoring program writes its value.
+    /// The key of the value in the scoring program's output.
     pub key: String,
     /// Its heading.
     pub title: String,
@@ -47,10 +47,9 @@ const BASELINE: &str = "time_baseline";
 const RATIO: &str = "time_ratio";
 const OVER: &str = "over_time";
 
-/// The leaderboard's columns, in order: the mean, the classes that it is taken over, the times. The first one ranks.
+/// The leaderboard's columns, in order: the mean, its classes, the times. The first one ranks.
 ///
-/// The mean is a value of the scoring program, not a computation of the platform: a platform's average cannot leave
-/// absent classes out.
+/// The scoring program computes the mean: the average of a platform cannot skip absent classes.
 pub fn columns(protocol: &Protocol) -> Vec<Column> {
     let column = |key: String, title: &str, sorting, decimals| Column { key, title: cut(title), sorting, decimals };
     let mut columns = vec![column(MIOU.to_owned(), "mIoU", Sorting::Descending, 5)];
@@ -64,19 +63,19 @@ pub fn columns(protocol: &Protocol) -> Vec<Column> {
     columns
 }
 
-/// Key and title of what is told of times, in the order of [`times`].
+/// Keys and titles of the time columns, in the order of [`times`].
 const TIMES: [(&str, &str); 4] =
     [(SUBMISSION, "time (s)"), (BASELINE, "baseline's time (s)"), (RATIO, "times the baseline"), (OVER, "over time")];
 
-/// What is known of times: key, title, value.
+/// The known times: key, title, value.
 pub(super) fn times(declared: &Declared) -> impl Iterator<Item = (&'static str, &'static str, f64)> {
     let over = declared.is_over().map(|is_over| f64::from(u8::from(is_over)));
     let values = [declared.submission_seconds(), declared.baseline_seconds(), declared.ratio(), over];
     TIMES.into_iter().zip(values).filter_map(|((key, title), value)| Some((key, title, value?)))
 }
 
-/// `iou_bare_soil` for "bare soil", and for each class another one: of names that come to one word, all but the first
-/// have their place in the list behind it.
+/// Unique keys of the classes, such as `iou_bare_soil` for "bare soil". Of names with the same key, all but the first
+/// get their index appended.
 fn class_keys(names: &[&str]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let mut key = |(index, name): (usize, &&str)| {
@@ -97,7 +96,7 @@ fn cut(text: &str) -> String {
     text.chars().take(MAX_COLUMN_TEXT).collect()
 }
 
-/// A submission's values, by key. What does not exist is not there: no value stands for "none".
+/// A submission's values by key. A value that does not exist has no key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores(Vec<(String, f64)>);
 

@@ -1,7 +1,7 @@
-//! `detailed_results.html`: one file that needs nothing else, and runs nothing.
+//! `detailed_results.html`: one self-contained file without scripts.
 //!
-//! Names of a submission's files come from strangers, and the page is shown to others: every text is escaped, and the
-//! page forbids scripts and anything remote by its own policy.
+//! The names of a submission's files are untrusted, and others see the page. So every text is escaped, and the page's
+//! own policy forbids scripts and remote content.
 
 use std::fmt::{self, Display, Write};
 
@@ -13,7 +13,7 @@ use flair_scoring::{
     timing::{Hms, Limits},
 };
 
-/// Most findings that are shown.
+/// Maximum number of findings shown.
 pub const MAX_FINDINGS: usize = 500;
 
 /// A text from outside, for HTML: `&`, `<`, `>` and quotes are escaped; what a terminal or a browser would obey
@@ -39,7 +39,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// The page of a submission that was scored.
+/// The page of a scored submission.
 ///
 /// # Errors
 /// If the confusion matrix cannot be drawn.
@@ -68,7 +68,7 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
     Ok(page(&format!("mIoU {miou}"), &body))
 }
 
-/// The page of a submission that was not scored, and why.
+/// The page of a submission that was not scored, with the reasons.
 pub fn refused(reason: &str, found: &[Finding]) -> String {
     let body = format!(
         "<h1>Not scored</h1>\n<p>{}. There is no score, and nothing was counted.</p>\n{}",
@@ -137,7 +137,7 @@ fn times(declared: &Declared, limits: &Limits) -> String {
     )
 }
 
-/// A table of the findings, the worst first; nothing where there is none.
+/// A table of the findings, the worst first; empty without findings.
 fn findings(found: &[Finding]) -> String {
     if found.is_empty() {
         return String::new();

@@ -15,7 +15,7 @@ impl Platform {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Codabench, Self::Codalab];
 
-    /// Its name in lower case, as files are called.
+    /// Its name in lower case, for file names.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Codabench => "codabench",

@@ -1,4 +1,4 @@
-//! What a challenge needs to know of a protocol.
+//! A protocol's classes and rules, as a challenge's pages need them.
 
 use std::fmt::Write;
 
@@ -11,18 +11,18 @@ use flair_scoring::{
 #[cfg(test)]
 pub(super) static FLAIR2: std::sync::LazyLock<Protocol> = std::sync::LazyLock::new(Protocol::flair2);
 
-/// The names of the classes that the mean is meant to hold, in order.
+/// The names of the classes of the mean, absent or not, in order.
 pub(super) fn averaged(protocol: &Protocol) -> Vec<&str> {
     names(protocol, |class| class.averaged)
 }
 
-/// The classes of a score that its mean is meant to hold, those that are absent among them.
+/// The classes of the mean in a score, absent ones included.
 pub(super) fn averaged_of(report: &ScoreReport) -> impl Iterator<Item = &ClassScores> {
     let listed = report.definition.nomenclature.classes.iter();
     report.classes.iter().zip(listed).filter(|(_, class)| class.averaged).map(|(metrics, _)| metrics)
 }
 
-/// The names of the other classes, in order.
+/// The names of the classes outside the mean, in order.
 pub(super) fn excluded(protocol: &Protocol) -> Vec<&str> {
     names(protocol, |class| !class.averaged)
 }
@@ -36,16 +36,16 @@ fn names(protocol: &Protocol, is_asked: impl Fn(&NomenclatureClass) -> bool) -> 
     protocol.classes().iter().filter(|class| is_asked(class)).map(|class| class.name.as_str()).collect()
 }
 
-/// The value that a sample submission is made of: a class outside the mean, so that it earns nothing.
+/// The only value of a sample submission: a class outside the mean, so that it scores 0.
 pub(super) fn filler(protocol: &Protocol) -> u8 {
     (0..).zip(protocol.classes()).find(|(_, class)| !class.averaged).map_or(0, |(value, _)| value)
 }
 
-/// How the mean is taken, in sentences.
+/// Explains how the mean is computed, in sentences.
 pub(super) fn explained(definition: &Definition) -> String {
     let excluded = match definition.excluded_pixels {
         ExcludedPixels::Kept => {
-            "Pixels of classes outside the mean stay in it, so that confusing another class with them costs that class."
+            "Pixels of classes outside the mean stay in it, so confusing another class with them lowers that class's IoU."
         }
         ExcludedPixels::Removed => {
             "Pixels whose class, or whose prediction, is outside the mean are removed from it before anything is \

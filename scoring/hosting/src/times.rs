@@ -1,4 +1,4 @@
-//! The times that a submission declares: by its archive's name, and by the record of its run, if it encloses one.
+//! The times that a submission declares, in its archive's name and in an enclosed record of the run.
 
 use serde::Deserialize;
 
@@ -11,25 +11,25 @@ use flair_scoring::{
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
 
-/// Largest record that is read, in bytes.
+/// Maximum size of a record, in bytes.
 const MAX_RECORD: u64 = 4 << 20;
 
-/// What a submission says of its times, and what the rules say of that.
+/// The declared times of a submission, and the time rule's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
-    /// By the archive's name.
+    /// The times in the archive's name.
     pub name: Option<Times>,
-    /// By `timing.json`.
+    /// The record `timing.json`.
     pub record: Option<Timing>,
-    /// What the baseline took, by `run.json`, in seconds.
+    /// The baseline's time in seconds, from `run.json`.
     pub record_baseline: Option<f64>,
-    /// What the rules say of each of these; one that is not there is not judged.
+    /// The verdicts on the declared times; missing times are not judged.
     pub verdicts: Vec<Verdict>,
-    /// What does not agree, is too long, or is not known.
+    /// Findings on times that disagree, are too long, or are unknown.
     pub findings: Vec<Finding>,
 }
 
-/// What is read of `run.json`; the rest of it is not ours to judge.
+/// The fields read from `run.json`; others are ignored.
 #[derive(Deserialize)]
 struct RunRecord {
     schema: String,
@@ -42,14 +42,14 @@ struct TimeRule {
 }
 
 impl Declared {
-    /// Reads what there is in a submission of `patches` patches, and holds it against the limits. The baseline's time
-    /// is the submission's to declare: that of `limits` is not looked at.
+    /// Reads the declared times of a submission of `patches` patches, and judges them by the limits. The baseline's
+    /// time is declared by the submission: the one in `limits` is ignored.
     pub fn of(input: &Input, patches: u64, limits: &Limits) -> Self {
         let sources: Vec<_> = [Some(&input.submission), input.beside.as_ref()].into_iter().flatten().collect();
         Self::of_sources(input.name.as_deref(), &sources, patches, limits)
     }
 
-    /// As [`Declared::of`], of a submission that no platform handed over: an archive under its own name, or a folder.
+    /// As [`Declared::of`], for a submission outside a platform: an archive under its own name, or a folder.
     pub fn of_submission(submission: &Source, patches: u64, limits: &Limits) -> Self {
         let name = submission.path().file_name().filter(|_| submission.kind() == Kind::Archive);
         let name = name.map(|name| name.to_string_lossy());
@@ -78,7 +78,7 @@ impl Declared {
         declared
     }
 
-    /// The one file of that name, read and parsed.
+    /// Reads and parses the only file of a name.
     fn read<T>(
         &mut self,
         sources: &[&Source],
@@ -142,7 +142,7 @@ impl Declared {
             }
             self.verdicts.push(verdict);
         }
-        // Both statements may break the same rule: the worse one is told.
+        // Both declarations may break the same rule: report the worse one.
         let worst = |rule: fn(&Verdict) -> Outcome| {
             let fails = self.verdicts.iter().filter_map(|verdict| match rule(verdict) {
                 Outcome::Fail { used, limit } => Some((used, limit)),
@@ -157,32 +157,32 @@ impl Declared {
                 format!("{used:.1} s, and the rules allow {limit:.1} s: {} times the baseline", limits.factor)
             }),
         ];
-        // A check refuses such a submission; here it has a score, and what comes of the time is for the jury.
+        // `check` refuses such a submission. Here it has a score, and the jury decides about the time.
         let warning = |message| Code::OverTime.finding("submission", message).with_severity(Severity::Warning);
         self.findings.extend(over.into_iter().flatten().map(warning));
     }
 
-    /// What the prediction took, in seconds: by the name, which is what the participant declares to the jury, or else
-    /// by the record.
+    /// The prediction's time in seconds: from the name, which the participant declares to the jury, or else from the
+    /// record.
     pub fn submission_seconds(&self) -> Option<f64> {
         let of_name = self.name.map(|times| times.submission.duration().as_secs_f64());
         of_name.or_else(|| Some(self.record.as_ref()?.elapsed()?.as_secs_f64()))
     }
 
-    /// What the baseline took on the same machine, in seconds.
+    /// The baseline's time on the same machine, in seconds.
     pub fn baseline_seconds(&self) -> Option<f64> {
         let of_name = self.name.map(|times| times.baseline.duration().as_secs_f64());
         of_name.or(self.record_baseline).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
     }
 
-    /// How many times the baseline's time the prediction took; `None` where either isn't known.
+    /// The prediction's time as a multiple of the baseline's; `None` if either is unknown.
     pub fn ratio(&self) -> Option<f64> {
         let baseline = self.baseline_seconds().filter(|seconds| *seconds > 0.0)?;
         Some(self.submission_seconds()? / baseline)
     }
 
-    /// Whether a rule is broken by any statement; `None` where that cannot be told. No rule broken means that the
-    /// relative one was judged, too.
+    /// Whether any declaration breaks a rule; `None` if that is unknown. `Some(false)` means that the relative rule was
+    /// judged too.
     pub fn is_over(&self) -> Option<bool> {
         if self.verdicts.iter().any(Verdict::is_over) {
             return Some(true);

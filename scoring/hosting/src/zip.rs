@@ -1,13 +1,13 @@
-//! Archives whose bytes depend on nothing but what is in them.
+//! Zip archives with reproducible bytes: they depend on the contents alone.
 
 use std::io::{self, Cursor, Read, Seek, Write};
 
 use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptions};
 
-/// How an entry is kept.
+/// The compression of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// As it is: for what is compressed already.
+    /// Stored, for contents that are compressed already.
     Stored,
     /// Deflated.
     Deflated,
@@ -15,7 +15,7 @@ pub(super) enum Keep {
     Program,
 }
 
-/// An archive that is written: entries in the order given, dated 1980-01-01.
+/// An archive writer: entries in the given order, dated 1980-01-01.
 pub(super) struct Archive<W: Write + Seek>(ZipWriter<W>);
 
 impl<W: Write + Seek> Archive<W> {

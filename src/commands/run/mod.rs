@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let bars = Bars::new();
-    // What is wrong with the second half should be known before hours of the first.
+    // Check the arguments of the second half before the first one runs for hours.
     prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
         check_file(weights)?;
@@ -34,7 +34,7 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let predicted = prediction::patches(&setup, &arguments.prediction)?;
     let trained = match training::train(&setup, &arguments.training, &predicted, &bars)? {
         Ended::Interrupted => return Ok(Exit::Environment),
-        // The prediction has a record of its own.
+        // The prediction writes its own record.
         Ended::Done(trained, _) => trained,
     };
     let file = match arguments.which {

@@ -1,4 +1,4 @@
-//! The second half: weights in; predictions, timing, score, figures and an archive out.
+//! Prediction, the second half of a run: weights in; predictions, timing, score, figures and an archive out.
 
 use std::{collections::BTreeSet, io::Write, path::Path};
 
@@ -34,9 +34,9 @@ use crate::{
     ui::{Bars, rules, say, write_findings},
 };
 
-/// What every output on the toy dataset says.
+/// The note in every output on the toy dataset.
 const TOY: &str = "the data are synthetic: the score says nothing of the challenge";
-/// What every output of a network without weights says.
+/// The note in every output of a network without weights.
 const UNTRAINED: &str = "the model is untrained: its weights are random, and so is what it predicts";
 
 /// The patches to predict.
@@ -44,7 +44,7 @@ pub(super) fn patches(setup: &Setup, arguments: &PredictionArgs) -> Outcome<Vec<
     arguments.split.patches(&setup.dataset, &setup.config.split()).or_input()
 }
 
-/// What the clock is held against.
+/// The limits of the time rule.
 pub(super) fn limits(arguments: &PredictionArgs) -> Outcome<Limits> {
     let PredictionArgs { time_limit, time_factor, baseline_time, .. } = arguments;
     let limits = Limits {
@@ -60,7 +60,7 @@ pub(super) fn limits(arguments: &PredictionArgs) -> Outcome<Limits> {
     }
 }
 
-/// A prediction, with all that comes after it.
+/// A prediction and the steps after it: timing, score, archive, record.
 pub(super) struct Job<'a> {
     setup: Setup,
     weights: Option<Weights>,
@@ -79,7 +79,7 @@ impl<'a> Job<'a> {
         self.weights.is_none()
     }
 
-    /// What every output must say.
+    /// Notes that every output must show.
     fn notes(&self) -> Vec<String> {
         let notes = [(self.is_untrained(), UNTRAINED), (self.setup.is_toy, TOY)];
         let notes = notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned());
@@ -114,7 +114,7 @@ impl<'a> Job<'a> {
         let verdict = judge(&timing, &limits);
 
         let source = Source::open(&predictions).or_environment()?;
-        // A mask that cannot be scored against costs the score, and nothing else.
+        // Unusable masks prevent the score alone: the archive is made all the same.
         let (score, refused) = match self.score(&source, bars)? {
             Some(Scored::Report(report)) => (Some(report), None),
             Some(Scored::Refused(error, findings)) => {
@@ -163,8 +163,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The record of the time, and its file. A run that had nothing left to do keeps the record that it has; and so does
-    /// one that was over time, however little was left to do.
+    /// Writes the timing record and returns it. A resumed run keeps the earlier record if it predicted nothing more, or
+    /// if that record was over time already.
     fn timing(&self, environment: &Environment, predicted: &Predicted, limits: &Limits) -> Outcome<Timing> {
         let path = self.setup.out.join(TIMING);
         if predicted.kept > 0 {
@@ -188,7 +188,7 @@ impl<'a> Job<'a> {
         Ok(timing)
     }
 
-    /// The score, where every patch of the run has a mask.
+    /// The score; `None` if a patch of the run has no mask.
     fn score(&self, source: &Source, bars: &Bars) -> Outcome<Option<Scored>> {
         let records = self.patches.iter().filter_map(|id| self.setup.dataset.patches.get(id));
         let masks: Masks = records.filter_map(|record| Some((record.id, record.mask.clone()?))).collect();
@@ -207,7 +207,7 @@ impl<'a> Job<'a> {
     /// The submission archive, or why there is none.
     fn package(&self, source: &Source, timing: &Timing, bars: &Bars) -> Outcome<Result<Packed, Unpacked>> {
         let submission = timing.elapsed().unwrap_or_default().into();
-        // A time that does not cover the whole run has no place in the archive's name.
+        // A time that does not cover the whole run must not be declared in the archive's name.
         let baseline = self.arguments.baseline_time.filter(|_| timing.is_whole());
         let times = baseline.map(|baseline| Times { baseline, submission });
         let name = &self.setup.name;
@@ -222,7 +222,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// `leaderboard.json`: the run's row, ready to be added.
+    /// Writes `leaderboard.json`, the run's leaderboard entry.
     fn write_entry(&self) -> Outcome<()> {
         let out = &self.setup.out;
         let description = Description {
@@ -233,7 +233,7 @@ impl<'a> Job<'a> {
         };
         match Entry::from_run(out, &description) {
             Ok(entry) => write_file(&out.join(ENTRY), entry.to_json().as_bytes()),
-            // Masks of classes that are all outside the mean have no mIoU, and make no row.
+            // Masks that have only classes outside the mean have no mIoU, so the run has no entry.
             Err(error) => {
                 say(&format!("note: no leaderboard row: {error}"));
                 Ok(())

@@ -1,4 +1,4 @@
-//! `run.json`: what a run was, and whether a folder holds this run or another.
+//! `run.json`, the record of a run, and the check that a folder belongs to this run.
 
 use std::{
     collections::BTreeSet,
@@ -36,18 +36,18 @@ use crate::{
 };
 
 const SCHEMA: &str = "flair-bench/run/1";
-/// What the clock said.
+/// The file of the timing record.
 pub(super) const TIMING: &str = "timing.json";
 /// The record of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct RunRecord {
     schema: &'static str,
-    /// SHA-256 of all that decides the predictions: a run with the same identity goes on where another stopped; `null`
-    /// while it trains.
+    /// SHA-256 of everything that determines the predictions. A run continues a stopped one if their identities are
+    /// equal. `null` during training.
     identity: Option<String>,
-    /// When it began last, in UTC.
+    /// Start of the last invocation, in UTC.
     started: String,
-    /// When it ended; `null` while it runs, or if it was stopped.
+    /// End of the run, in UTC; `null` while it runs, or if it was stopped.
     finished: Option<String>,
     preset: String,
     /// Whether the weights are random.
@@ -60,15 +60,15 @@ pub(super) struct RunRecord {
     patch_ranges: Vec<String>,
     seed: u64,
     weights: Option<WeightsRecord>,
-    /// What the training's encoder began with; `null` where its weights were random, or nothing was trained.
+    /// The initial weights of the encoder; `null` if they were random, or if nothing was trained.
     encoder_weights: Option<FileRecord>,
     parameters: usize,
     notes: Vec<String>,
-    /// What the time was held against, and what came of it.
+    /// The limits of the time rule, and its verdict.
     time_rule: Option<TimeRule>,
-    /// Name of the archive in `submission/`; `null` where there is none.
+    /// Name of the archive in `submission/`; `null` without an archive.
     archive: Option<String>,
-    /// What was noticed in the data while predicting.
+    /// Findings about the data, made during the prediction.
     findings: Vec<Finding>,
     config: Config,
     environment: Environment,
@@ -76,16 +76,16 @@ pub(super) struct RunRecord {
     path: PathBuf,
 }
 
-/// What a prediction is made of, as its record needs it.
+/// The facts of a prediction that its record needs.
 #[derive(Clone, Copy)]
 pub(super) struct Prediction<'a> {
     pub(super) setup: &'a Setup,
-    /// `None` where the network is untrained.
+    /// `None` if the network is untrained.
     pub(super) weights: Option<&'a Weights>,
     pub(super) split: Split,
     /// In ascending order.
     pub(super) patches: &'a [PatchId],
-    /// What every output must say.
+    /// Notes that every output must show.
     pub(super) notes: &'a [String],
 }
 
@@ -109,7 +109,7 @@ struct TimeRule {
     verdict: Verdict,
 }
 
-/// What is read of a record that is there already.
+/// The fields that are read from an existing record.
 #[derive(Debug, Default, Deserialize)]
 struct Earlier {
     identity: Option<String>,
@@ -123,12 +123,12 @@ struct EarlierWeights {
     trained_here: bool,
 }
 
-/// The record in a folder, if there is one.
+/// Reads the record of a folder; `None` without one.
 fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
     match read_text(path, MAX_RECORD) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
-            .with_context(|| format!("`{}` is no record of a run: choose another --out", path.display()))
+            .with_context(|| format!("`{}` is not a record of a run: choose another --out", path.display()))
             .or_usage(),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())).or_environment(),
@@ -136,8 +136,8 @@ fn earlier(path: &Path) -> Outcome<Option<Earlier>> {
 }
 
 impl RunRecord {
-    /// The record of a run that begins with training, or goes on with it; it is not written yet. A folder that holds
-    /// another run is left alone, unless that one failed before it had learnt anything.
+    /// Makes the record of a run that starts or resumes a training, without writing it. Refuses a folder with another
+    /// run, unless that run failed before its first checkpoint and predicted nothing.
     pub(super) fn of_training(setup: &Setup, encoder: Option<EncoderWeights>, beginning: Beginning) -> Outcome<Self> {
         let path = setup.out.join("run.json");
         let earlier = earlier(&path)?;
@@ -145,7 +145,8 @@ impl RunRecord {
         let goes_on = has_learnt && beginning == Beginning::Resume;
         let is_taken = has_learnt || holds_something(&setup.out.join("predictions"))?;
         if is_taken && !goes_on {
-            let way = if has_learnt { "go on with --resume, or choose another --out" } else { "choose another --out" };
+            let way =
+                if has_learnt { "continue with --resume, or choose another --out" } else { "choose another --out" };
             return Err(anyhow!("`{}` holds a run already: {way}", setup.out.display())).or_usage();
         }
         let Earlier { identity, encoder_weights, archive, .. } = earlier.unwrap_or_default();
@@ -159,14 +160,14 @@ impl RunRecord {
         })
     }
 
-    /// Writes it before the first step, and removes what follows from weights that there will be no more.
+    /// Writes the record before the first step, and removes the results of the weights that the training replaces.
     pub(super) fn begin_training(&mut self, out: &Path) -> Outcome<()> {
-        // Predictions and their time stay: the best weights may be the old ones still.
+        // Predictions and their time stay: the training may not improve the best weights.
         remove_results(out, self.archive.take().as_deref())?;
         self.write()
     }
 
-    /// Writes it as it is.
+    /// Writes the record in its current state.
     pub(super) fn write(&self) -> Outcome<()> {
         write_json(&self.path, self)
     }
@@ -198,8 +199,8 @@ impl RunRecord {
         }
     }
 
-    /// Writes the record of a prediction that begins. If its folder holds predictions, they must be this run's; those
-    /// of weights that this run trained further since are made anew.
+    /// Writes the record of a prediction that starts. Predictions already in the folder must be this run's. Those of
+    /// earlier weights of this run are removed, and predicted again.
     pub(super) fn begin(prediction: Prediction<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
         let Prediction { setup, weights, split, patches, notes } = prediction;
         let out = &setup.out;
@@ -222,7 +223,7 @@ impl RunRecord {
         match &earlier {
             _ if !is_trained_here && Checkpoints::of(out).exist() => return refusal("a training"),
             Some(earlier) if is_same(earlier) => {}
-            // What predicted nothing is in nobody's way.
+            // A run without predictions may be overwritten.
             Some(_) if !holds_something(folder)? => {}
             Some(earlier) if is_trained_here && is_of_own_weights(earlier) => remove_stale(folder)?,
             Some(_) => return refusal("a run with other settings, weights or data"),
@@ -239,7 +240,7 @@ impl RunRecord {
         });
         if let Some(earlier) = &earlier {
             remove_results(out, earlier.archive.as_deref())?;
-            // The time is that of the predictions which are there.
+            // The timing record belongs to the existing predictions: keep it only with them.
             if !is_same(earlier) {
                 remove(&out.join(TIMING))?;
             }
@@ -259,14 +260,14 @@ impl RunRecord {
         Ok(record)
     }
 
-    /// Takes down what the clock says, and what was noticed.
+    /// Records the time rule's verdict, the archive and the findings.
     pub(super) fn judged(&mut self, limits: Limits, verdict: Verdict, archive: Option<&Path>, findings: Vec<Finding>) {
         self.time_rule = Some(TimeRule { limits, verdict });
         self.archive = archive.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         self.findings = findings;
     }
 
-    /// Writes down that the run is over.
+    /// Records the end of the run.
     pub(super) fn finish(mut self) -> Outcome<()> {
         self.finished = Some(now());
         self.write()
@@ -277,14 +278,14 @@ fn holds_something(folder: &Path) -> Outcome<bool> {
     Ok(folder.is_dir() && fs::read_dir(folder).or_environment()?.next().is_some())
 }
 
-/// Removes what follows from predictions and is made of them again: an archive or a score must never be of others.
+/// Removes the files derived from the predictions: an archive or a score must never belong to other predictions.
 fn remove_results(out: &Path, archive: Option<&str>) -> Outcome<()> {
-    // A record is a file that may be changed: of a path only the name counts.
+    // The record may have been edited: use the name of its path alone, so that nothing outside is removed.
     let archive = archive.and_then(|name| Path::new(name).file_name()).map(|name| out.join("submission").join(name));
     results::of_run().map(|result| out.join(result)).chain(archive).try_for_each(|path| remove(&path))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 fn remove(path: &Path) -> Outcome<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -308,7 +309,7 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Clears away what a killed run left half written, and names predictions of patches that are not this run's.
+/// Removes the incomplete files of a killed run. Returns the names of predictions of patches that are not this run's.
 fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
     let context = || format!("cannot clear up `{}`", folder.display());
     remove_parts(folder, "PRED_").with_context(context).or_environment()?;
@@ -320,8 +321,8 @@ fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<S
     Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
 }
 
-/// What decides the predictions: version, device, network, weights (or the seed that draws them), patches and the files
-/// that are read for them, by name, size and time of change.
+/// Hash of everything that determines the predictions: version, device, network, weights (or their seed), patches, and
+/// the input files by name, size and modification time.
 fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
     let Prediction { setup, weights, patches, .. } = prediction;
     let Setup { config, dataset, .. } = setup;

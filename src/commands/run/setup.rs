@@ -1,4 +1,4 @@
-//! What training and prediction share, and decide before they begin: settings, data, network.
+//! The setup of training and prediction: settings, data, network.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,13 +23,14 @@ use crate::{
     ui::{Bars, say, write_findings},
 };
 
-/// Folder of runs, where nothing else is said.
+/// Default folder of runs.
 const RUNS: &str = "runs";
-/// The toy dataset in it.
+/// The toy dataset's folder.
 const TOY_FOLDER: &str = "runs/toy-dataset";
-/// Configurations are a few kilobytes.
+/// Maximum size of a configuration, in bytes; real ones have a few kilobytes.
 const MAX_CONFIG: u64 = 1 << 20;
-/// Upstream's training takes 100 epochs of 47,000 patches; on the synthetic dataset's few this one learns in minutes.
+/// Settings with which the networks learn the synthetic dataset in minutes. Upstream trains 100 epochs of 47,000
+/// patches.
 const TOY_RECIPE: [&str; 7] = [
     "num_epochs=8",
     "batch_size=2",
@@ -37,33 +38,33 @@ const TOY_RECIPE: [&str; 7] = [
     "flair_bench.optimizer={name: adamw}",
     "flair_bench.schedule={name: one-cycle, pct_start: 0.2, div_factor: 4}",
     "flair_bench.patience=",
-    // Upstream's augmentation turns the image and leaves the series: what only seasons tell is not learnt in minutes.
+    // Upstream's augmentation rotates the image but not the series, so seasons are not learnt in minutes.
     "flair_bench.fidelity=corrected",
 ];
 
-/// What a run is made of.
+/// The parts of a run.
 pub(super) struct Setup {
     /// The preset, or the configuration's name.
     pub(super) name: String,
     pub(super) config: Config,
     pub(super) dataset: Dataset,
-    /// Where the dataset was found; `None` where the configuration names its parts.
+    /// The dataset's folder; `None` if the configuration names the parts one by one.
     pub(super) root: Option<PathBuf>,
     pub(super) is_toy: bool,
-    /// As its seed makes it.
+    /// The network with its initial weights, drawn by the seed.
     pub(super) network: Network,
-    /// Threads that read.
+    /// Number of reader threads.
     pub(super) workers: usize,
     pub(super) out: PathBuf,
-    /// Settings as the weights were trained with, where a prediction has others: `key=value`.
+    /// Training settings that the prediction deviates from, as `key=value`.
     pub(super) deviations: Vec<String>,
 }
 
-/// What the settings are for.
+/// The purpose of a setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose<'a> {
     Training,
-    /// Of a split, with these weights, or untrained.
+    /// Prediction of a split, with the weights of a file, or untrained.
     Prediction(Option<&'a Path>, Split),
 }
 
@@ -92,7 +93,7 @@ impl Setup {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             out: arguments.out.clone().unwrap_or_else(|| next_free(&name)),
-            // Upstream's ten readers suit its own speed; more than there are processors only wait.
+            // Upstream's default of ten readers is too many here: more readers than processors only wait.
             workers: config.num_workers.clamp(1, processors),
             name,
             config,
@@ -108,7 +109,7 @@ impl Setup {
         self.network.parameters.device()
     }
 
-    /// What the network sees, in the leaderboard's words.
+    /// The input data of the network, as a leaderboard entry names them.
     pub(super) fn input(&self) -> &'static str {
         match self.config.flair_bench.model {
             Model::Unet => "aerial",
@@ -117,7 +118,7 @@ impl Setup {
     }
 }
 
-/// Tells everything that would stop a run on these patches, before it begins.
+/// Reports everything that would stop a run on these patches, before the run starts.
 pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Outcome<()> {
     let findings = preprocessor.problems(patches);
     if findings.is_empty() {
@@ -127,8 +128,8 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
     Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
 }
 
-/// The configuration, and the name that the run goes by. `recipe` comes before the user's own `--set`; what the weights
-/// were trained with counts where the user names neither preset nor file.
+/// The configuration and the name of the run. `recipe` is applied before the user's own `--set`. Without a preset or a
+/// file, the settings that the weights record are used.
 fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config>) -> Outcome<(String, Config)> {
     let (name, mut config) = match (&arguments.config, &arguments.preset, trained) {
         (Some(path), ..) => {
@@ -157,10 +158,11 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config
     Ok((name, config))
 }
 
-/// What the weights say that they were trained with. What is of no use stops the run only where nothing else is named.
+/// The settings recorded in the weights. An unusable record is an error only if the user names no preset or
+/// configuration.
 fn trained_with(weights: &Path, arguments: &SetupArgs) -> Outcome<Option<Config>> {
     let Some(known) = Provenance::read(weights).or_input()? else { return Ok(None) };
-    let no_use = || format!("`{}` says of its training what is of no use here", weights.display());
+    let no_use = || format!("the settings recorded in `{}` cannot be used", weights.display());
     match Config::from_weights_settings(&known.settings, "what they say") {
         Err(error) if arguments.preset.is_some() || arguments.config.is_some() => {
             say(&format!("note: {}: {error}", no_use()));
@@ -170,10 +172,10 @@ fn trained_with(weights: &Path, arguments: &SetupArgs) -> Outcome<Option<Config>
     }
 }
 
-/// Settings as the weights were trained with, where the configuration has others that matter to the prediction.
+/// The training settings that matter to a prediction and differ from the configuration's.
 fn deviating(trained: &Config, config: &Config, purpose: Purpose<'_>) -> Vec<String> {
     let mut found = deviations(&trained.prediction_settings(), &config.prediction_settings());
-    // Which patches it learnt from matters where they may be predicted.
+    // The training patches matter if the prediction may include them.
     if !matches!(purpose, Purpose::Prediction(_, Split::Test)) {
         found.extend(deviations(&trained.split_settings(), &config.split_settings()));
     }
@@ -184,7 +186,7 @@ fn read_config(path: &Path) -> anyhow::Result<String> {
     read_text(path, MAX_CONFIG).with_context(|| format!("cannot read the configuration `{}`", path.display()))
 }
 
-/// The dataset's folder, if it is one folder, and whether it is synthetic. Where no data is named, the toy is made.
+/// The dataset's folder, if it has one, and whether it is synthetic. If no data is named, the toy dataset is made.
 fn data_root(arguments: &SetupArgs, config: &Config, bars: &Bars) -> Outcome<(Option<PathBuf>, bool)> {
     if let Some(root) = &arguments.data {
         let is_toy = toy::marker(root).or_input()?.is_some();
@@ -206,7 +208,7 @@ fn data_root(arguments: &SetupArgs, config: &Config, bars: &Bars) -> Outcome<(Op
     Ok((Some(root), true))
 }
 
-/// `runs/{name}-{n}` with the smallest `n` that is free.
+/// `runs/{name}-{n}` with the smallest free `n`.
 fn next_free(name: &str) -> PathBuf {
     let mut number = 1u32;
     loop {

@@ -1,4 +1,4 @@
-//! What a run says at its end: one screen.
+//! The summary of a run, printed at its end.
 
 use std::{fmt, path::Path};
 
@@ -10,19 +10,19 @@ use flair_scoring::{
 
 use crate::ui::{rule, score_table};
 
-/// Why a run leaves no archive.
+/// Reasons for a run to make no archive.
 #[derive(Debug)]
 pub(super) enum Unpacked {
-    /// The time rule, as it judged.
+    /// The run broke the time rule.
     OverTime(String),
-    /// What the check found.
+    /// The check failed; its report.
     Invalid(Box<CheckReport>),
 }
 
 pub(super) struct Summary<'a> {
     /// The run's folder.
     pub(super) out: &'a Path,
-    /// What every output must say.
+    /// Notes that every output must show.
     pub(super) notes: &'a [String],
     pub(super) timing: &'a Timing,
     pub(super) verdict: &'a Verdict,

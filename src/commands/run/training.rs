@@ -1,4 +1,4 @@
-//! The first half: data in, checkpoints and curves out.
+//! Training, the first half of a run: data in, checkpoints and curves out.
 
 use std::{
     collections::BTreeSet,
@@ -27,18 +27,18 @@ use crate::{
 
 /// How a training ended.
 pub(super) enum Ended {
-    /// With its record, if there was anything left to do.
+    /// Done. The record is `None` if nothing was left to train.
     Done(Box<Trained>, Option<Box<RunRecord>>),
     Interrupted,
 }
 
-/// Set by Ctrl-C and SIGTERM while a training listens.
+/// Set by Ctrl-C and SIGTERM during a training.
 static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether one does.
+/// Whether a training polls [`STOP`].
 static LISTENS: AtomicBool = AtomicBool::new(false);
 
-/// Trains as the configuration says, into the run's folder. Patches that are to be predicted afterwards are looked
-/// through too: what is wrong with them should be known before hours of training.
+/// Trains by the configuration, into the run's folder. Checks the patches to predict afterwards too, before hours of
+/// training.
 pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchId], bars: &Bars) -> Outcome<Ended> {
     let Setup { config, dataset, network, .. } = setup;
     let beginning = if arguments.resume { Beginning::Resume } else { Beginning::Fresh };
@@ -55,7 +55,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     usable(&preprocessor, &Vec::from_iter(all))?;
     let goes_on = Checkpoints::of(&setup.out).exist() && beginning == Beginning::Resume;
     let encoder = if goes_on {
-        say(&format!("going on with the training in {}", setup.out.display()));
+        say(&format!("continuing the training in {}", setup.out.display()));
         None
     } else {
         if beginning == Beginning::Resume {
@@ -78,7 +78,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     let trained = trained.or_else(told)?;
     if trained.stopped == Stopped::Interrupted {
         say(&format!(
-            "stopped after step {}, with all that was learnt; the same command with --out {} --resume goes on",
+            "stopped after step {}, and saved; repeat the command with --out {} --resume to continue",
             trained.steps,
             quoted(&setup.out.to_string_lossy())
         ));
@@ -87,34 +87,34 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     Ok(Ended::Done(Box::new(trained), (!is_over).then(|| Box::new(record))))
 }
 
-/// Whose fault it is.
+/// Chooses the exit code of a training error.
 fn told<T>(error: TrainError) -> Outcome<T> {
     match error {
         TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. } => Err(error).or_usage(),
         TrainError::Device { .. } | TrainError::Write { .. } => Err(error).or_environment(),
-        // Whoever has no room left on the disk has no bad data.
+        // A full disk is a fault of the environment, not of the data.
         TrainError::Weights(error) if matches!(*error, WeightsError::Io { .. }) => Err(error).or_environment(),
         _ => Err(error).or_input(),
     }
 }
 
-/// Fills the encoder with the weights that the user has, if any.
+/// Loads the user's encoder weights, if any.
 fn encoder(arguments: &TrainingArgs, network: &Network) -> Outcome<Option<EncoderWeights>> {
     if let Some(path) = &arguments.encoder_weights {
         let encoder = weights::load_encoder(path, network).or_input()?;
-        say(&format!("the encoder begins with {}", encoder.path.display()));
+        say(&format!("the encoder starts with {}", encoder.path.display()));
         return Ok(Some(encoder));
     }
-    say("note: the encoder begins with random weights; upstream's begins with ImageNet's, learns faster and scores \
+    say("note: the encoder starts with random weights; upstream's starts with ImageNet's, learns faster and scores \
          higher (--encoder-weights)");
     Ok(None)
 }
 
-/// Says what a training came to.
+/// Prints the summary of a training.
 pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained) -> Outcome {
     let mut out = std::io::stdout().lock();
     let why = match trained.stopped {
-        Stopped::Early => " (validation stopped to improve)",
+        Stopped::Early => " (validation stopped improving)",
         _ => "",
     };
     writeln!(out, "epochs      {}{why}, {} steps", trained.epochs, trained.steps)?;
@@ -139,8 +139,8 @@ pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained)
     Ok(Exit::Done)
 }
 
-/// The arguments that a prediction with the weights of a training needs to find the same data. The weights know the
-/// other settings, unless a configuration speaks for them.
+/// The arguments that a prediction needs to find the data of a training. The weights record the other settings, unless
+/// the user named a configuration.
 fn where_data_are(arguments: &SetupArgs) -> String {
     let flag = |flag: &str, value: &str| format!(" --{flag} {}", quoted(value));
     let path = |name: &str, path: &Option<PathBuf>| path.as_ref().map(|path| flag(name, &path.to_string_lossy()));
@@ -149,7 +149,7 @@ fn where_data_are(arguments: &SetupArgs) -> String {
     paths.into_iter().flatten().chain(set.map(|set| flag("set", set))).collect()
 }
 
-/// Ctrl-C and SIGTERM: a training finishes its step and saves; anything else ends at once, and can be resumed.
+/// Handles Ctrl-C and SIGTERM: a training finishes its step and saves; anything else ends at once, and can be resumed.
 fn listen() {
     let handler = || {
         if !LISTENS.load(Ordering::SeqCst) || STOP.swap(true, Ordering::SeqCst) {

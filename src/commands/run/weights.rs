@@ -1,4 +1,4 @@
-//! The weights of a run.
+//! The weights of a prediction.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use flair_baselines::{models::Network, weights};
 
 use crate::exit::{OrExit, Outcome};
 
-/// Where a network's weights are from.
+/// The origin of a network's weights.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     pub(super) file: PathBuf,
     pub(super) sha256: String,
-    /// Whether the run that predicts made them.
+    /// Whether this run trained them.
     pub(super) origin: Origin,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Origin {
 }
 
 impl Weights {
-    /// Reads them into the network.
+    /// Loads weights into the network.
     pub(super) fn load(file: &Path, network: &Network) -> Outcome<Self> {
         let sha256 = weights::load(file, network).or_input()?.sha256;
         Ok(Self { file: file.to_owned(), sha256, origin: Origin::Given })
@@ -34,7 +34,7 @@ impl Weights {
     }
 }
 
-/// Tells of a missing file before anything else is done.
+/// Reports a missing file before any other work.
 pub(super) fn check_file(weights: &Path) -> Outcome<()> {
     if weights.is_file() {
         Ok(())

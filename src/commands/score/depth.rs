@@ -1,4 +1,4 @@
-//! What `score` tells beside the score: by domain, zone or patch, how uncertain, against what.
+//! The optional analyses of `score`: groups, worst patches, confidence intervals, comparison.
 
 use std::path::Path;
 
@@ -28,21 +28,21 @@ use crate::{
     exit::{OrExit, Outcome},
 };
 
-/// How many patches a comparison lists where `--worst` does not say.
+/// Number of patches that a comparison lists without `--worst`.
 const MOST_CHANGED: usize = 10;
 
-/// What was asked for, looked through before anything is scored.
+/// The requested analyses, checked before anything is scored.
 pub(super) struct Depth<'a> {
     arguments: &'a DepthArgs,
     by: Option<Unit>,
-    /// The unit that is drawn for intervals, should there be any.
+    /// The bootstrap's unit, if intervals are requested.
     unit: Unit,
     bootstrap: Bootstrap,
     places: Places,
     other: Option<Other>,
 }
 
-/// What is compared with.
+/// The other side of a comparison.
 pub(super) enum Other {
     Record(Box<ScoreReport>),
     Set(Source),
@@ -70,7 +70,7 @@ impl<'a> Depth<'a> {
         let are_in = |unit| places.require(masks.iter().map(|(id, _)| id), unit);
         let (by, drawn) = (arguments.by.map(Unit::from), arguments.bootstrap.flatten().map(Unit::from));
         for unit in by.into_iter().chain(drawn) {
-            are_in(unit).context("`--metadata` tells where patches lie").or_input()?;
+            are_in(unit).context("`--metadata` gives the zones of patches").or_input()?;
         }
         let unit = drawn.unwrap_or(if are_in(Unit::Zone).is_ok() { Unit::Zone } else { Unit::Patch });
         let other = arguments.against.as_deref().map(Other::open).transpose()?;
@@ -87,7 +87,7 @@ impl<'a> Depth<'a> {
         self.arguments.boundary.map(|width| width.map_or(BoundaryWidth::Relative, BoundaryWidth::Pixels))
     }
 
-    /// The other predictions, if they have to be scored, too.
+    /// The other predictions, if they must be scored.
     pub(super) fn other_set(&self) -> Option<&Source> {
         match &self.other {
             Some(Other::Set(source)) => Some(source),
@@ -95,7 +95,7 @@ impl<'a> Depth<'a> {
         }
     }
 
-    /// The report of an evaluation with all that was asked for; `other` is that of [`Depth::other_set`].
+    /// The report of an evaluation with the requested analyses; `other` is the evaluation of [`Depth::other_set`].
     pub(super) fn report(&self, evaluation: &Evaluation, other: Option<&Evaluation>) -> Outcome<ScoreReport> {
         let Self { arguments, places, unit, bootstrap, .. } = self;
         let Evaluation { by_patch, protocol, .. } = evaluation;

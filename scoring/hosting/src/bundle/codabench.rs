@@ -79,7 +79,7 @@ pub(super) fn competition(plan: &Plan<'_>) -> String {
             column.decimals,
         );
     }
-    // The scoring program is not told the archive's name, so the participant is asked.
+    // The scoring program does not get the archive's name, so the form asks the participant.
     yaml.push_str(FACT_SHEET);
     yaml
 }

@@ -13,8 +13,8 @@ use crate::{
     leaderboard::columns,
 };
 
-/// The settings as YAML. Its keys are handed to the database's models one by one, so one that they don't know would
-/// stop the upload: there is no `version` here.
+/// The settings as YAML. CodaLab passes each key to its database models, and an unknown key stops the upload: so there
+/// is no `version`.
 pub(super) fn competition(plan: &Plan<'_>) -> String {
     let challenge = plan.challenge;
     let mut yaml = head(challenge, "");
@@ -25,7 +25,7 @@ pub(super) fn competition(plan: &Plan<'_>) -> String {
         !challenge.registration_auto_approve,
         quoted(&challenge.docker_image),
     );
-    // A phase ends where the next begins, and the last one with the competition.
+    // A phase ends when the next one starts; the last phase ends with the competition.
     if let Some(end) = challenge.phases.last().and_then(Phase::ends) {
         let _ = writeln!(yaml, "end_date: {}", quoted(&moment(end)));
     }

@@ -1,4 +1,4 @@
-//! The files of a bundle: their names, the pages, the scoring program's command, the starting kit's words.
+//! The text files of a bundle: pages, the scoring program's command, the starting kit's README.
 
 use std::{fmt::Write, io, path::Path};
 
@@ -18,7 +18,7 @@ pub(crate) const KIT: &str = "starting_kit.zip";
 pub(crate) const SAMPLE: &str = "sample_submission.zip";
 pub(crate) const TERMS: &str = "terms.html";
 
-/// A page about the challenge. HTML serves both platforms; Codabench reads it as Markdown, so no line is indented.
+/// A page about the challenge. Both platforms show HTML; Codabench reads it as Markdown, so no line may be indented.
 pub(super) struct PageFile {
     /// CodaLab's key.
     pub(super) key: &'static str,
@@ -44,11 +44,11 @@ pub(super) const PAGES: [PageFile; 4] = [
     PageFile { key: "data", title: "Data", file: "data.html", text: include_str!("../../assets/data.html") },
 ];
 
-/// Largest page of an organiser's own, in bytes.
+/// Maximum size of an organiser's own page, in bytes.
 const MAX_PAGE: u64 = 1 << 20;
 
-/// The pages with their names: an organiser's own where `folder` has one of that name, else ours; both with the
-/// challenge's values in the place of `{{word}}`.
+/// The pages and their names: the organiser's own page if `Plan::pages` has one, else the default one. Each `{{word}}`
+/// is replaced by the challenge's value.
 pub(super) fn pages(plan: &Plan<'_>, ids: &[PatchId]) -> io::Result<Vec<(&'static str, String)>> {
     let read = |page: &PageFile| {
         let own = plan.pages.map(|folder| folder.join(page.file)).filter(|path| path.exists());
@@ -57,7 +57,7 @@ pub(super) fn pages(plan: &Plan<'_>, ids: &[PatchId]) -> io::Result<Vec<(&'stati
     PAGES.iter().map(|page| Ok((page.file, ascii(&fill(&read(page)?, plan, ids, Markup::Html))))).collect()
 }
 
-/// HTML in ASCII alone: the platforms read pages in whatever encoding their server runs in.
+/// Escapes non-ASCII characters: the platforms read pages in the encoding of their server.
 fn ascii(html: &str) -> String {
     html.chars().fold(String::new(), |mut text, c| {
         if c.is_ascii() {
@@ -80,14 +80,14 @@ fn read_page(path: &Path) -> io::Result<String> {
     if text.trim().is_empty() { Err(told("is empty")) } else { Ok(text) }
 }
 
-/// In what language a text is that is filled in.
+/// The markup language of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Markup {
     Html,
     Markdown,
 }
 
-/// The words that a page may hold.
+/// Replaces the `{{word}}`s of a template.
 fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId], markup: Markup) -> String {
     let challenge = plan.challenge;
     let own = |text: &str| match markup {
@@ -145,7 +145,7 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId], markup: Markup) -> String 
         ("first", ids.first().map_or_else(String::new, |id| id.file_name("PRED"))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
-    // One pass, so that a value that looks like a word is not filled in turn.
+    // One pass, so that a `{{word}}` within a value is not replaced.
     let (mut filled, unknown) = (String::new(), "{{".to_owned());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -161,21 +161,21 @@ fn fill(text: &str, plan: &Plan<'_>, ids: &[PatchId], markup: Markup) -> String 
     filled
 }
 
-/// The scoring program's `metadata` and `metadata.yaml`. CodaLab splits the command at spaces and knows no quotes
-/// (`worker.py`, `run`), Codabench hands it to the container as it is: neither has a shell of its own.
+/// The scoring program's `metadata` and `metadata.yaml`. CodaLab splits the command at spaces and ignores quotes
+/// (`worker.py`, `run`); Codabench passes it to the container unchanged. Neither uses a shell.
 pub(super) const METADATA: &str = "command: sh $program/score.sh $input $output\ndescription: flair-bench, the scorer of the FLAIR land-cover challenge\n";
 
-/// The protocol's file in the scoring program and the starting kit, where the program does not know it by name.
+/// The protocol's file in the scoring program and the starting kit, for protocols that are not built in.
 pub(super) const PROTOCOL: &str = "protocol.yml";
 
-/// Whether the program knows the protocol by its file alone.
+/// Whether the protocol comes from a file and is not built in.
 pub(super) fn is_of_a_file(protocol: &Protocol) -> bool {
     protocol.id().contains('@')
 }
 
-/// How a command is told of the protocol, whose file lies in `folder` (which ends with `/`, or is empty).
+/// The command-line options for the protocol. Its file is in `folder`, which ends with `/` or is empty.
 fn protocol(protocol: &Protocol, folder: &str) -> String {
-    // The names of what ships are plain words; those of a file are anybody's.
+    // Built-in names are plain words; the names in a file are untrusted.
     match protocol.id().split_once('/') {
         _ if is_of_a_file(protocol) && folder.is_empty() => format!("--protocol {PROTOCOL}"),
         _ if is_of_a_file(protocol) => format!("--protocol \"{folder}{PROTOCOL}\""),
@@ -184,14 +184,14 @@ fn protocol(protocol: &Protocol, folder: &str) -> String {
     }
 }
 
-/// How a check is told of the rule about time, where it is not the one that it knows.
+/// The command-line option for the time rule's factor, if it is not the default.
 fn factor(factor: f64) -> String {
     let is_known = factor.total_cmp(&Limits::default().factor).is_eq();
     if is_known { String::new() } else { format!(" --factor {factor}") }
 }
 
-/// What the command runs. Both platforms unpack with Python's `ZipFile.extractall`, which leaves no file executable,
-/// and may mount the program where nothing can be changed: so the program is copied first.
+/// `score.sh`, which the command runs. Both platforms unpack with Python's `ZipFile.extractall`, which leaves no file
+/// executable, and may mount the program read-only: so the script copies the program first.
 pub(super) fn score_sh(plan: &Plan<'_>) -> String {
     let challenge = plan.challenge;
     format!(

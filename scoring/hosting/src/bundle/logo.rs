@@ -1,11 +1,11 @@
-//! The challenge's picture, which Codabench requires: fields in the colours of the classes.
+//! The default logo, which Codabench requires: fields in the colours of the classes.
 
 use std::io;
 
 use flair_scoring::{CLASSES, report::png};
 
 const SIDE: u32 = 300;
-/// Fields in a row.
+/// Number of fields in a row.
 const FIELDS: u32 = 6;
 const STEP: u32 = SIDE / FIELDS;
 /// Half the width of the paths between fields, in pixels.
@@ -16,7 +16,7 @@ const BETWEEN: [u8; 3] = [0xff, 0xff, 0xff];
 pub(super) fn png() -> io::Result<Vec<u8>> {
     let mut random = 0x00f1_a142_u32;
     let mut next = |below: u32| {
-        // Numerical Recipes' generator: any will do, as long as it never changes.
+        // The generator of Numerical Recipes. Any generator will do, as long as it never changes.
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (random >> 8) % below
     };
@@ -25,7 +25,7 @@ pub(super) fn png() -> io::Result<Vec<u8>> {
     for place in 0..FIELDS * FIELDS {
         let corner = [place % FIELDS * STEP, place / FIELDS * STEP];
         let [x, y] = corner.map(|corner| f64::from(corner + STEP / 8 + next(STEP * 3 / 4)));
-        // 5 has no factor in common with the 12 colours, and puts unlike ones side by side.
+        // 5 has no common factor with the 12 colours, and puts dissimilar ones side by side.
         fields.push((x, y, inks[(place * 5 + place / FIELDS) as usize % inks.len()]));
     }
     let mut pixels = Vec::with_capacity(3 * SIDE as usize * SIDE as usize);
@@ -37,15 +37,15 @@ pub(super) fn png() -> io::Result<Vec<u8>> {
     png::encode(SIDE, SIDE, &pixels)
 }
 
-/// The nearest field's colour, or that of the path where another is about as near.
+/// The colour of the nearest field, or of the path if another field is about as near.
 fn colour(fields: &[(f64, f64, [u8; 3])], x: f64, y: f64) -> [u8; 3] {
     let squared = |field: &(f64, f64, [u8; 3])| (field.0 - x).powi(2) + (field.1 - y).powi(2);
     let Some(own) = fields.iter().min_by(|a, b| squared(a).total_cmp(&squared(b))) else { return BETWEEN };
-    // How far it is to the line between this field and another.
+    // The distance to the line between this field and another.
     let to_line = |other: &(f64, f64, [u8; 3])| {
         (squared(other) - squared(own)) / (2.0 * (other.0 - own.0).hypot(other.1 - own.1))
     };
-    // Of a field and itself there is none: 0 / 0 is below no number.
+    // A field and itself have no such line: 0 / 0 is NaN, which is below no number.
     if fields.iter().any(|other| to_line(other) < PATH) { BETWEEN } else { own.2 }
 }
 

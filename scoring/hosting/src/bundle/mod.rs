@@ -33,58 +33,57 @@ use flair_scoring::{
     source::{Source, SourceError},
 };
 
-/// A bundle that was made.
+/// A finished bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// For which platform.
+    /// Its platform.
     pub platform: Platform,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// Why there is no bundle.
+/// Errors when making bundles.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
-    /// There is nothing to score against.
+    /// There are no masks.
     #[error("there is no mask: expected files named as MSK_000826.tif")]
     NoMasks,
-    /// The masks are not what submissions could be scored against.
+    /// The masks cannot be used for scoring.
     #[error("the masks cannot be the reference data of a challenge")]
     Masks(Vec<Finding>),
-    /// The logo is no PNG.
-    #[error("the logo is no PNG file")]
+    /// The logo is not a PNG.
+    #[error("the logo is not a PNG file")]
     Logo,
     /// A bundle breaks the rules of its platform.
     #[error("the bundle for {platform} breaks the platform's rules")]
     Schema {
-        /// Which platform.
+        /// The platform.
         platform: Platform,
-        /// How.
+        /// The broken rules.
         findings: Vec<Finding>,
     },
     /// A file cannot be read or written.
     #[error("cannot make `{}`: {error}", path.display())]
     Io {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
 }
 
 /// Writes `OUT/PLATFORM.zip` for every platform of the plan. The same plan and masks give the same bytes.
 ///
-/// Before anything is written, the sample submission of the starting kit, which has every patch, is scored against the
-/// masks: so they can be scored against. Every bundle is then held against its platform's rules, see
-/// [`schema::check`].
+/// The starting kit's sample submission has every patch. It is scored first, which proves that the masks can be used.
+/// Every bundle is then checked against its platform's rules with [`schema::check`].
 ///
-/// `truth` is the folder that the masks were found in: in the reference data they keep their places below it.
+/// `truth` is the masks' folder: in the reference data the masks keep their paths below it.
 ///
 /// # Errors
-/// [`BundleError`]: masks that are broken, missing or twice; a logo that is none; a file that cannot be read or
+/// [`BundleError`]: broken, missing or duplicate masks; a logo that is not a PNG; a file that cannot be read or
 /// written.
 pub fn make(
     plan: &Plan<'_>,
@@ -119,7 +118,7 @@ pub fn make(
         };
         write_atomically(&path, |file| {
             let mut bundle = Archive::new(file);
-            // CodaLab takes the first name with `.yaml` in it for the settings.
+            // First, since CodaLab reads the first name with `.yaml` in it as the settings.
             bundle.add("competition.yaml", yaml.as_bytes(), Keep::Deflated)?;
             for (name, bytes, keep) in &parts {
                 bundle.add(name, bytes, *keep)?;
@@ -134,7 +133,7 @@ pub fn make(
         }
         made.push((platform, path));
     }
-    // Whole and sound, all of them: only now they take their places.
+    // All bundles are complete and valid: only now move them to their paths.
     let placed = made.into_iter().map(|(platform, found)| {
         let path = out.join(format!("{}.zip", platform.name()));
         let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
@@ -145,7 +144,7 @@ pub fn make(
 
 type Part = (&'static str, Vec<u8>, Keep);
 
-/// What all bundles hold, but for the reference data, which are large.
+/// The files of all bundles, without the reference data, which are large.
 fn parts(plan: &Plan<'_>, ids: &[PatchId], sample: &[u8]) -> io::Result<Vec<Part>> {
     let mut parts: Vec<Part> =
         files::pages(plan, ids)?.into_iter().map(|(name, text)| (name, text.into_bytes(), Keep::Deflated)).collect();
@@ -177,11 +176,11 @@ fn parts(plan: &Plan<'_>, ids: &[PatchId], sample: &[u8]) -> io::Result<Vec<Part
     Ok(parts)
 }
 
-/// A submission of every patch, all pixels of a class outside the mean: valid, and worth nothing.
+/// A valid submission of every patch that scores 0: all pixels have a class outside the mean.
 fn sample(protocol: &Protocol, masks: &Masks) -> Result<Vec<u8>, BundleError> {
     let limits = Limits::default();
     let mut archive = Archive::new(io::Cursor::new(Vec::new()));
-    // All masks are of one size, as a rule: no need to compress the same picture again and again.
+    // Masks usually have one size: compress the same picture only once.
     let mut last: Option<((usize, usize), Vec<u8>)> = None;
     let mut findings = Vec::new();
     for (id, path) in masks.iter() {
@@ -200,7 +199,7 @@ fn sample(protocol: &Protocol, masks: &Masks) -> Result<Vec<u8>, BundleError> {
             last = Raster::new(1, size.0, size.1, pixels).map(|raster| (size, raster::encode(&raster)));
         }
         if let Some((_, bytes)) = &last {
-            // LZW's codes of one value are themselves repetitive.
+            // The LZW codes of a constant image are repetitive, so deflating them pays.
             let added = archive.add(&id.file_name("PRED"), bytes, Keep::Deflated);
             added.map_err(|error| BundleError::Io { path: files::SAMPLE.into(), error })?;
         }
@@ -212,7 +211,7 @@ fn sample(protocol: &Protocol, masks: &Masks) -> Result<Vec<u8>, BundleError> {
     Ok(bytes.into_inner())
 }
 
-/// Scores the sample.
+/// Scores the sample submission.
 fn try_sample(
     path: &Path,
     protocol: &Protocol,
@@ -226,7 +225,7 @@ fn try_sample(
     })
 }
 
-/// An archive of our own.
+/// Opens an archive that this module wrote.
 fn open(path: &Path) -> Result<Source, BundleError> {
     Source::open(path).map_err(|error| {
         let error = match error {
@@ -237,7 +236,7 @@ fn open(path: &Path) -> Result<Source, BundleError> {
     })
 }
 
-/// The masks, as they are, at their places below `truth`; gives the archive's size.
+/// Packs the masks, unchanged, under their paths below `truth`. Returns the archive's size in bytes.
 fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progress) -> io::Result<u64> {
     progress.event(Event::Started { stage: "packing the reference data", steps: masks.len() as u64 });
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
@@ -257,7 +256,7 @@ fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progr
     fs::metadata(path).map(|metadata| metadata.len())
 }
 
-/// A folder for what is only passing through; gone at the end, however that comes.
+/// A folder for intermediate files, removed when it is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -271,7 +270,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left over is hidden, and harmless.
+        // A folder that cannot be removed is hidden, and does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What a bundle is made of.
+//! The contents of a bundle.
 
 use std::path::Path;
 
@@ -6,19 +6,20 @@ use flair_scoring::Protocol;
 
 use crate::{challenge::Challenge, platform::Platform};
 
-/// What to make.
+/// The contents of a challenge's bundles.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     /// The settings.
     pub challenge: &'a Challenge,
-    /// By which rules submissions are scored.
+    /// The protocol of the scores.
     pub protocol: &'a Protocol,
     /// The scoring program, an executable for x86-64 Linux.
     pub program: &'a [u8],
-    /// For which platforms.
+    /// The platforms.
     pub platforms: &'a [Platform],
-    /// A folder with pages that take the place of ours: `overview.html`, `evaluation.html`, `terms.html`, `data.html`.
+    /// A folder with pages that replace the default ones: `overview.html`, `evaluation.html`, `terms.html`,
+    /// `data.html`.
     pub pages: Option<&'a Path>,
-    /// A PNG that takes the place of ours.
+    /// A PNG that replaces the default logo.
     pub logo: Option<&'a [u8]>,
 }

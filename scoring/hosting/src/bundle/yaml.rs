@@ -5,9 +5,9 @@ use std::fmt::Write;
 use super::files::LOGO;
 use crate::challenge::Challenge;
 
-/// A text as a scalar of YAML, in ASCII alone, so that no reader's encoding matters.
+/// A text as a YAML scalar in ASCII, so that the reader's encoding does not matter.
 pub(super) fn quoted(text: &str) -> String {
-    // The double-quoted form takes all escapes of JSON, but for pairs of surrogates.
+    // YAML's double-quoted form knows all escapes of JSON except surrogate pairs.
     let json = serde_json::Value::from(text).to_string();
     json.chars().fold(String::new(), |mut quoted, c| {
         let _ = match u32::from(c) {

@@ -1,4 +1,4 @@
-//! The settings that the platforms document: what is required is a field, what is optional an `Option`.
+//! The settings that the platforms document: a required key is a field, an optional one an `Option`.
 
 use std::collections::BTreeMap;
 

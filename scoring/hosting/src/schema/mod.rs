@@ -1,4 +1,4 @@
-//! Whether a platform would take a bundle: its documented settings, as types, and what its code asks of the files.
+//! Checks whether a platform would accept a bundle, by its documented settings (as types) and by its code.
 //!
 //! A key that a platform requires is a field here, an optional one an `Option`, and one that it doesn't document an
 //! error. Sources: Codabench's `Yaml-Structure.md` and `Competition-Bundle-Structure.md` (codalab/codabench
@@ -23,12 +23,12 @@ use documented::{BenchPhase, Board, Codabench, Codalab, Html, Metadata};
 use super::{Platform, challenge::SUBMISSION_RULES, leaderboard::MAX_COLUMN_TEXT};
 use flair_scoring::{Finding, source::Source, text::shown};
 
-/// Largest part of a bundle that is looked into, in bytes; reference data are not.
+/// Maximum size of a checked part of a bundle, in bytes. Reference data are not read.
 const MAX_PART: u64 = 256 << 20;
 
 const SETTINGS: &str = "competition.yaml";
 
-/// What of a bundle its platform would refuse, or do otherwise than meant; empty where all is well.
+/// Finds what the platform would refuse or misread; empty for a valid bundle.
 pub fn check(platform: Platform, bundle: &Source) -> Vec<Finding> {
     let mut look = Look { platform, bundle, findings: Vec::new() };
     match platform {
@@ -38,7 +38,7 @@ pub fn check(platform: Platform, bundle: &Source) -> Vec<Finding> {
             }
         }
         Platform::Codalab => {
-            // Whatever has `.yaml` in its name and comes first is taken for the settings.
+            // CodaLab reads the first file with `.yaml` in its name as the settings.
             let others = bundle.entries().iter().filter(|entry| entry.name.contains(".yaml") && entry.name != SETTINGS);
             let others: Vec<_> = others.map(|entry| shown(&entry.name)).collect();
             look.demand(others.is_empty(), SETTINGS, format!("is not the only .yaml: {}", others.join(", ")));
@@ -64,7 +64,7 @@ impl Look<'_> {
         }
     }
 
-    /// The bytes of a part; a finding where there is none, or an empty one.
+    /// The bytes of a part; a missing or empty part is a finding.
     fn part(&mut self, name: &str) -> Option<Vec<u8>> {
         let entry = self.bundle.entries().iter().find(|entry| entry.name == name);
         let bytes = entry.and_then(|entry| self.bundle.read(entry, MAX_PART).ok()).filter(|bytes| !bytes.is_empty());
@@ -90,17 +90,17 @@ impl Look<'_> {
 
     fn time(&mut self, subject: &str, text: &str) -> Option<DateTime> {
         let time = text.parse().ok();
-        self.demand(time.is_some(), subject, "is no time");
+        self.demand(time.is_some(), subject, "is not a time");
         time
     }
 
     fn image(&mut self, name: &str) {
         if let Some(bytes) = self.part(name) {
-            self.demand(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), name, "is no PNG");
+            self.demand(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), name, "is not a PNG");
         }
     }
 
-    /// A scoring program: a zip with the metadata that the platform's worker reads, whose command is in it.
+    /// Checks a scoring program: a zip with the worker's metadata and the file of their command.
     fn program(&mut self, name: &str) {
         let metadata = match self.platform {
             Platform::Codabench => "metadata.yaml",
@@ -108,7 +108,7 @@ impl Look<'_> {
         };
         let Some(bytes) = self.part(name) else { return };
         let Some((names, text)) = unzip(&bytes, metadata) else {
-            self.demand(false, name, format!("is no zip with a file {metadata}"));
+            self.demand(false, name, format!("is not a zip with a file {metadata}"));
             return;
         };
         let metadata: Option<Metadata> = serde_saphyr::from_str(&text).ok();
@@ -122,16 +122,16 @@ impl Look<'_> {
             format!("has no file for the command `{command}`"),
         );
         let is_whole = ["$input", "$output"].iter().all(|word| words.contains(word)) && !command.contains(['"', '\'']);
-        self.demand(is_whole, name, "does not hand $input and $output to its command, or quotes something");
+        self.demand(is_whole, name, "does not pass $input and $output to its command, or has quotes");
     }
 
     fn archive(&mut self, name: &str) {
         if let Some(bytes) = self.part(name) {
-            self.demand(zip::ZipArchive::new(Cursor::new(bytes)).is_ok(), name, "is no zip archive");
+            self.demand(zip::ZipArchive::new(Cursor::new(bytes)).is_ok(), name, "is not a zip archive");
         }
     }
 
-    /// Reference data are not read: they may be large.
+    /// Checks that reference data exist. They may be large, so they are not read.
     fn reference(&mut self, name: &str) {
         let is_there = self.bundle.entries().iter().any(|entry| entry.name == name && entry.size > 22);
         self.demand(is_there, name, "is not in the bundle, or is empty");
@@ -161,7 +161,7 @@ impl Look<'_> {
             self.demand(
                 solution.tasks.iter().all(|task| tasks.contains(task)),
                 "solutions",
-                "names a task that is not there",
+                "names a task that does not exist",
             );
             self.archive(&solution.path);
         }
@@ -182,7 +182,7 @@ impl Look<'_> {
         for phase in phases {
             self.length("phases", &phase.name, 128);
             let is_met = !phase.tasks.is_empty() && phase.tasks.iter().all(|task| tasks.contains(task));
-            self.demand(is_met, "phases", "names no task, or one that is not there");
+            self.demand(is_met, "phases", "names no task, or one that does not exist");
             let start = self.time("phases.start", &phase.start);
             let end = phase.end.as_deref().and_then(|end| self.time("phases.end", end));
             self.demand(end.is_none_or(|end| Some(end) > start), "phases.end", "is not after the start");
@@ -190,7 +190,7 @@ impl Look<'_> {
                 self.demand(
                     before.is_some() && start >= before,
                     "phases",
-                    "is not after the end of the phase in front",
+                    "is not after the end of the previous phase",
                 );
             }
             before = Some(end);
@@ -209,7 +209,7 @@ impl Look<'_> {
         self.length("leaderboards.title", &board.title, 64);
         self.length("leaderboards.key", &board.key, MAX_COLUMN_TEXT);
         let rule = board.submission_rule.as_deref().unwrap_or("Add");
-        self.demand(SUBMISSION_RULES.contains(&rule), "leaderboards.submission_rule", "is no rule");
+        self.demand(SUBMISSION_RULES.contains(&rule), "leaderboards.submission_rule", "is not a rule of Codabench");
         let indexes = self.indexes("leaderboards.columns", board.columns.iter().map(|column| column.index));
         self.demand(indexes.contains(&0), "leaderboards.columns", "has no column 0, which ranks");
         let keys: BTreeSet<_> = board.columns.iter().map(|column| &column.key).collect();
@@ -221,10 +221,10 @@ impl Look<'_> {
             self.demand(
                 column.computation.is_some() != of.is_empty(),
                 &column.key,
-                "has a computation of no columns, or the other way round",
+                "has a computation without columns, or columns without a computation",
             );
             let is_met = of.iter().all(|index| indexes.contains(index) && *index != column.index);
-            self.demand(is_met, &column.key, "is computed from itself, or from a column that is not there");
+            self.demand(is_met, &column.key, "is computed from itself, or from a column that does not exist");
         }
     }
 
@@ -244,7 +244,7 @@ impl Look<'_> {
             self.demand(*number == phase.phasenumber && *number > 0, "phases", "has a number that is not its key");
             self.length("phases.label", &phase.label, 50);
             let start = self.time("phases.start_date", &phase.start_date);
-            self.demand(before.is_none() || start > before, "phases", "does not begin after the phase in front");
+            self.demand(before.is_none() || start > before, "phases", "does not begin after the previous phase");
             before = start;
             self.program(&phase.scoring_program);
             self.reference(&phase.reference_data);
@@ -260,13 +260,17 @@ impl Look<'_> {
         for (key, column) in &settings.leaderboard.columns {
             self.length("leaderboard.columns", key, 50);
             self.length(key, &column.label, 50);
-            self.demand(labels.contains(&column.leaderboard.label), key, "is of a leaderboard that is not there");
+            self.demand(
+                labels.contains(&column.leaderboard.label),
+                key,
+                "belongs to a leaderboard that does not exist",
+            );
             let decimals = column.numeric_format.unwrap_or(2);
-            self.demand((1..=10).contains(&decimals), key, "shows not 1 to 10 decimals");
+            self.demand((1..=10).contains(&decimals), key, "does not show 1 to 10 decimals");
         }
     }
 
-    /// The indexes of a list, each of them once.
+    /// The indexes of a list; a duplicate is a finding.
     fn indexes(&mut self, subject: &str, indexes: impl Iterator<Item = u32>) -> BTreeSet<u32> {
         let all: Vec<_> = indexes.collect();
         let different: BTreeSet<_> = all.iter().copied().collect();
@@ -275,7 +279,7 @@ impl Look<'_> {
     }
 }
 
-/// The names in a small zip, and one of its files.
+/// The names in a small zip, and the bytes of one file.
 fn unzip(bytes: &[u8], wanted: &str) -> Option<(BTreeSet<String>, String)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).ok()?;
     let names = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
