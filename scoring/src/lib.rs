@@ -1,6 +1,19 @@
 //! The FLAIR #2 challenge's contract with the outside world: its classes, its rasters, its score, its submissions
 //! and its clock. No tensors, no command line, no terminal: a jury can read this crate alone.
 //!
+//! The rooms, from the roof down; each uses only those below it:
+//!
+//! - [`report`]: a score as files: the record `score.json`, CSV tables, the confusion matrix as a figure.
+//! - [`analysis`]: intervals, groups of patches, comparisons, the costliest confusions.
+//! - [`score`](mod@score): pairs of masks and predictions, their confusion matrix, and its metrics.
+//! - [`submission`]: the contract: names, expected patches, checks, packing.
+//! - [`source`]: a folder or archive from anybody, listed and read within limits.
+//! - [`finding`]: problems as data, with registered codes.
+//! - [`protocol`], [`dataset`], [`raster`]: rules of the mean, facts of the dataset, TIFF files.
+//! - [`timing`], [`progress`], [`files`], [`text`]: the clock, events of long work, safe file access, text for messages.
+//!
+//! Challenges on Codabench, CodaLab and `EvalAI` are the crate `flair-hosting`, which builds on this one.
+//!
 //! Scoring a folder of predictions against a folder of masks:
 //!
 //! ```
