@@ -325,7 +325,7 @@ impl Layer {
             );
         }
         if header.photometric == Photometric::MinIsWhite {
-            let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
+            let message = "0 means white (photometric MinIsWhite), which some readers invert: write MinIsBlack";
             faults.tell(about, of_form(Code::InvertedGrey), message);
         }
         Some(Self { about, bytes, header })

@@ -227,8 +227,8 @@ fn wrong_mask_name(name: &str) -> Option<&'static str> {
     let has_number = stem.strip_prefix("msk_").is_some_and(|id| id.parse::<PatchId>().is_ok());
     let is_long = name.to_ascii_lowercase().ends_with(".tiff");
     Some(match (has_number, is_long) {
-        (true, true) => "not the expected extension: `.tif`",
-        (true, false) => "not the case of letters that is expected: `MSK_` and `.tif`",
+        (true, true) => "wrong extension: expected `.tif`",
+        (true, false) => "wrong upper or lower case: expected `MSK_` and `.tif`",
         (false, _) => "expected `MSK_`, six digits and `.tif`, such as MSK_000826.tif",
     })
 }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_number() {
+    fn findings_name_files_and_patches_that_do_not_fit() {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D1/Z1/msk", "D2/Z9/msk", "pred/more"] {
             fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -274,20 +274,20 @@ mod tests {
         let pairs: Vec<_> = pairing.pairs.iter().map(|p| (p.id.number(), p.prediction.name.as_str())).collect();
         assert_eq!(pairs, [(14, "PRED_000014.tif"), (15, "PRED_000015.tif"), (16, "PRED_000016.tif")]);
         let root = format!("{}/", dir.path().display());
-        let told: Vec<_> = pairing
+        let lines: Vec<_> = pairing
             .findings
             .iter()
             .map(|f| format!("{}: {}: {}", f.code, f.subject, f.message).replace(&root, ""))
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         wrong-mask-name: D2/Z9/msk/MSK_21.tif: expected `MSK_`, six digits and `.tif`, such as MSK_000826.tif (3 files)
-        wrong-mask-name: D2/Z9/msk/msk_000023.tif: not the case of letters that is expected: `MSK_` and `.tif`
-        wrong-mask-name: D2/Z9/msk/MSK_000024.tiff: not the expected extension: `.tif`
+        wrong-mask-name: D2/Z9/msk/MSK_000024.tiff: wrong extension: expected `.tif`
+        wrong-mask-name: D2/Z9/msk/msk_000023.tif: wrong upper or lower case: expected `MSK_` and `.tif`
         duplicate-mask: 000015-000016: two masks of one patch, such as `D1/Z1/msk/MSK_000015.tif` and `D2/Z9/msk/MSK_000015.tif` (2 files)
-        wrong-name: PRED_000011.TIF: not the case of letters that is expected: `PRED_` and `.tif` (2 files)
-        wrong-name: PRED_000013.tiff: not the expected extension: `.tif` (3 files)
+        wrong-name: PRED_IMG_000017.tif: a name as in FLAIR #1: FLAIR #2 expects `PRED_` and six digits, without `IMG_`
         wrong-name: IMG_000019.tif: the name of an aerial image: a prediction's begins with `PRED_`
-        wrong-name: PRED_IMG_000017.tif: the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`
+        wrong-name: PRED_000013.tiff: wrong extension: expected `.tif` (3 files)
+        wrong-name: PRED_000011.TIF: wrong upper or lower case: expected `PRED_` and `.tif` (2 files)
         missing-prediction: 000011-000013, 000017-000019: 6 of 10 masks have no prediction: every mask needs one
         extra-prediction: 000030-000032: 3 predictions, but no masks to score them against
         duplicate-prediction: 000010: 2 predictions for one patch: `PRED_000010.tif`, `more/PRED_000010.tif`

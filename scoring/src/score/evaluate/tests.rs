@@ -185,7 +185,7 @@ fn nothing_to_score_is_an_error_of_its_own() {
     // Masks under other names are no lack of masks.
     write(&case.path("truth/D001_2020/Z1_AA/msk/msk_000001.tif"), 1, 2, &[1; 4]);
     insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
-    wrong-mask-name: …/msk_000001.tif: not the case of letters that is expected: `MSK_` and `.tif`
+    wrong-mask-name: …/msk_000001.tif: wrong upper or lower case: expected `MSK_` and `.tif`
     extra-prediction: 000001: a prediction, but no mask to score it against
     ");
 }
