@@ -104,7 +104,7 @@ fn patches_and_outlines_are_kept_on_request() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn every_problem_is_reported_at_once() {
     let case = Case::new();
     for number in 1..=9 {
         case.mask(number, &[1, 2, 3, 4]);
@@ -138,7 +138,7 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
-fn what_is_wrong_with_many_is_told_once() {
+fn a_problem_of_many_files_is_reported_once() {
     let case = Case::new();
     for number in 1..=200 {
         case.mask(number, &[1, 2, 3, if number > 190 { 77 } else { 4 }]);
