@@ -86,7 +86,7 @@ const LINE: RGBColor = RGBColor(0xd5, 0xda, 0xe0);
 const FAINT: RGBColor = RGBColor(0xbd, 0xc6, 0xd0);
 const WARNING: RGBColor = RGBColor(0xa8, 0x32, 0x00);
 
-/// From white to dark blue, in steps of 1/8 (the ColorBrewer palette "Blues").
+/// From white to dark blue, in steps of 1/8 (the palette "Blues" of colorbrewer2.org).
 const SCALE: [RGBColor; 9] = [
     RGBColor(0xf7, 0xfb, 0xff),
     RGBColor(0xde, 0xeb, 0xf7),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// One file of a [`Source`].
+/// One file of a [`Source`](super::Source).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its path in the source, parts joined by `/`; in an archive exactly as stored. Bytes that are not UTF-8 are
@@ -10,7 +10,7 @@ pub struct Entry {
     pub name: String,
     /// The last part of [`Entry::name`].
     pub file_name: String,
-    /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`] verifies.
+    /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`](super::Source::read) verifies.
     pub size: u64,
     /// Modification time from the file system or the archive (the latter in local time, to 2 seconds).
     pub modified: Option<SystemTime>,
