@@ -126,14 +126,14 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a file under a temporary name in the same folder, then renames it to `path`. So `path` always has the complete
-/// new file or its previous content, never a part. Missing parent folders are created.
+/// Writes a file under a temporary name in the same folder, then renames it to `path`. So `path` always has the
+/// complete new file or its previous content, never a part. Missing parent folders are created.
 ///
 /// A pipe or a device (`/dev/stdout`, `/dev/full`) is written directly, since a rename would replace it.
 ///
 /// # Errors
-/// Errors of `write` or of the file system; the temporary file is then removed. [`io::ErrorKind::IsADirectory`] if `path`
-/// is a folder.
+/// Errors of `write` or of the file system; the temporary file is then removed. [`io::ErrorKind::IsADirectory`] if
+/// `path` is a folder.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,

@@ -3,8 +3,8 @@
 /// Maximum number of characters shown of a text.
 const MAX: usize = 160;
 
-/// Makes untrusted text safe for a message: escapes control characters and bidirectional controls, which a terminal would
-/// interpret, and truncates long text.
+/// Makes untrusted text safe for a message: escapes control characters and bidirectional controls, which a terminal
+/// would interpret, and truncates long text.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {

@@ -111,8 +111,8 @@ pub struct Devices {
 }
 
 impl Timing {
-    /// The record of a run that took `elapsed` for `patches` patches on `devices`. The caller fills in the other fields,
-    /// which are empty.
+    /// The record of a run that took `elapsed` for `patches` patches on `devices`. The caller fills in the other
+    /// fields, which are empty.
     pub fn new(elapsed: Duration, patches: u64, devices: Devices) -> Self {
         let seconds = elapsed.as_secs_f64();
         Self {

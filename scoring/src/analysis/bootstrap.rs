@@ -1,8 +1,9 @@
 //! Percentile bootstrap: confidence intervals by resampling whole patches, zones or domains with replacement.
 //!
-//! Pixels of a patch, patches of a zone and zones of a domain are correlated, so small units give intervals that are too
-//! narrow for the score at other locations. Large units are few, which makes the interval itself rough. A record states
-//! the unit, the number of units, the replicates, the level and the seed, so that a reader can judge both effects.
+//! Pixels of a patch, patches of a zone and zones of a domain are correlated, so small units give intervals that are
+//! too narrow for the score at other locations. Large units are few, which makes the interval itself rough. A record
+//! states the unit, the number of units, the replicates, the level and the seed, so that a reader can judge both
+//! effects.
 //!
 //! A replicate draws as many units as there are, adds their matrices and scores the sum, so the protocol's rules apply
 //! to it as to the score itself (Efron and Tibshirani, "An Introduction to the

@@ -182,8 +182,8 @@ impl Comparison {
     /// Compares two evaluations that kept their patches ([`crate::score::evaluate::Keep::Patches`]).
     ///
     /// * `name`: the name of the other set in the comparison.
-    /// * `unit`, `bootstrap`: unit and settings of the intervals. With fewer than two units there are no intervals, and a
-    ///   note states this.
+    /// * `unit`, `bootstrap`: unit and settings of the intervals. With fewer than two units there are no intervals,
+    ///   and a note states this.
     /// * `most`: maximum number of listed patches.
     ///
     /// # Errors

@@ -22,9 +22,9 @@ pub struct Confusion {
 
 /// The confusions with a positive gain, the costliest first, at most `most`.
 ///
-/// The gain is the exact score of the corrected matrix minus the actual score, so it follows the protocol: a confusion of
-/// two classes outside the mean has no gain. If the protocol removes pixels predicted as such a class, correcting them
-/// adds them again.
+/// The gain is the exact score of the corrected matrix minus the actual score, so it follows the protocol: a confusion
+/// of two classes outside the mean has no gain. If the protocol removes pixels predicted as such a class, correcting
+/// them adds them again.
 pub fn costliest(matrix: &ConfusionMatrix, protocol: &Protocol, most: usize) -> Vec<Confusion> {
     let classes = Metrics::of(matrix, protocol).classes;
     let mut ious: Vec<Option<f64>> = classes.iter().map(|class| class.iou).collect();

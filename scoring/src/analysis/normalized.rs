@@ -11,8 +11,8 @@ pub enum Share {
     OfPredicted,
 }
 
-/// The normalised confusion matrix, `[truth, prediction]`, values `0..=1`; `None` in the row of a class that the masks do
-/// not have, or in the column of a class that is never predicted.
+/// The normalised confusion matrix, `[truth, prediction]`, values `0..=1`; `None` in the row of a class that the masks
+/// do not have, or in the column of a class that is never predicted.
 pub fn shares(matrix: &ConfusionMatrix, share: Share) -> Vec<Vec<Option<f64>>> {
     let wholes: Vec<u64> = match share {
         Share::OfTruth => matrix.rows().map(|row| row.iter().sum()).collect(),

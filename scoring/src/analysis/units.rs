@@ -57,7 +57,8 @@ pub(crate) mod tests {
         PatchConfusion::new(PatchId::new(number).unwrap(), &matrix).unwrap()
     }
 
-    /// Patches 1 to 4; patch n has n correct pixels of building, and 2 pixels of pervious surface predicted as building.
+    /// Patches 1 to 4; patch n has n correct pixels of building, and 2 pixels of pervious surface predicted as
+    /// building.
     pub(crate) fn four() -> Vec<PatchConfusion> {
         (1..=4).map(|number| patch(number, &[(0, 0, u64::from(number)), (1, 0, 2)])).collect()
     }

@@ -1,7 +1,7 @@
 //! Label spaces: the 19 labels of masks on disk, and the challenge's 13 classes.
 //!
-//! Masks have 19 labels, counted from 1; networks and predictions have 13 classes, counted from 0. The two are different
-//! types, since confusing them is a silent off-by-one error.
+//! Masks have 19 labels, counted from 1; networks and predictions have 13 classes, counted from 0. The two are
+//! different types, since confusing them is a silent off-by-one error.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,8 @@
 //! could not run.
 //!
 //! Every finding has a [`Kind`]: a stable code, a severity, a meaning, a usual cause and a fix. The macro
-//! [`finding_codes!`](crate::finding_codes) declares a registry of kinds: [`Code`](crate::Code) in this crate, another one in the
-//! crate that reads datasets. [`page`] writes `docs/findings.md` from the registries.
+//! [`finding_codes!`](crate::finding_codes) declares a registry of kinds: [`Code`](crate::Code) in this crate, another
+//! one in the crate that reads datasets. [`page`] writes `docs/findings.md` from the registries.
 
 pub mod page;
 mod registry;

@@ -25,7 +25,8 @@ impl Severity {
     }
 }
 
-/// One problem in a user's files. Only [`Kind::finding`](super::Kind::finding) creates it, so its code is always registered.
+/// One problem in a user's files. Only [`Kind::finding`](super::Kind::finding) creates it, so its code is always
+/// registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {

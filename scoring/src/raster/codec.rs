@@ -51,8 +51,8 @@ fn fill(mut source: impl Read, out: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Decompresses ZSTD with a reduced window. A frame states its window size, and the decoder allocates it in advance:
-/// GDAL's best level states 128 MiB for a strip of a patch. No match can reach back beyond the output, so a window of the
-/// size of `out` is enough.
+/// GDAL's best level states 128 MiB for a strip of a patch. No match can reach back beyond the output, so a window of
+/// the size of `out` is enough.
 fn zstd(data: &[u8], out: &mut [u8]) -> Result<usize, Box<dyn Error>> {
     let window = out.len().next_power_of_two().max(MIN_ZSTD_WINDOW);
     let log = u8::try_from(window.ilog2() - MIN_ZSTD_WINDOW.ilog2())?;

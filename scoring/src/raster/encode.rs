@@ -10,8 +10,8 @@ const STRIP_SAMPLES: usize = 1 << 16;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 
-/// The raster as a TIFF: classic, little-endian, LZW, strips, bands interleaved by pixel, 0 is black, no georeferencing.
-/// The same raster always gives the same bytes.
+/// The raster as a TIFF: classic, little-endian, LZW, strips, bands interleaved by pixel, 0 is black, no
+/// georeferencing. The same raster always gives the same bytes.
 pub fn encode(raster: &Raster) -> Vec<u8> {
     let (bands, height, width) = (raster.bands(), raster.height(), raster.width());
     let rows = (STRIP_SAMPLES / (width * bands)).clamp(1, height);

@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl ScoreReport {
-    /// The record as CSV: a header, one row per class, a row `mean` with the `mIoU`, and one row per note. Missing values
-    /// are empty. All texts are those of the class table, so a spreadsheet cannot mistake one for a formula.
+    /// The record as CSV: a header, one row per class, a row `mean` with the `mIoU`, and one row per note. Missing
+    /// values are empty. All texts are those of the class table, so a spreadsheet cannot mistake one for a formula.
     ///
     /// # Errors
     /// Errors of writing to `out`.
@@ -38,8 +38,8 @@ impl ScoreReport {
         csv.flush()
     }
 
-    /// The confusion matrix as CSV: a header with the predicted classes, then one row per true class. Cells are counts, or
-    /// shares, which are empty if the row or column has no pixels.
+    /// The confusion matrix as CSV: a header with the predicted classes, then one row per true class. Cells are counts,
+    /// or shares, which are empty if the row or column has no pixels.
     ///
     /// # Errors
     /// Errors of writing to `out`.
@@ -101,8 +101,8 @@ impl GroupTable {
         csv.flush()
     }
 
-    /// The confusion matrix of every domain or zone as CSV, one row per cell that is not 0: its pixels, and their shares
-    /// of the true class and of the predicted class.
+    /// The confusion matrix of every domain or zone as CSV, one row per cell that is not 0: its pixels, and their
+    /// shares of the true class and of the predicted class.
     ///
     /// # Errors
     /// Errors of writing to `out`.
@@ -127,8 +127,8 @@ impl GroupTable {
 
 impl Comparison {
     /// The comparison as CSV: a header and one row per figure: `what` (`miou`, `overall_accuracy`, `iou`), `group`
-    /// (`class NAME`, `domain NAME`, `patch NAME`, or empty for the overall score), this, other, difference, the ends of
-    /// the interval, and the share of replicates in which this set is better. Missing values are empty.
+    /// (`class NAME`, `domain NAME`, `patch NAME`, or empty for the overall score), this, other, difference, the ends
+    /// of the interval, and the share of replicates in which this set is better. Missing values are empty.
     ///
     /// # Errors
     /// Errors of writing to `out`.

@@ -25,8 +25,8 @@ pub enum FigureError {
     Png(#[from] io::Error),
 }
 
-/// The row-normalised confusion matrix as SVG: rows are true classes, and each row sums to 1. The text uses the viewer's
-/// sans-serif font.
+/// The row-normalised confusion matrix as SVG: rows are true classes, and each row sums to 1. The text uses the
+/// viewer's sans-serif font.
 ///
 /// # Errors
 /// If the drawing fails.
@@ -67,7 +67,8 @@ pub fn font_family() -> Result<&'static str, FigureError> {
 
 // Lengths in pixels.
 const CELL: i32 = 74;
-/// With more classes than this, cells shrink and have no numbers and names, so that the image stays small enough to open.
+/// With more classes than this, cells shrink and have no numbers and names, so that the image stays small enough to
+/// open.
 const ROOMY: i32 = 24;
 const LEFT: i32 = 232;
 const RIGHT: i32 = 128;

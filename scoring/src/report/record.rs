@@ -98,9 +98,9 @@ pub enum ReportError {
 }
 
 impl ScoreReport {
-    /// The record of an evaluation. [`ScoreReport::uncertainty`], [`ScoreReport::groups`], [`ScoreReport::worst_patches`]
-    /// and [`ScoreReport::comparison`] are empty; the caller fills them on request. The first note is about dropped pixels,
-    /// if there are any.
+    /// The record of an evaluation. [`ScoreReport::uncertainty`], [`ScoreReport::groups`],
+    /// [`ScoreReport::worst_patches`] and [`ScoreReport::comparison`] are empty; the caller fills them on request. The
+    /// first note is about dropped pixels, if there are any.
     pub fn new(evaluation: &Evaluation) -> Self {
         let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
         let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
@@ -158,8 +158,8 @@ impl ScoreReport {
     /// The confusion matrix.
     ///
     /// # Errors
-    /// [`ReportError::Contradiction`] if it does not have one row and one column per class, if its counts do not add up to
-    /// the record's pixels, or if there are more pixels than a JSON number holds exactly.
+    /// [`ReportError::Contradiction`] if it does not have one row and one column per class, if its counts do not add up
+    /// to the record's pixels, or if there are more pixels than a JSON number holds exactly.
     pub fn matrix(&self) -> Result<ConfusionMatrix, ReportError> {
         let classes = self.definition.nomenclature.classes.len();
         if self.confusion.len() != classes || self.confusion.iter().any(|row| row.len() != classes) {

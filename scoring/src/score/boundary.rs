@@ -1,8 +1,8 @@
 //! Boundary `IoU`: the quality of outlines, for every class of a label map at once.
 //!
 //! Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021
-//! (arXiv 2103.16562): the `IoU` of two regions, each reduced to its pixels within a distance `d` of its outline. Unlike
-//! `IoU`, it penalises a blurred outline of a large region.
+//! (arXiv 2103.16562): the `IoU` of two regions, each reduced to its pixels within a distance `d` of its outline.
+//! Unlike `IoU`, it penalises a blurred outline of a large region.
 //!
 //! The authors' program (bowenc0221/boundary-iou-api, `boundary_iou/utils/boundary_utils.py:12-32`) erodes each binary
 //! mask `d` times by 3×3, with the outside of the image as background, and subtracts the result from the mask. This is
@@ -57,8 +57,8 @@ pub struct MapPair {
 }
 
 impl MapPair {
-    /// Maps a mask (labels as on disk) and a prediction (classes, from 0) to classes, in rows of `width` pixels; `None` if
-    /// they differ in size or end with an incomplete row.
+    /// Maps a mask (labels as on disk) and a prediction (classes, from 0) to classes, in rows of `width` pixels; `None`
+    /// if they differ in size or end with an incomplete row.
     pub fn new(protocol: &Protocol, width: usize, mask: &[u8], prediction: &[u8]) -> Option<Self> {
         let is_whole = width > 0 && mask.len().is_multiple_of(width);
         if !is_whole || mask.len() != prediction.len() {
@@ -97,8 +97,8 @@ impl BoundaryCounts {
         Self { width, classes: vec![ClassCounts::default(); classes] }
     }
 
-    /// Adds the boundaries of a pair of maps, whose protocol must have the same number of classes. The run time does not
-    /// depend on the width.
+    /// Adds the boundaries of a pair of maps, whose protocol must have the same number of classes. The run time does
+    /// not depend on the width.
     pub fn add(&mut self, maps: &MapPair) {
         let pixels = self.width.pixels(maps.width, maps.truth.len() / maps.width);
         let boundaries = [&maps.truth, &maps.prediction].map(|map| boundary(map, maps.width, pixels));

@@ -13,8 +13,8 @@ pub enum OutOfRange {
     /// Reject the predictions with an error.
     #[default]
     Reject,
-    /// Exclude these pixels from the matrix, and count them. Upstream does this silently (`src/metrics.py:42`). It can be
-    /// gamed: an excluded pixel is not an error.
+    /// Exclude these pixels from the matrix, and count them. Upstream does this silently (`src/metrics.py:42`). It can
+    /// be gamed: an excluded pixel is not an error.
     Drop,
 }
 
@@ -61,8 +61,8 @@ impl ConfusionMatrix {
         Self { classes, counts: vec![0; classes * classes], dropped: 0, ignored: 0 }
     }
 
-    /// A matrix from counts, row by row, `[truth, prediction]`, and the numbers of dropped and ignored pixels; `None` if
-    /// `counts` does not have `classes²` elements.
+    /// A matrix from counts, row by row, `[truth, prediction]`, and the numbers of dropped and ignored pixels; `None`
+    /// if `counts` does not have `classes²` elements.
     pub fn new(classes: usize, counts: Vec<u64>, dropped: u64, ignored: u64) -> Option<Self> {
         (counts.len() == classes * classes).then_some(Self { classes, counts, dropped, ignored })
     }
@@ -70,8 +70,8 @@ impl ConfusionMatrix {
     /// Adds a mask (labels as on disk) and its prediction (classes, from 0), pixel by pixel.
     ///
     /// # Errors
-    /// If they differ in length, or have values that are not a label or a class; then nothing is added. A mask value that
-    /// is not a label is an error for any `out_of_range`; upstream counts it as "other" (`src/metrics.py:39-40`).
+    /// If they differ in length, or have values that are not a label or a class; then nothing is added. A mask value
+    /// that is not a label is an error for any `out_of_range`; upstream counts it as "other" (`src/metrics.py:39-40`).
     ///
     /// # Panics
     /// If `labels` has another number of classes.
@@ -192,9 +192,9 @@ enum Row {
 }
 
 impl Bins {
-    /// Counts all pixels. Most of the scoring time is spent here. Eight equal pixels in a row, the most frequent case, are
-    /// counted at once. Other pixels go to four histograms in turn: neighbours are often equal, and increments of the same
-    /// counter would wait for each other.
+    /// Counts all pixels. Most of the scoring time is spent here. Eight equal pixels in a row, the most frequent case,
+    /// are counted at once. Other pixels go to four histograms in turn: neighbours are often equal, and increments of
+    /// the same counter would wait for each other.
     fn count(labels: &LabelTable, truth: &[u8], prediction: &[u8]) -> Self {
         let classes = labels.class_count();
         let shift = (classes + 1).next_power_of_two().trailing_zeros();

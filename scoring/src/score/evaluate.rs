@@ -145,8 +145,9 @@ pub enum EvaluateError {
 /// A prediction must have the size of its mask; any size is allowed. Both are one band of uint8.
 ///
 /// # Errors
-/// [`EvaluateError::NotScorable`] with all problems: missing, extra or duplicate patches; unreadable files; a wrong size,
-/// number of bands or sample type; values that are not a label or a class. The same problem of many files is one finding.
+/// [`EvaluateError::NotScorable`] with all problems: missing, extra or duplicate patches; unreadable files; a wrong
+/// size, number of bands or sample type; values that are not a label or a class. The same problem of many files is one
+/// finding.
 pub fn evaluate(
     masks: &Masks,
     source: &Source,

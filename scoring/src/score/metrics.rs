@@ -49,8 +49,8 @@ pub struct Means {
     pub mean_f1: Option<f64>,
     /// Mean of the `IoU`s of all classes of the matrix, weighted by their shares of the masks' pixels, `0..=1`.
     pub frequency_weighted_iou: Option<f64>,
-    /// Cohen's kappa, `-1..=1`: agreement of truth and prediction beyond chance; `None` if the agreement expected by chance
-    /// is 1.
+    /// Cohen's kappa, `-1..=1`: agreement of truth and prediction beyond chance; `None` if the agreement expected by
+    /// chance is 1.
     pub kappa: Option<f64>,
 }
 
@@ -133,8 +133,8 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 impl Protocol {
-    /// Mean over the averaged classes of one figure per class. The protocol's rule for absent classes applies to a class
-    /// without a figure: it is skipped or counts as 0. `None` if there is nothing to average.
+    /// Mean over the averaged classes of one figure per class. The protocol's rule for absent classes applies to a
+    /// class without a figure: it is skipped or counts as 0. `None` if there is nothing to average.
     pub fn mean(&self, figures: &[Option<f64>]) -> Option<f64> {
         let absent = match self.definition().absent {
             Absent::Skipped => None,

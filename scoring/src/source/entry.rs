@@ -10,7 +10,8 @@ pub struct Entry {
     pub name: String,
     /// The last part of [`Entry::name`].
     pub file_name: String,
-    /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`](super::Source::read) verifies.
+    /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`](super::Source::read)
+    /// verifies.
     pub size: u64,
     /// Modification time from the file system or the archive (the latter in local time, to 2 seconds).
     pub modified: Option<SystemTime>,

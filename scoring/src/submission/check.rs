@@ -254,7 +254,8 @@ impl CheckReport {
         }
     }
 
-    /// The report in one line, without a line break: `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
+    /// The report in one line, without a line break:
+    /// `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
     pub fn verdict(&self) -> String {
         let counts = &self.counts;
         let predictions = match counts.expected {

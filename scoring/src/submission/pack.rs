@@ -57,8 +57,8 @@ pub struct Packed {
 
 /// Checks a submission and packs its predictions as `folder/name`; replaces an existing file.
 ///
-/// The archive contains only the predictions, without folders, sorted by number, dated 1980-01-01 and with mode 0644, so
-/// the same predictions give the same bytes. The file is written completely or not at all.
+/// The archive contains only the predictions, without folders, sorted by number, dated 1980-01-01 and with mode 0644,
+/// so the same predictions give the same bytes. The file is written completely or not at all.
 ///
 /// # Errors
 /// [`PackError::Refused`] if [`check`] finds an error; other variants if a file can't be read or the archive can't be
@@ -132,8 +132,8 @@ fn write(
     Ok(())
 }
 
-/// Chooses the zip method of one prediction. Deflate saves only 0 to 2 % of an LZW prediction (4 to 8 % of a mask, which
-/// nobody packs), which is not worth the time; it makes an uncompressed image about thirty times smaller.
+/// Chooses the zip method of one prediction. Deflate saves only 0 to 2 % of an LZW prediction (4 to 8 % of a mask,
+/// which nobody packs), which is not worth the time; it makes an uncompressed image about thirty times smaller.
 fn method(bytes: &[u8], options: &CheckOptions) -> CompressionMethod {
     match raster::header(bytes, &options.limits) {
         Ok(header) if header.compression == raster::Compression::None => CompressionMethod::Deflated,
