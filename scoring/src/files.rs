@@ -1,5 +1,4 @@
-//! Writing files so that a run that is stopped leaves none half written, reading texts of a bounded size, and telling
-//! files apart by their content.
+//! Writes files atomically, reads files of bounded size, and computes SHA-256 digests.
 
 use std::{
     fmt::Write as _,
@@ -11,14 +10,14 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// Largest record that is read, in bytes: a score, a timing, a run. Those of a whole challenge are far below it.
+/// Maximum size of a record (a score, a timing, a run), in bytes; those of a whole challenge are much smaller.
 pub const MAX_RECORD: u64 = 64 << 20;
 
-/// Opens a file to read it, once it is known to be one: links are followed, and whatever else stands at their end is
-/// not opened. A pipe would be waited for, and a device such as `/dev/zero` has no end.
+/// Opens a regular file for reading. Symbolic links are followed; other file types are not opened, since a pipe would
+/// block and a device such as `/dev/zero` has no end.
 ///
 /// # Errors
-/// What the file system says; [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for a pipe,
+/// Errors of the file system; [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for a pipe,
 /// a socket, a device.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let kind = fs::metadata(path)?.file_type();
@@ -32,7 +31,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// What a thing is that is neither a file nor a folder.
+/// The type of a file that is neither a regular file nor a folder, in words.
 fn kind_of(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -51,7 +50,7 @@ fn kind_of(kind: FileType) -> &'static str {
     "something else"
 }
 
-/// A regular file's bytes, of which at most `limit` and one are ever held, whatever the file system says of its size.
+/// Reads a regular file. Holds at most `limit` + 1 bytes in memory, for any size that the file system reports.
 ///
 /// # Errors
 /// As [`open_regular`]; [`io::ErrorKind::FileTooLarge`] beyond the limit.
@@ -62,29 +61,29 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")))
 }
 
-/// Most bytes that are reserved because of a size that is merely claimed.
+/// Maximum number of bytes reserved for a claimed size.
 const RESERVED: u64 = 1 << 20;
 
-/// Reads to the end; `None` where there are more bytes than `limit`. `size` is only a hint.
+/// Reads to the end; `None` if there are more bytes than `limit`. `size` is only a hint.
 pub(crate) fn read_up_to(reader: impl Read, size: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit).min(RESERVED)).unwrap_or(0));
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// A regular file's text, read as [`read_limited`] does.
+/// Reads a regular file as text, as [`read_limited`] does.
 ///
 /// # Errors
-/// As [`read_limited`]; [`io::ErrorKind::InvalidData`] for what is no UTF-8.
+/// As [`read_limited`]; [`io::ErrorKind::InvalidData`] if the bytes are not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let bytes = read_limited(path, limit)?;
     String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// SHA-256 of all that `reader` gives, in hex.
+/// SHA-256 of all bytes of `reader`, in hex.
 ///
 /// # Errors
-/// What the reader returns.
+/// Errors of the reader.
 pub fn sha256(mut reader: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -102,10 +101,11 @@ pub fn sha256(mut reader: impl Read) -> io::Result<String> {
     Ok(hex)
 }
 
-/// Removes what a killed [`write_atomically`] left in a folder of files that begin with `prefix`; returns how many.
+/// Removes the temporary files that a killed [`write_atomically`] left in a folder, for files whose names begin with
+/// `prefix`; returns their number, 0 for a missing folder.
 ///
 /// # Errors
-/// If the folder cannot be read, or a file not be removed. A folder that is not there holds none.
+/// If the folder cannot be read, or a file cannot be removed.
 pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -126,13 +126,13 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a file under a temporary name beside its place, then renames it: at `path` there is the whole file or what
-/// was there before, never a part. Missing parent folders are made.
+/// Writes a file under a temporary name in the same folder, then renames it to `path`. So `path` always has the
+/// complete new file or its previous content, never a part. Missing parent folders are created.
 ///
-/// A pipe or a device (`/dev/stdout`, `/dev/full`) is written into instead: a file renamed to its place would remove it.
+/// A pipe or a device (`/dev/stdout`, `/dev/full`) is written directly, since a rename would replace it.
 ///
 /// # Errors
-/// What `write` returns, or the file system; the temporary file is removed then. [`io::ErrorKind::IsADirectory`] where
+/// Errors of `write` or of the file system; the temporary file is then removed. [`io::ErrorKind::IsADirectory`] if
 /// `path` is a folder.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
@@ -146,7 +146,7 @@ pub fn write_atomically<E: From<io::Error>>(
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // Two runs, or two threads of one, may write the same place: the number of the process and of the file part them.
+    // Two runs, or two threads of one run, may write the same path: process ID and file number keep the names distinct.
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let part = folder.join(format!(".{}.{}-{number}.part", name.to_string_lossy(), std::process::id()));
     let part = Part(&part);
@@ -155,12 +155,12 @@ pub fn write_atomically<E: From<io::Error>>(
     file.flush()?;
     drop(file);
     fs::rename(part.0, path)?;
-    // There is nothing left to remove.
+    // The temporary file no longer exists.
     std::mem::forget(part);
     Ok(())
 }
 
-/// What stands at `path` and must stay there, opened to be written; `None` where a file may take the place.
+/// Opens a pipe or device at `path` for writing; `None` if `path` is free or has a regular file, which may be replaced.
 fn open_in_place(path: &Path) -> io::Result<Option<File>> {
     let kind = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -169,7 +169,7 @@ fn open_in_place(path: &Path) -> io::Result<Option<File>> {
     if kind.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("`{}` is a folder", path.display())));
     }
-    // `/dev/stdout` leads to whatever file it was sent to, and is a link all the same.
+    // `/dev/stdout` is a symbolic link, possibly to a regular file; the link must not be replaced.
     let is_of_system = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) && path.is_symlink();
     if kind.is_file() && !is_of_system {
         return Ok(None);
@@ -177,17 +177,17 @@ fn open_in_place(path: &Path) -> io::Result<Option<File>> {
     File::options().write(true).open(path).map(Some)
 }
 
-/// A file that goes with its writer, also where the writer unwinds.
+/// A temporary file that is removed on drop, also when its writer panics.
 struct Part<'a>(&'a Path);
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        // The error to report is the writer's; a left-over part is harmless.
+        // The writer's error is reported; a leftover temporary file is harmless.
         let _ = fs::remove_file(self.0);
     }
 }
 
-/// A named pipe that nobody writes into: what opens it to read waits for ever.
+/// Creates a named pipe without a writer; opening it for reading blocks forever.
 #[cfg(all(test, unix))]
 pub(crate) fn fifo(path: &Path) {
     assert!(std::process::Command::new("mkfifo").arg(path).status().is_ok_and(|status| status.success()));

@@ -1,5 +1,6 @@
-//! The FLAIR #2 challenge's contract with the outside world: its classes, its rasters, its score, its submissions
-//! and its clock. No tensors, no command line, no terminal: a jury can read this crate alone.
+//! The rules of the FLAIR #2 challenge: classes, rasters, scores, submissions and timing.
+//!
+//! The crate has no tensors, no command line and no terminal output, so a jury can review it alone.
 //!
 //! The rooms, from the roof down; each uses only those below it:
 //!
@@ -23,7 +24,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let dir = tempfile::tempdir()?;
 //! let (truth, predictions) = (dir.path().join("truth"), dir.path().join("predictions"));
-//! // Masks count labels from 1, predictions count classes from 0.
+//! // Mask labels start at 1, predicted classes at 0.
 //! let (mask, prediction) = (Raster::new(1, 2, 2, vec![1, 1, 5, 19]), Raster::new(1, 2, 2, vec![0, 0, 4, 4]));
 //! raster::write(&truth.join("D004_2021/Z10_AU/msk/MSK_000826.tif"), &mask.ok_or("4 samples")?)?;
 //! raster::write(&predictions.join("PRED_000826.tif"), &prediction.ok_or("4 samples")?)?;
@@ -31,7 +32,7 @@
 //! let (masks, source) = (Masks::find(&truth)?, Source::open(&predictions)?);
 //! let evaluation = flair_scoring::evaluate(&masks, &source, &Options::default(), &Silent)?;
 //! let report = ScoreReport::new(&evaluation);
-//! // Building is right (1), water has a pixel of "other" too many (1/2); no other class takes part.
+//! // `IoU`: building 1, water 1/2 (one pixel of "other" was predicted as water); no other class is averaged.
 //! assert_eq!((report.means.miou, report.means.classes_averaged), (Some(0.75), 2));
 //! # Ok(())
 //! # }

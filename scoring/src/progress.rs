@@ -1,44 +1,44 @@
-//! What a long run tells while it works. Libraries emit events; the binary decides how they look.
+//! Progress events of long runs. Libraries emit events; the binary displays them.
 
 use crate::PatchId;
 
-/// Something that happened in a long run.
+/// A progress event.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A stage of known length begins: its name, and how many steps it has.
+    /// A stage with a known number of steps begins.
     Started {
-        /// What is done, such as "scoring".
+        /// The stage's name, such as "scoring".
         stage: &'a str,
-        /// Number of steps to come.
+        /// Number of steps of the stage.
         steps: u64,
     },
     /// One step of the current stage is done.
     Step {
-        /// The patch that it was about, if any.
+        /// The patch of this step, if any.
         patch: Option<PatchId>,
     },
-    /// How the current stage goes, in a few words that take the place of the last ones, such as `loss 0.42`.
+    /// A short status of the current stage, which replaces the previous one, such as `loss 0.42`.
     Detail {
-        /// The words.
+        /// The status text.
         text: &'a str,
     },
-    /// The current stage is over.
+    /// The current stage is finished.
     Finished,
-    /// Something that the user should know, and that stops nothing.
+    /// A warning for the user; the run continues.
     Warning {
         /// A sentence.
         message: &'a str,
     },
 }
 
-/// Listens to a long run. Called from any thread.
+/// Receives progress events. Called from any thread.
 pub trait Progress: Sync {
-    /// Takes note of an event.
+    /// Handles an event.
     fn event(&self, event: Event<'_>);
 }
 
-/// Listens to nothing.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

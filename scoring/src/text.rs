@@ -1,12 +1,12 @@
-//! Words for messages: text from outside made safe to show, and numbers of things.
+//! Text of messages: escapes untrusted text for display, and formats counts with nouns.
 
 use std::fmt::Display;
 
-/// Most characters that are shown of a name.
+/// Maximum number of characters shown of a text.
 const MAX: usize = 160;
 
-/// A text from outside for a message: control characters and marks that turn the direction of writing are escaped
-/// (a terminal obeys them), and a long one is cut.
+/// Makes untrusted text safe for a message: escapes control characters and bidirectional controls, which a terminal
+/// would interpret, and truncates long text.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
@@ -23,19 +23,19 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal or a page may obey a character instead of showing it: control characters, and the marks that
-/// change the direction of writing (Unicode 16, `Bidi_Control`).
+/// Whether a terminal or a web page may interpret a character instead of showing it: control characters and
+/// bidirectional controls (Unicode 16, `Bidi_Control`).
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A number of things in words: `1 error`, `2 errors`, `2 patches`, `0 classes`.
+/// A count with its noun: `1 error`, `2 errors`, `2 patches`, `0 classes`.
 pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     format!("{count} {}", noun(count, what))
 }
 
-/// The noun in the number that fits `count`: `patch` for 1, `patches` for anything else.
+/// The noun in singular or plural, to match `count`: `patch` for 1, `patches` for anything else.
 pub fn noun<N: PartialEq + From<u8>>(count: N, singular: &str) -> String {
     if count == N::from(1) {
         singular.to_owned()

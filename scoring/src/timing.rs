@@ -1,9 +1,9 @@
-//! The clock of the challenge: how long a prediction took, and whether that is within the rules.
+//! Timing of predictions, and the challenge's time limits.
 //!
 //! The organisers measured the whole of `trainer.predict` (loading, cloud filter, network, writing of files; not
-//! training, building the model or zipping) and failed what took more than 1500 GPU-seconds: elapsed seconds × nodes
-//! × GPUs a node (IGNF/FLAIR-2-AI-Challenge `src/utils_prints.py:19-28`, `main.py:153-166`). Participants held
-//! themselves to 2.5 times what the baseline took on their own machine.
+//! training, building the model or zipping) and rejected runs of more than 1500 GPU-seconds: elapsed seconds × nodes
+//! × GPUs per node (IGNF/FLAIR-2-AI-Challenge `src/utils_prints.py:19-28`, `main.py:153-166`). Participants
+//! kept to 2.5 times the baseline's time on their own machine.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// A clock that only goes forward; injected, so that rules about time are tested without waiting.
+/// A monotonic clock; injected, so that tests of the time limits need not wait.
 pub trait Clock: Sync {
     /// Time since some fixed moment.
     fn now(&self) -> Duration;
@@ -35,14 +35,14 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// A clock for tests: tells given times one after the other, then the last one for ever.
+/// A clock for tests: returns the given times one after the other, then repeats the last one.
 #[derive(Debug, Default)]
 pub struct ScriptedClock {
     times: Mutex<(Vec<Duration>, usize)>,
 }
 
 impl ScriptedClock {
-    /// A clock that tells those times.
+    /// A clock that returns these times.
     pub fn new(times: impl IntoIterator<Item = Duration>) -> Self {
         Self { times: Mutex::new((times.into_iter().collect(), 0)) }
     }
@@ -67,7 +67,7 @@ pub enum TimingSchema {
     V1,
 }
 
-/// How long a prediction took, on what, and what the clock covered: `timing.json`.
+/// The record `timing.json`: duration of a prediction, its hardware, and the work that the clock covers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
@@ -79,29 +79,29 @@ pub struct Timing {
     pub nodes: u32,
     /// Number of devices on each; 1 for a CPU.
     pub devices_per_node: u32,
-    /// `seconds × nodes × devices_per_node`: what the absolute rule is about.
+    /// `seconds × nodes × devices_per_node`, to which the absolute rule applies.
     pub device_seconds: f64,
     /// Number of patches that were predicted under the clock.
     pub patches: u64,
-    /// `patches / seconds`; 0 where no time passed.
+    /// `patches / seconds`; 0 if no time passed.
     pub patches_per_second: f64,
-    /// Number of patches that were kept from an earlier, stopped run: the clock doesn't cover them.
+    /// Number of patches kept from an earlier, stopped run, which the clock does not cover.
     pub kept_patches: u64,
-    /// What the clock covers, such as "loading", "network", "writing".
+    /// The work that the clock covers, such as "loading", "network", "writing".
     pub covers: Vec<String>,
     /// The device, such as "cpu" or "cuda:0".
     pub device: String,
     /// The machine, in words.
     pub hardware: String,
-    /// Number of threads that computed.
+    /// Number of compute threads.
     pub threads: u32,
-    /// Version of what wrote the record.
+    /// Version of the program that wrote the record.
     pub version: String,
-    /// What else should be known of the measurement.
+    /// Further notes about the measurement.
     pub notes: Vec<String>,
 }
 
-/// On how many devices a run was computed.
+/// The number of devices of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Devices {
     /// Number of machines.
@@ -111,8 +111,8 @@ pub struct Devices {
 }
 
 impl Timing {
-    /// The record of a run that took `elapsed` for `patches` patches on those devices; the other fields are empty,
-    /// for the caller to fill in.
+    /// The record of a run that took `elapsed` for `patches` patches on `devices`. The caller fills in the other
+    /// fields, which are empty.
     pub fn new(elapsed: Duration, patches: u64, devices: Devices) -> Self {
         let seconds = elapsed.as_secs_f64();
         Self {
@@ -133,64 +133,64 @@ impl Timing {
         }
     }
 
-    /// The clocked time; `None` where a record from elsewhere has none that makes sense.
+    /// The measured time; `None` if a record from another program has an invalid one.
     pub fn elapsed(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.seconds).ok()
     }
 
-    /// Whether the clock covers all patches of the run: false where some were kept from an earlier one.
+    /// Whether the clock covers all patches of the run: false if some were kept from an earlier run.
     pub fn is_whole(&self) -> bool {
         self.kept_patches == 0
     }
 }
 
-/// What a run may take.
+/// The time limits of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Most device-seconds.
+    /// Maximum number of device-seconds.
     pub device_seconds: f64,
-    /// How many times the baseline's time a run may take.
+    /// Maximum time as a multiple of the baseline's time.
     pub factor: f64,
-    /// What the challenge's baseline took on the same machine, in seconds, if declared.
+    /// Time of the challenge's baseline on the same machine, in seconds, if declared.
     pub baseline_seconds: Option<f64>,
 }
 
 impl Default for Limits {
-    /// The challenge's: 1500 device-seconds, 2.5 times a baseline that is not declared.
+    /// The challenge's limits: 1500 device-seconds, and 2.5 times the baseline, whose time is not declared.
     fn default() -> Self {
         Self { device_seconds: 1500.0, factor: 2.5, baseline_seconds: None }
     }
 }
 
-/// What one rule says of a run.
+/// The outcome of one rule for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
     /// Within the limit, or exactly at it.
     Pass {
-        /// What was used of it, in the rule's unit.
+        /// The used time, in the rule's unit.
         used: f64,
         /// The limit.
         limit: f64,
     },
-    /// Beyond it.
+    /// Above the limit.
     Fail {
-        /// What was used of it, in the rule's unit.
+        /// The used time, in the rule's unit.
         used: f64,
         /// The limit.
         limit: f64,
     },
-    /// Not to be judged: no baseline is declared, a number makes no sense, or the clock doesn't cover the run.
+    /// Not judged: no baseline is declared, a number is invalid, or the clock does not cover the whole run.
     NotJudged,
 }
 
-/// What both rules say of a run.
+/// The outcomes of both rules for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The absolute rule, in device-seconds.
     pub absolute: Outcome,
-    /// The rule relative to the baseline, in seconds on the clock.
+    /// The rule relative to the baseline, in wall-clock seconds.
     pub relative: Outcome,
 }
 
@@ -201,9 +201,9 @@ impl Verdict {
     }
 }
 
-/// Holds a record against the limits. Being exactly at a limit passes, as upstream's `tt > 1500` has it.
+/// Checks a record against the limits. A time exactly at a limit passes, as in upstream's `tt > 1500`.
 ///
-/// A run whose clock doesn't cover all of it can fail, but not pass. A record without a time is not judged.
+/// A run that the clock covers only partly can fail but not pass. A record without a valid time is not judged.
 pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
     let has_time = timing.seconds >= 0.0;
     let rule = |used: f64, limit: f64| match used.partial_cmp(&limit) {
@@ -212,8 +212,8 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
         Some(_) if timing.is_whole() => Outcome::Pass { used, limit },
         _ => Outcome::NotJudged,
     };
-    // Taken from its factors: a record from elsewhere may state a product that isn't theirs.
-    // There is one device at least, whatever a record says.
+    // Computed from the factors, since the product in a record from another program may be wrong.
+    // The number of devices is at least 1, whatever the record states.
     let devices = f64::from(timing.nodes.max(1)) * f64::from(timing.devices_per_node.max(1));
     let device_seconds = timing.seconds * devices;
     Verdict {
@@ -225,7 +225,7 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
     }
 }
 
-/// Shows a time in seconds as `H:MM:SS`, floored; `-` for what is no time.
+/// Displays a time in seconds as `H:MM:SS`, floored; `-` if it is not a valid time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hms(pub f64);
 

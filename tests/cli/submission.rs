@@ -143,8 +143,8 @@ fn a_code_is_explained() {
     let output = flair_bench(dir.path()).args(["check", "--explain", "one-based"]).assert().success();
     insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap(), @r#"
     one-based (warning): values look like classes counted from 1
-      cause  Labels were trained or written as the masks count them, 1 to 13. Told where 13 occurs and 0 does (nearly) not; and where many patches (20 with 10 different values, or all that are expected with 6) have no pixel of 0, since "other", the last class, may be one that a network never chooses.
-      fix    Subtract 1 from every pixel: classes are counted from 0, and 12 is "other". Where there truly is no building, nothing need be done.
+      cause  Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, "other".
+      fix    Subtract 1 from every pixel: classes are counted from 0, and 12 is "other". If the patches really have no building, ignore this.
     "#);
     flair_bench(dir.path()).args(["check", "--explain", "one-basd"]).assert().code(2).stderr(contains("'one-based'"));
     flair_bench(dir.path()).arg("check").assert().code(2);

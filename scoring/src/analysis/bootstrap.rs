@@ -1,12 +1,13 @@
-//! Uncertainty: percentile bootstrap by drawing whole patches, zones or domains again, with replacement.
+//! Percentile bootstrap: confidence intervals by resampling whole patches, zones or domains with replacement.
 //!
-//! Pixels of a patch, patches of a zone and zones of a domain are alike, so an interval that draws small units is too
-//! narrow for what the score would be in other places; large units are few, and then the interval itself is rough.
-//! Both are for the reader to judge: a record states the unit, their number, the replicates, the level and the seed.
+//! Pixels of a patch, patches of a zone and zones of a domain are correlated, so small units give intervals that are
+//! too narrow for the score at other locations. Large units are few, which makes the interval itself rough. A record
+//! states the unit, the number of units, the replicates, the level and the seed, so that a reader can judge both
+//! effects.
 //!
-//! A replicate draws as many units as there are, adds their matrices, and takes the score of the sum, so that the
-//! protocol's rules hold in it as they do in the score itself (Efron and Tibshirani, "An Introduction to the
-//! Bootstrap", 1993, chapter 13). For a difference, both predictions are given the same draw.
+//! A replicate draws as many units as there are, adds their matrices and scores the sum, so the protocol's rules apply
+//! to it as to the score itself (Efron and Tibshirani, "An Introduction to the
+//! Bootstrap", 1993, chapter 13). For a difference, both prediction sets get the same draw.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -15,20 +16,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfusionMatrix, Protocol, analysis::Group};
 
-/// Fewest replicates that are drawn: the ends of fewer say nothing.
+/// Minimum number of replicates: with fewer, the ends of an interval are meaningless.
 pub const LEAST_REPLICATES: u32 = 10;
 
-/// Most replicates that are drawn.
+/// Maximum number of replicates.
 pub const MOST_REPLICATES: u32 = 100_000;
 
-/// How to draw.
+/// Settings of the bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// Number of draws, [`LEAST_REPLICATES`]`..=`[`MOST_REPLICATES`].
     pub replicates: u32,
-    /// Share of the replicates that an interval holds, between 0 and 1.
+    /// Confidence level, the share of the replicates inside an interval, between 0 and 1.
     pub level: f64,
-    /// What chance follows from.
+    /// Seed of the random numbers.
     pub seed: u64,
 }
 
@@ -38,25 +39,25 @@ impl Default for Bootstrap {
     }
 }
 
-/// Why there is no interval.
+/// Errors of the bootstrap.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BootstrapError {
-    /// Nothing varies where there is nothing to choose from.
+    /// Fewer than 2 units: every draw would be the same.
     #[error("an interval needs at least 2 units to draw from, there {}", if *.units == 1 { "is 1" } else { "are none" })]
     TooFewUnits {
         /// Number of units.
         units: usize,
     },
-    /// No interval is made of that many draws.
+    /// The number of replicates is out of range.
     #[error("{0} replicates: expected {LEAST_REPLICATES} to {MOST_REPLICATES}")]
     Replicates(u32),
-    /// No interval holds that share.
+    /// The level is not between 0 and 1.
     #[error("the level {0} is not between 0 and 1: for example 0.95")]
     Level(f64),
 }
 
-/// Between which figures a score lies in a share of the replicates.
+/// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Its lower end.
@@ -65,41 +66,41 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// What a statistic was in the replicates that have it, in ascending order.
+/// The values of a statistic over all replicates in which it is defined, in ascending order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Replicates(Vec<f64>);
 
 impl Replicates {
-    /// The values, in ascending order. A replicate without the class that the statistic is about has none.
+    /// The values, in ascending order. A replicate that lacks the statistic's class gives no value.
     pub fn values(&self) -> &[f64] {
         &self.0
     }
 
-    /// The interval that leaves out an equal share at both ends; ends between two values are interpolated, as
-    /// `numpy.percentile` does. `None` where there are no values.
+    /// The equal-tailed interval of `level`; ends between two values are interpolated linearly, as in
+    /// `numpy.percentile`. `None` if there are no values.
     pub fn interval(&self, level: f64) -> Option<Interval> {
         let tail = (1.0 - level) / 2.0;
         Some(Interval { low: self.quantile(tail)?, high: self.quantile(1.0 - tail)? })
     }
 
-    /// Share of the values above 0; `None` where there are no values.
+    /// Share of the values above 0; `None` if there are no values.
     pub fn share_above_zero(&self) -> Option<f64> {
         let above = self.0.len() - self.0.partition_point(|value| *value <= 0.0);
         (!self.0.is_empty()).then(|| above as f64 / self.0.len() as f64)
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a list")]
     fn quantile(&self, q: f64) -> Option<f64> {
         let last = self.0.len().checked_sub(1)?;
-        let place = q * last as f64;
-        let below = (place.floor() as usize).min(last);
+        let position = q * last as f64;
+        let below = (position.floor() as usize).min(last);
         let [low, high] = [self.0[below], self.0[(below + 1).min(last)]];
-        Some((high - low).mul_add(place - below as f64, low))
+        Some((high - low).mul_add(position - below as f64, low))
     }
 }
 
 impl Bootstrap {
-    /// Whether it makes sense.
+    /// Checks the settings.
     ///
     /// # Errors
     /// [`BootstrapError::Replicates`], [`BootstrapError::Level`].
@@ -113,17 +114,17 @@ impl Bootstrap {
         Ok(())
     }
 
-    /// Draws the units and takes statistics of what was drawn, on all threads of the current rayon pool. The result
-    /// does not depend on their number: each replicate has a stream of its own.
+    /// Draws units and computes statistics of each draw, on all threads of the current rayon pool. The result does not
+    /// depend on the number of threads: each replicate has its own stream of random numbers.
     ///
-    /// * `sets`: the units of each prediction set, in one order: all sets get the same draw. One set for intervals of
-    ///   a score, two for those of a difference.
-    /// * `statistics`: from the sums of a draw, one a prediction set, to any number of figures, always as many.
+    /// * `sets`: the units of each prediction set, in the same order; all sets get the same draw. One set for intervals
+    ///   of a score, two for intervals of a difference.
+    /// * `statistics`: maps the summed matrices of a draw, one per prediction set, to a fixed number of statistics.
     ///
-    /// Gives the replicates of each statistic, in order.
+    /// Returns the replicates of each statistic, in order.
     ///
     /// # Errors
-    /// If there are fewer than 2 units, or the settings make no sense.
+    /// If there are fewer than 2 units, or the settings are invalid.
     pub fn draw<const SETS: usize>(
         &self,
         sets: [&Units; SETS],
@@ -153,32 +154,32 @@ impl Bootstrap {
         Ok((0..count).map(of).collect())
     }
 
-    /// How often a replicate draws each unit.
+    /// Sets `times` to how often the replicate draws each unit.
     #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below the number of units")]
     fn choose(&self, replicate: u32, times: &mut [u32]) {
         let mut source = ChaCha8Rng::seed_from_u64(self.seed);
         source.set_stream(u64::from(replicate));
         times.fill(0);
         for _ in 0..times.len() {
-            // Multiply and shift: with 64 bits to choose from, the bias is below 2^-40 for any count that occurs.
+            // Multiply and shift: with 64 random bits, the bias is below 2^-40 for any realistic count.
             times[((u128::from(source.next_u64()) * times.len() as u128) >> 64) as usize] += 1;
         }
     }
 }
 
-/// The matrices of the units that are drawn, without their many cells that are 0: a patch has a few classes.
+/// The matrices of the units, sparse: most cells are 0, since a patch has few classes.
 #[derive(Clone, Debug)]
 pub struct Units {
     classes: usize,
-    /// Cells of all units, one unit after the other: place in the matrix, count.
+    /// Cells of all units, unit by unit: index in the matrix, count.
     cells: Vec<(u32, u64)>,
-    /// Where each unit's cells end.
+    /// The end of each unit's cells, an index in `cells`.
     ends: Vec<usize>,
 }
 
 impl Units {
-    /// Units of these matrices, each of `classes` classes. The pixels of all of them times their number must stay
-    /// below 2^64, as those of real images do.
+    /// Creates units from matrices of `classes` classes. The total number of pixels times the number of units must stay
+    /// below 2^64, as it does for real images.
     pub fn new(classes: usize, matrices: impl IntoIterator<Item = ConfusionMatrix>) -> Self {
         let mut units = Self { classes, cells: Vec::new(), ends: Vec::new() };
         for matrix in matrices {
@@ -215,7 +216,7 @@ impl Units {
 }
 
 impl Units {
-    /// The groups as units.
+    /// Converts groups to units.
     pub(crate) fn of(groups: &[Group<'_>], protocol: &Protocol) -> Self {
         let classes = protocol.class_count();
         Self::new(classes, groups.iter().map(|group| group.matrix(classes)))
@@ -340,19 +341,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_told() {
-        let told = |units: usize, bootstrap: Bootstrap| {
+    fn invalid_settings_are_errors() {
+        let message = |units: usize, bootstrap: Bootstrap| {
             let units = Units::new(13, (0..units).map(|_| matrix(&[(0, 0, 1)])));
             bootstrap.draw([&units], accuracy).unwrap_err().to_string()
         };
         let default = Bootstrap::default();
         insta::assert_snapshot!([
-            told(0, default),
-            told(1, default),
-            told(2, Bootstrap { replicates: 9, ..default }),
-            told(2, Bootstrap { replicates: 100_001, ..default }),
-            told(2, Bootstrap { level: 1.0, ..default }),
-            told(2, Bootstrap { level: f64::NAN, ..default }),
+            message(0, default),
+            message(1, default),
+            message(2, Bootstrap { replicates: 9, ..default }),
+            message(2, Bootstrap { replicates: 100_001, ..default }),
+            message(2, Bootstrap { level: 1.0, ..default }),
+            message(2, Bootstrap { level: f64::NAN, ..default }),
         ].join("\n"), @r#"
         an interval needs at least 2 units to draw from, there are none
         an interval needs at least 2 units to draw from, there is 1

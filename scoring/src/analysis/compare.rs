@@ -1,6 +1,6 @@
-//! Two prediction sets on the same patches: how far apart their scores are, and whether that is more than chance.
+//! Compares two prediction sets on the same patches: the differences of their scores, with confidence intervals.
 //!
-//! Only like is compared with like: another protocol, other patches or other masks are refused.
+//! Both sets must have the same protocol, patches and masks; otherwise the comparison is refused.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,16 +18,16 @@ use crate::{
     text::counted,
 };
 
-/// One figure of both sets.
+/// One figure in both sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// That of the set which is scored.
+    /// The figure of the scored set.
     pub this: Option<f64>,
-    /// That of the set which it is compared with.
+    /// The figure of the set that it is compared with.
     pub other: Option<f64>,
-    /// `this` less `other`; `None` where either is.
+    /// `this` minus `other`; `None` if either is.
     pub difference: Option<f64>,
-    /// Of the difference, with both sets given the same draw.
+    /// Interval of the difference; both sets get the same draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
     /// Share of the replicates in which `this` is strictly better, `0..=1`.
@@ -42,7 +42,7 @@ impl Difference {
     }
 
     fn draw(&mut self, replicates: &Replicates, level: f64) {
-        // Without a difference, that of some replicates is of no interest.
+        // Replicates matter only if the figure itself has a difference.
         if self.difference.is_some() {
             self.interval = replicates.interval(level);
             self.better = replicates.share_above_zero();
@@ -72,19 +72,19 @@ pub struct GroupDifference {
     pub miou: Difference,
     /// Its overall accuracy.
     pub overall_accuracy: Difference,
-    /// Every class's `IoU` less that of the other set, in order.
+    /// Every class's `IoU` minus that of the other set, in order.
     pub iou: Vec<Option<f64>>,
-    /// Of how many units the intervals' draws are.
+    /// Number of units that the intervals draw from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<usize>,
 }
 
-/// What sets two prediction sets apart.
+/// The differences between two prediction sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What `other` is, as whoever compares calls it.
+    /// The caller's name of the other set.
     pub other: String,
-    /// What was drawn for the intervals, and how; `None` where there are none.
+    /// The unit and settings of the intervals; `None` if there are none.
     pub drawn: Option<Drawn>,
     /// The `mIoU`.
     pub miou: Difference,
@@ -92,21 +92,21 @@ pub struct Comparison {
     pub overall_accuracy: Difference,
     /// Every class, in order.
     pub classes: Vec<ClassDifference>,
-    /// Every domain, in order; empty where it is not known which patches belong to one.
+    /// Every domain, in order; empty if the domains of the patches are unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<GroupDifference>,
-    /// The patches whose `mIoU` changed most, whichever way, the largest change first.
+    /// The patches with the largest change of `mIoU` in either direction, the largest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<GroupDifference>,
-    /// What a reader must know besides.
+    /// Further information for readers, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// A score of which only the whole is known, as in a record.
+/// A score without its patches, as in a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
-    /// By which classes and rules.
+    /// The protocol: classes and rules.
     pub protocol: &'a Protocol,
     /// The matrix of all pixels.
     pub matrix: &'a ConfusionMatrix,
@@ -114,42 +114,42 @@ pub struct Whole<'a> {
     pub patches: u64,
 }
 
-/// Why two sets are not compared.
+/// Errors of comparing two sets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
-    /// Their scores are made by different rules.
+    /// They are scored by different protocols.
     #[error("scored by different protocols, `{this}` and `{other}`: score both by one")]
     Protocols {
-        /// Of the first.
+        /// The first set's protocol.
         this: String,
-        /// Of the second.
+        /// The second set's protocol.
         other: String,
     },
-    /// They are not about the same patches.
+    /// Their patches differ.
     #[error("not the same patches: {this} of the one and {other} of the other are not in both{}", for_one(*.first))]
     Patches {
-        /// How many only the first has.
+        /// Number of patches that only the first set has.
         this: usize,
-        /// How many only the second has.
+        /// Number of patches that only the second set has.
         other: usize,
-        /// One of them, where it is known.
+        /// One of them, if known.
         first: Option<PatchId>,
     },
-    /// The truth is not the same.
+    /// Their masks differ.
     #[error(
         "not the same pixels of each class in the masks{}: compare what is scored against the same masks, \
          and with no pixel dropped",
         for_one(*.first)
     )]
     Masks {
-        /// The first patch where they differ, where it is known.
+        /// The first patch with different masks, if known.
         first: Option<PatchId>,
     },
-    /// A patch's place is not known.
+    /// The location of a patch is unknown.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Nothing can be drawn.
+    /// The bootstrap failed.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
 }
@@ -159,11 +159,11 @@ fn for_one(patch: Option<PatchId>) -> String {
 }
 
 impl Comparison {
-    /// Compares two scores of which only the whole is known: no intervals, domains or patches. `name` is what the
-    /// comparison calls the other.
+    /// Compares two scores without their patches: no intervals, domains or patches. `name` names the other set in the
+    /// comparison.
     ///
     /// # Errors
-    /// If protocol, number of patches or pixels of a class differ.
+    /// If the protocols, the numbers of patches or the mask pixels of a class differ.
     pub fn of_wholes(this: &Whole<'_>, other: &Whole<'_>, name: &str) -> Result<Self, CompareError> {
         let protocol = this.protocol;
         same_protocol(protocol, other.protocol)?;
@@ -181,13 +181,13 @@ impl Comparison {
 
     /// Compares two evaluations that kept their patches ([`crate::score::evaluate::Keep::Patches`]).
     ///
-    /// * `name`: what the comparison calls the other.
-    /// * `unit`, `bootstrap`: what is drawn for the intervals, and how. With less than two units there are none, and
-    ///   a note says so.
-    /// * `most`: how many patches are listed.
+    /// * `name`: the name of the other set in the comparison.
+    /// * `unit`, `bootstrap`: unit and settings of the intervals. With fewer than two units there are no intervals,
+    ///   and a note states this.
+    /// * `most`: maximum number of listed patches.
     ///
     /// # Errors
-    /// If protocol, patches or masks differ, the unit of a patch is not known, or `bootstrap` makes no sense.
+    /// If the protocols, patches or masks differ, the unit of a patch is unknown, or `bootstrap` is invalid.
     pub fn new(
         [this, other]: [&Evaluation; 2],
         name: &str,
@@ -210,7 +210,7 @@ impl Comparison {
             }
             Err(error) => return Err(error.into()),
         }
-        // A domain is one domain, from which nothing can be drawn.
+        // Within a single domain there is only one unit "domain", so no interval is possible.
         let within = (unit != Unit::Domain).then_some((unit, bootstrap));
         if let Ok(domains) = between(sets, Unit::Domain, within, places, protocol) {
             let few = domains.iter().filter(|domain| domain.units.is_some_and(|units| units < FEW_UNITS)).count();
@@ -259,7 +259,7 @@ impl Comparison {
         self.notes.extend(drawn.notes());
         let names = self.classes.iter().map(|class| class.name.as_str());
         let ious = replicates.get(2..).unwrap_or_default();
-        self.notes.extend(sometimes_absent(ious, drawn.bootstrap, names, "classes whose difference"));
+        self.notes.extend(sometimes_absent(ious, drawn.bootstrap, names, "classes without a difference"));
         self.drawn = Some(drawn);
     }
 }
@@ -269,7 +269,7 @@ fn same_protocol(this: &Protocol, other: &Protocol) -> Result<(), CompareError> 
     if this == other { Ok(()) } else { Err(CompareError::Protocols { this: id(this), other: id(other) }) }
 }
 
-/// Whether both sets have the same patches, and each patch as many pixels of each class in its mask.
+/// Checks that both sets have the same patches, and that each patch's masks have the same pixels per class.
 fn same_pixels([this, other]: [&[PatchConfusion]; 2], classes: usize) -> Result<(), CompareError> {
     let missing = |of: &[PatchConfusion], from: &[PatchConfusion]| -> Vec<PatchId> {
         let is_in = |id| from.binary_search_by_key(&id, |patch: &PatchConfusion| patch.id).is_ok();
@@ -291,13 +291,13 @@ fn same_pixels([this, other]: [&[PatchConfusion]; 2], classes: usize) -> Result<
     }
 }
 
-/// The figures of [`figures`], one set's less the other's.
+/// The differences of the [`figures`] of two sets.
 fn differences([this, other]: [&Metrics; 2]) -> Vec<Option<f64>> {
     figures(this).into_iter().zip(figures(other)).map(|(this, other)| Some(this? - other?)).collect()
 }
 
-/// Every group's figures in both sets, which have the same patches; with intervals by drawing the units of `within` in
-/// each group that has two of them.
+/// Every group's figures in both sets, which have the same patches. With `within`, each group with at least two such
+/// units has intervals.
 fn between(
     sets: [&[PatchConfusion]; 2],
     unit: Unit,
@@ -323,7 +323,7 @@ fn between(
                 group(places, pair[0].patches.iter().copied(), unit)?,
                 group(places, pair[1].patches.iter().copied(), unit)?,
             ];
-            // Where a group has one unit only, there is no interval.
+            // A group with a single unit has no interval.
             if let Ok(replicates) = draw([&a, &b], bootstrap, protocol) {
                 found.units = Some(a.len());
                 let figures = [&mut found.miou, &mut found.overall_accuracy];

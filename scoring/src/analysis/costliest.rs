@@ -1,30 +1,30 @@
-//! Which mistakes cost the most: what the `mIoU` would be if one kind of them had not been made.
+//! The confusions that cost the most: how much the `mIoU` would gain if one of them were corrected.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ConfusionMatrix, Metrics, Protocol, protocol::ExcludedPixels};
 
-/// One cell off the diagonal of a confusion matrix: pixels of one class that were taken for another.
+/// One off-diagonal cell of a confusion matrix: pixels of one class that were predicted as another.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
-    /// Index of the class that they are.
+    /// Index of the true class.
     pub truth: usize,
-    /// Index of the class that they were taken for.
+    /// Index of the predicted class.
     pub prediction: usize,
-    /// How many there are.
+    /// Number of pixels.
     pub pixels: u64,
-    /// Which share of their class's pixels that is, `0..=1`.
+    /// Share of the true class's pixels, `0..=1`.
     pub share: f64,
-    /// By how much the `mIoU` would be higher had they been predicted right and nothing else changed. These do not
-    /// add up: mending two confusions of one class gains more than both alone.
+    /// Increase of the `mIoU` if these pixels were predicted correctly and nothing else changed. Gains do not add up:
+    /// correcting two confusions of one class gains more than the sum of both.
     pub gain: f64,
 }
 
-/// The confusions that cost the `mIoU` anything, the costliest first, at most `most`.
+/// The confusions with a positive gain, the costliest first, at most `most`.
 ///
-/// The gain is the exact score of the mended matrix less that of the true one, so it follows the protocol: between
-/// two classes that are not in the mean nothing can be gained; and where pixels predicted as such a class are removed,
-/// to predict them right brings them back.
+/// The gain is the exact score of the corrected matrix minus the actual score, so it follows the protocol: a confusion
+/// of two classes outside the mean has no gain. If the protocol removes pixels predicted as such a class, correcting
+/// them adds them again.
 pub fn costliest(matrix: &ConfusionMatrix, protocol: &Protocol, most: usize) -> Vec<Confusion> {
     let classes = Metrics::of(matrix, protocol).classes;
     let mut ious: Vec<Option<f64>> = classes.iter().map(|class| class.iou).collect();
@@ -36,8 +36,8 @@ pub fn costliest(matrix: &ConfusionMatrix, protocol: &Protocol, most: usize) -> 
     let mut found = Vec::new();
     for (truth, row) in matrix.rows().enumerate().filter(|(truth, _)| !is_removed(*truth)) {
         for (prediction, &pixels) in row.iter().enumerate().filter(|(p, pixels)| *p != truth && **pixels > 0) {
-            // Mended, the true class's union is what it was: a pixel that it missed is now a hit. The other class
-            // loses pixels that were no hits; it may be absent then.
+            // The union of the true class does not change: its missed pixels become hits. The other class loses
+            // false positives; it may then be absent.
             let mut joined = union(truth);
             if is_removed(prediction) {
                 joined += pixels;
@@ -46,7 +46,7 @@ pub fn costliest(matrix: &ConfusionMatrix, protocol: &Protocol, most: usize) -> 
                 ious[prediction] = (rest > 0).then(|| hits(prediction) as f64 / rest as f64);
             }
             ious[truth] = Some((hits(truth) + pixels) as f64 / joined as f64);
-            let gain = protocol.mean(&ious).map_or(0.0, |mended| mended - miou);
+            let gain = protocol.mean(&ious).map_or(0.0, |corrected| corrected - miou);
             (ious[truth], ious[prediction]) = (classes[truth].iou, classes[prediction].iou);
             if gain > 0.0 {
                 let share = pixels as f64 / row.iter().sum::<u64>() as f64;
@@ -107,9 +107,9 @@ mod tests {
         }
         let matrix = ConfusionMatrix::new(13, counts, 0, 0).unwrap();
         let found = costliest(&matrix, &Protocol::flair2(), 2);
-        let told: Vec<_> = found.iter().map(|c| (c.truth, c.prediction, c.pixels, c.share)).collect();
+        let cells: Vec<_> = found.iter().map(|c| (c.truth, c.prediction, c.pixels, c.share)).collect();
         // Plowed land is only there by mistake: without it the mean would be over buildings alone.
-        assert_eq!(told, [(12, 11, 5, 0.5), (12, 0, 5, 0.5)]);
+        assert_eq!(cells, [(12, 11, 5, 0.5), (12, 0, 5, 0.5)]);
         assert!((found[0].gain - (8.0 / 15.0 - 4.0 / 15.0)).abs() < 1e-15);
         assert!((found[1].gain - (0.4 - 4.0 / 15.0)).abs() < 1e-15);
         assert_eq!(costliest(&matrix, &protocols()[1], 9), []);

@@ -13,24 +13,24 @@ use crate::{
     },
 };
 
-/// The scores of one group: the same figures as of the whole, from its own matrix by the same protocol.
+/// The scores of one group: the same figures as the overall score, from the group's matrix, by the same protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupReport {
     /// Its name: `D036_2020`, `D036_2020/Z17_UA`, `084558`.
     pub name: String,
     /// Number of its patches.
     pub patches: u64,
-    /// Number of its pixels, those left out included.
+    /// Number of its pixels, including dropped and ignored ones.
     pub pixels: u64,
-    /// Its scores as a whole.
+    /// Its overall scores.
     #[serde(flatten)]
     pub means: Means,
     /// Every class's `IoU`, in order.
     pub iou: Vec<Option<f64>>,
-    /// Every class's scores, in order; domains and zones have them, single patches only their `IoU`s.
+    /// Every class's scores, in order; only for domains and zones, single patches have just the `IoU`s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassScores>,
-    /// Number of pixels, `[truth, prediction]`; domains and zones have it, single patches do not.
+    /// Confusion matrix in pixels, `[truth, prediction]`; only for domains and zones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
 }
@@ -61,7 +61,7 @@ impl GroupReport {
 /// Scores by domain, zone or patch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupTable {
-    /// What was put together.
+    /// The unit of the groups.
     pub by: Unit,
     /// The groups, in the order of their names.
     pub groups: Vec<GroupReport>,
@@ -71,7 +71,7 @@ impl GroupTable {
     /// The scores of every domain, zone or patch.
     ///
     /// # Errors
-    /// [`PlaceError::Unknown`] where a patch's place is not known and asked for.
+    /// [`PlaceError::Unknown`] if the location of a patch is needed and unknown.
     pub fn new(
         patches: &[PatchConfusion],
         unit: Unit,
@@ -83,8 +83,8 @@ impl GroupTable {
     }
 }
 
-/// The patches with the lowest `mIoU`, the worst first, at most `most`; among equals the one with fewer right pixels
-/// is worse. A patch without any class of the mean has none, and is not among them.
+/// The patches with the lowest `mIoU`, the worst first, at most `most`; ties are ordered by overall accuracy. A patch
+/// without any averaged class has no `mIoU` and is not listed.
 pub fn worst_patches(patches: &[PatchConfusion], protocol: &Protocol, most: usize) -> Vec<GroupReport> {
     let classes = protocol.class_count();
     let scored = patches.iter().filter_map(|patch| {

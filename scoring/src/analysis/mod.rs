@@ -1,5 +1,5 @@
-//! What one confusion matrix does not say: intervals, groups of patches, differences between prediction sets, the
-//! confusions that cost most.
+//! Analyses beyond the score: confidence intervals, scores of groups of patches, comparison of two prediction sets,
+//! and the confusions that cost the most `mIoU`.
 
 pub mod bootstrap;
 pub mod compare;

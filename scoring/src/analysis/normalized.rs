@@ -1,18 +1,18 @@
-//! The confusion matrix as it is looked at: counts, or shares of its rows or columns.
+//! Normalises a confusion matrix by its rows (true classes) or columns (predicted classes).
 
 use crate::score::ConfusionMatrix;
 
-/// What a cell of a confusion matrix is shown as.
+/// The normalisation of a confusion matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// Of the truth's class: each row sums up to 1, the diagonal is the recall.
+    /// Share of the true class: each row sums to 1, the diagonal is the recall.
     OfTruth,
-    /// Of what was predicted as the class: each column sums up to 1, the diagonal is the precision.
+    /// Share of the predicted class: each column sums to 1, the diagonal is the precision.
     OfPredicted,
 }
 
-/// The shares of a confusion matrix, `[truth, prediction]`, each `0..=1`; `None` where there is nothing to share: in
-/// the row of a class that the masks do not have, or the column of one that is never predicted.
+/// The normalised confusion matrix, `[truth, prediction]`, values `0..=1`; `None` in the row of a class that the masks
+/// do not have, or in the column of a class that is never predicted.
 pub fn shares(matrix: &ConfusionMatrix, share: Share) -> Vec<Vec<Option<f64>>> {
     let wholes: Vec<u64> = match share {
         Share::OfTruth => matrix.rows().map(|row| row.iter().sum()).collect(),

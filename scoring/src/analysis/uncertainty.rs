@@ -1,4 +1,4 @@
-//! How uncertain a score is: the record of its bootstrap intervals.
+//! The uncertainty of a score: the record of its bootstrap intervals.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,25 +11,25 @@ use crate::{
     dataset::places::Unit,
 };
 
-/// With fewer units than this an interval is rough, and says so.
+/// With fewer units than this, an interval is rough and gets a note.
 pub const FEW_UNITS: usize = 10;
 
-/// With fewer replicates than this beyond each of its ends, an interval is rough, and says so.
+/// With fewer replicates than this beyond each end, an interval is rough and gets a note.
 pub const FEW_BEYOND: f64 = 10.0;
 
-/// What was drawn, and how: without it an interval cannot be judged.
+/// The unit and settings of the draws, which a reader needs to judge an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
-    /// What was drawn.
+    /// The unit of the draws.
     pub unit: Unit,
-    /// How many there are.
+    /// Number of units.
     pub units: usize,
-    /// How many times as many were drawn from them, by which seed, and which share of it the intervals hold.
+    /// Number of replicates, seed and confidence level.
     pub bootstrap: Bootstrap,
 }
 
 impl Drawn {
-    /// What a reader must know of the intervals, in sentences.
+    /// Notes for readers about rough intervals, in sentences.
     pub(crate) fn notes(self) -> Vec<String> {
         let Bootstrap { replicates, level, .. } = self.bootstrap;
         let mut notes = Vec::new();
@@ -37,7 +37,7 @@ impl Drawn {
             notes.push(format!("the intervals are rough: there are only {} to draw from", self.unit.count(self.units)));
         }
         let beyond = f64::from(replicates) * (1.0 - level) / 2.0;
-        // What is due exactly is enough, whatever the level's rounding.
+        // The tolerance absorbs rounding of the level: exactly FEW_BEYOND is enough.
         if beyond + 1e-6 < FEW_BEYOND {
             let due = (2.0 * FEW_BEYOND / (1.0 - level) - 1e-6).ceil();
             notes.push(format!(
@@ -48,24 +48,24 @@ impl Drawn {
     }
 }
 
-/// How uncertain a score is.
+/// The bootstrap intervals of a score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Uncertainty {
-    /// What was drawn, and how.
+    /// The unit and settings of the draws.
     pub drawn: Drawn,
-    /// Of the `mIoU`.
+    /// Interval of the `mIoU`.
     pub miou: Option<Interval>,
-    /// Of the overall accuracy.
+    /// Interval of the overall accuracy.
     pub overall_accuracy: Option<Interval>,
-    /// Of each class's `IoU`, in order; of those replicates that have the class.
+    /// Interval of each class's `IoU`, in order, over the replicates that contain the class.
     pub iou: Vec<Option<Interval>>,
-    /// What a reader must know besides.
+    /// Further information for readers, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl Uncertainty {
-    /// The intervals of a score, by drawing `groups`, which are domains, zones or patches as `unit` says.
+    /// The intervals of a score from draws of `groups`, which are of the kind `unit`.
     ///
     /// # Errors
     /// See [`Bootstrap::draw`].
@@ -83,7 +83,7 @@ impl Uncertainty {
         let iou = intervals.collect();
         let mut notes = drawn.notes();
         let names = protocol.classes().iter().map(|class| class.name.as_str());
-        notes.extend(sometimes_absent(&replicates[2..], bootstrap, names, "classes that"));
+        notes.extend(sometimes_absent(&replicates[2..], bootstrap, names, "classes without pixels"));
         Ok(Self { drawn, miou, overall_accuracy, iou, notes })
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn figures(metrics: &Metrics) -> Vec<Option<f64>> {
         .collect()
 }
 
-/// Names the classes that some replicates, but not all, are without. `what` begins the sentence.
+/// A note that names the classes that some replicates lack, but not all. `what` begins the sentence.
 pub(crate) fn sometimes_absent<'a>(
     ious: &[Replicates],
     bootstrap: Bootstrap,
@@ -109,7 +109,7 @@ pub(crate) fn sometimes_absent<'a>(
     });
     let rare: Vec<_> = rare.collect();
     let all = bootstrap.replicates;
-    (!rare.is_empty()).then(|| format!("{what} some of the {all} replicates are without: {}", rare.join(", ")))
+    (!rare.is_empty()).then(|| format!("{what} in some of the {all} replicates: {}", rare.join(", ")))
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     use crate::{ConfusionMatrix, analysis::units::tests::patch, dataset::places::Places};
 
     #[test]
-    fn few_units_and_rare_classes_are_told() {
+    fn few_units_and_rare_classes_are_noted() {
         let patches: Vec<_> =
             (1..=4).map(|n| patch(n, if n == 1 { &[(4, 4, 5)] } else { &[(0, 0, 9), (0, 1, 1)] })).collect();
         let groups = crate::analysis::units::group(&Places::default(), &patches, Unit::Patch).unwrap();
@@ -131,7 +131,7 @@ mod tests {
         insta::assert_snapshot!(found.notes.join("\n"), @r"
         the intervals are rough: there are only 4 patches to draw from
         the intervals' ends are rough: few of 100 replicates lie beyond them, 400 would be enough
-        classes that some of the 100 replicates are without: building (1), pervious surface (1), water (31)
+        classes without pixels in some of the 100 replicates: building (1), pervious surface (1), water (31)
         ");
         insta::assert_json_snapshot!(found.drawn, @r#"
         {
@@ -147,15 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn too_few_replicates_for_the_level_are_told() {
+    fn too_few_replicates_for_the_level_are_noted() {
         let notes = |replicates, level| {
             let bootstrap = Bootstrap { replicates, level, seed: 0 };
             Drawn { unit: Unit::Zone, units: 50, bootstrap }.notes().join("\n")
         };
         for (enough, level) in [(400, 0.95), (200, 0.9), (2000, 0.99), (40, 0.5)] {
             assert_eq!(notes(enough, level), "");
-            let told = notes(enough - 1, level);
-            assert!(told.ends_with(&format!("lie beyond them, {enough} would be enough")), "{told}");
+            let note = notes(enough - 1, level);
+            assert!(note.ends_with(&format!("lie beyond them, {enough} would be enough")), "{note}");
         }
     }
 

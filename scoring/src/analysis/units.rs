@@ -1,4 +1,4 @@
-//! Patches put together by domain, by zone, or each by itself.
+//! Groups patches by domain or zone, or keeps them single.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::{
     score::{ConfusionMatrix, PatchConfusion},
 };
 
-/// Patches that are put together.
+/// A group of patches: a domain, a zone or a single patch.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     /// The name of the domain, of the domain and zone, or of the patch.
@@ -20,7 +20,7 @@ impl Group<'_> {
     /// The sum of its patches' matrices.
     ///
     /// # Panics
-    /// If they are of more classes than `classes`.
+    /// If a patch has more than `classes` classes.
     pub fn matrix(&self, classes: usize) -> ConfusionMatrix {
         let mut matrix = ConfusionMatrix::empty(classes);
         self.patches.iter().for_each(|patch| patch.add_to(&mut matrix));
@@ -28,10 +28,10 @@ impl Group<'_> {
     }
 }
 
-/// Puts patches together by domain, zone or patch, in the order of the names.
+/// Groups patches by domain, zone or patch, in the order of the names.
 ///
 /// # Errors
-/// [`PlaceError::Unknown`] where a patch's place is not known and asked for.
+/// [`PlaceError::Unknown`] if the location of a patch is needed and unknown.
 pub fn group<'a>(
     places: &Places,
     patches: impl IntoIterator<Item = &'a PatchConfusion> + Clone,
@@ -50,14 +50,15 @@ pub(crate) mod tests {
     use super::*;
     use crate::dataset::{PatchId, places::tests::places};
 
-    /// A patch of counts of truth and prediction, by the challenge's classes.
+    /// A patch of the challenge's classes, from cells `(truth, prediction, count)`.
     pub(crate) fn patch(number: u32, cells: &[(usize, usize, u64)]) -> PatchConfusion {
         let mut matrix = ConfusionMatrix::empty(13);
         matrix.add_cells(cells.iter().map(|(truth, prediction, count)| (truth * 13 + prediction, *count)), 0, 0);
         PatchConfusion::new(PatchId::new(number).unwrap(), &matrix).unwrap()
     }
 
-    /// Patches 1 to 4 with as many right pixels of buildings, and two of pervious surface taken for them.
+    /// Patches 1 to 4; patch n has n correct pixels of building, and 2 pixels of pervious surface predicted as
+    /// building.
     pub(crate) fn four() -> Vec<PatchConfusion> {
         (1..=4).map(|number| patch(number, &[(0, 0, u64::from(number)), (1, 0, 2)])).collect()
     }
@@ -80,12 +81,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_place_that_is_not_known_is_asked_for() {
+    fn an_unknown_location_is_an_error() {
         let patches: Vec<_> = (4..=6).map(|number| patch(number, &[(0, 0, 1)])).collect();
         let message = |unit| group(&places(), &patches, unit).unwrap_err().to_string();
         insta::assert_snapshot!(message(Unit::Zone), @"the zone of patch 000005 is not known, nor that of 2 patches in all: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
         insta::assert_snapshot!(group(&places(), &patches[..2], Unit::Domain).unwrap_err().to_string(), @"the domain of patch 000005 is not known: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
-        // A patch needs no place.
+        // A patch needs no location.
         assert_eq!(group(&Places::default(), &patches, Unit::Patch).unwrap().len(), 3);
     }
 }

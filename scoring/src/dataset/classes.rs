@@ -1,23 +1,23 @@
-//! Label spaces: what a mask holds on disk, and the challenge's 13 classes.
+//! Label spaces: the 19 labels of masks on disk, and the challenge's 13 classes.
 //!
-//! Masks hold 19 labels, counted from 1; networks and predictions know 13 classes, counted from 0. The two are
-//! different types here, since mixing them up is off by one and silent.
+//! Masks have 19 labels, counted from 1; networks and predictions have 13 classes, counted from 0. The two are
+//! different types, since confusing them is a silent off-by-one error.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of classes of the challenge, "other" included.
 pub const CLASS_COUNT: usize = 13;
 
-/// A label as a mask file holds it: `1..=19`.
+/// A label of a mask file: `1..=19`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RawLabel(u8);
 
-/// A class as a prediction file holds it: `0..=12`; 12 is "other".
+/// A class of a prediction file: `0..=12`; 12 is "other".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub struct ClassId(u8);
 
-/// A value that is no class of the challenge.
+/// Error: a value is not a class of the challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a class: expected 0..=12")]
 pub struct InvalidClass(pub u8);
@@ -26,7 +26,7 @@ impl RawLabel {
     /// Largest label of the dataset ("other").
     pub const MAX: u8 = 19;
 
-    /// The label of that value; `None` outside `1..=19`.
+    /// The label with this value; `None` outside `1..=19`.
     pub const fn new(value: u8) -> Option<Self> {
         if value >= 1 && value <= Self::MAX { Some(Self(value)) } else { None }
     }
@@ -38,10 +38,10 @@ impl RawLabel {
 }
 
 impl ClassId {
-    /// "other": in the sums of the confusion matrix, not in the mean of the `IoU`s.
+    /// "other": counted in the confusion matrix, but not part of the mean `IoU`.
     pub const OTHER: Self = Self(12);
 
-    /// The class of that value; `None` above 12.
+    /// The class with this value; `None` above 12.
     pub const fn new(value: u8) -> Option<Self> {
         if (value as usize) < CLASS_COUNT { Some(Self(value)) } else { None }
     }
@@ -56,7 +56,7 @@ impl ClassId {
         self.0
     }
 
-    /// What the nomenclature says of it.
+    /// Its entry in the nomenclature, [`CLASSES`].
     pub fn class(self) -> &'static Class {
         &CLASSES[self.index()]
     }

@@ -2,7 +2,7 @@
 
 use super::patch::PatchId;
 
-/// The patch that a key names: `IMG_000826` (metadata) or `IMG_000826.tif` (centroids).
+/// Parses the patch of a key: `IMG_000826` (metadata) or `IMG_000826.tif` (centroids).
 pub fn image_key(key: &str) -> Option<PatchId> {
     key.strip_suffix(".tif").unwrap_or(key).strip_prefix("IMG_")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The dataset's own facts: its classes, its patches, the names of its domains and zones, its metadata.
+//! The dataset: classes, patches, names of domains and zones, metadata.
 
 pub mod classes;
 mod metadata;

@@ -1,12 +1,12 @@
 //! The names of domains and zones.
 
-/// Whether a folder is named as a domain, such as `D036_2020`: a department of three digits, a year of four.
+/// Whether a folder has a domain's name, such as `D036_2020`: a department of three digits, a year of four.
 pub fn is_domain(name: &str) -> bool {
     let parts = name.strip_prefix('D').and_then(|rest| rest.split_once('_'));
     parts.is_some_and(|(department, year)| (department.len(), year.len()) == (3, 4) && is_number(&[department, year]))
 }
 
-/// Whether a folder is named as a zone, such as `Z17_UA`: a number, and the letters of its two dominant land covers.
+/// Whether a folder has a zone's name, such as `Z17_UA`: a number, and the letters of its two dominant land covers.
 pub fn is_zone(name: &str) -> bool {
     let parts = name.strip_prefix('Z').and_then(|rest| rest.split_once('_'));
     parts.is_some_and(|(number, kind)| {

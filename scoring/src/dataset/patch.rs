@@ -1,4 +1,4 @@
-//! The patch: the unit of the dataset, and its number.
+//! Patches, the units of the dataset, and their numbers.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -9,19 +9,19 @@ pub const PATCH_SIZE: usize = 512;
 
 /// Number of a patch: six digits, unique over the whole dataset.
 ///
-/// Files carry it behind a prefix: `IMG_000826.tif` (aerial image), `MSK_000826.tif` (mask),
+/// File names contain it after a prefix: `IMG_000826.tif` (aerial image), `MSK_000826.tif` (mask),
 /// `PRED_000826.tif` (prediction).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PatchId(u32);
 
-/// Why a text is no patch number.
+/// Error of parsing a patch number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a patch number: expected six digits, such as 077413")]
 pub struct InvalidPatchId(String);
 
 impl PatchId {
-    /// The patch of that number; `None` where it has more than six digits.
+    /// The patch with this number; `None` if it has more than six digits.
     pub const fn new(number: u32) -> Option<Self> {
         if number <= 999_999 { Some(Self(number)) } else { None }
     }
@@ -31,14 +31,14 @@ impl PatchId {
         self.0
     }
 
-    /// Reads the number out of a file name of the dataset, such as `MSK_000826.tif` for the prefix `MSK`.
+    /// Parses the number in a file name of the dataset, such as `MSK_000826.tif` for the prefix `MSK`.
     ///
     /// The form is strict: the prefix, an underscore, six digits, `.tif`. Anything else is `None`.
     pub fn from_file_name(name: &str, prefix: &str) -> Option<Self> {
         name.strip_prefix(prefix)?.strip_prefix('_')?.strip_suffix(".tif")?.parse().ok()
     }
 
-    /// Name of this patch's file with that prefix: `PRED` gives `PRED_000826.tif`.
+    /// Name of this patch's file with the given prefix: `PRED` gives `PRED_000826.tif`.
     pub fn file_name(self, prefix: &str) -> String {
         format!("{prefix}_{self}.tif")
     }
@@ -76,7 +76,7 @@ impl From<PatchId> for String {
     }
 }
 
-/// Folds IDs into ranges of consecutive numbers: `077413-077420`, or `077413` alone.
+/// Merges IDs into ranges of consecutive numbers: `077413-077420`, or `077413` alone.
 pub fn fold_ranges(ids: impl IntoIterator<Item = PatchId>) -> Vec<String> {
     let ids: BTreeSet<_> = ids.into_iter().collect();
     let mut ranges: Vec<(PatchId, PatchId)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Where patches lie, and which belong together: domains, zones, single patches.
+//! The locations of patches: the domain and zone of each, from paths or metadata.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +19,10 @@ use crate::{
     text::{counted, shown},
 };
 
-/// Largest file of metadata that is read, in bytes: the dataset's has 21 MB.
+/// Maximum size of a metadata file, in bytes: the dataset's has 21 MB.
 const MAX_METADATA: u64 = 512 << 20;
 
-/// What patches are put together by.
+/// The unit by which patches are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
@@ -30,7 +30,7 @@ pub enum Unit {
     Domain,
     /// A zone: an area within a domain, some 80 patches side by side.
     Zone,
-    /// A patch by itself.
+    /// A single patch.
     Patch,
 }
 
@@ -56,18 +56,18 @@ impl fmt::Display for Unit {
     }
 }
 
-/// Where a patch lies.
+/// The location of a patch: its domain and zone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Place {
     /// Its domain, such as `D036_2020`.
     pub domain: String,
-    /// Its zone, such as `Z17_UA`; zones of two domains may have one name.
+    /// Its zone, such as `Z17_UA`; zones of different domains may have the same name.
     pub zone: String,
 }
 
 impl Place {
-    /// The place that a mask's path tells, such as `…/D036_2020/Z17_UA/msk/MSK_084558.tif`: the last folder named as a
-    /// domain, and the last one below it named as a zone.
+    /// Parses the location in a mask's path, such as `…/D036_2020/Z17_UA/msk/MSK_084558.tif`: the last folder with a
+    /// domain's name, and the last folder below it with a zone's name.
     pub fn of_path(path: &Path) -> Option<Self> {
         let names: Vec<&str> = path.parent()?.iter().filter_map(|name| name.to_str()).collect();
         let domain = names.iter().rposition(|name| is_domain(name))?;
@@ -75,7 +75,7 @@ impl Place {
         Some(Self { domain: names[domain].to_owned(), zone: (*zone).to_owned() })
     }
 
-    /// Whether both names may stand in a table and a file's name: 1 to 40 letters, digits, `_` and `-`.
+    /// Whether both names are safe in tables and file names: 1 to 40 letters, digits, `_` and `-`.
     fn is_fit(&self) -> bool {
         let is_fit = |name: &str| {
             (1..=40).contains(&name.len())
@@ -86,42 +86,42 @@ impl Place {
     }
 }
 
-/// Where patches lie, of those of which it is known.
+/// The known locations of patches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<PatchId, Place>);
 
-/// Why it is not known where patches lie.
+/// Errors of finding the locations of patches.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
     /// The metadata cannot be read.
     #[error("cannot read `{}`: {error}", path.display())]
     Io {
-        /// Their file.
+        /// The metadata file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// They are not in the dataset's form.
+    /// The metadata do not have the dataset's format.
     #[error("`{}` is not as flair_aerial_metadata.json: {reason}", path.display())]
     Format {
-        /// Their file.
+        /// The metadata file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// Neither a mask's path nor the metadata tell.
+    /// Neither a mask's path nor the metadata give the location of a patch.
     #[error(
         "the {unit} of patch {first} is not known{}: the mask is in no folder such as D036_2020/Z17_UA/msk; \
          name the dataset's flair_aerial_metadata.json",
         others(*.missing)
     )]
     Unknown {
-        /// What was asked for.
+        /// The requested unit.
         unit: Unit,
-        /// The first patch without a place.
+        /// The first patch without a location.
         first: PatchId,
-        /// Number of patches without one.
+        /// Number of patches without a location.
         missing: usize,
     },
 }
@@ -134,12 +134,12 @@ fn others(missing: usize) -> String {
 }
 
 impl Places {
-    /// The places that the paths of masks or images name.
+    /// The locations in the paths of masks or images.
     pub fn of_paths<'a>(paths: impl IntoIterator<Item = (PatchId, &'a Path)>) -> Self {
         paths.into_iter().filter_map(|(id, path)| Some((id, Place::of_path(path)?))).collect()
     }
 
-    /// The places of the dataset's `flair_aerial_metadata.json`: an object whose keys name aerial images,
+    /// The locations in the dataset's `flair_aerial_metadata.json`: an object whose keys name aerial images,
     /// `IMG_000826` or `IMG_000826.tif`, and whose values have a `domain` and a `zone`, names of 1 to 40 letters,
     /// digits, `_` and `-`.
     ///
@@ -169,22 +169,22 @@ impl Places {
             .collect()
     }
 
-    /// Where that patch lies, if it is known.
+    /// The location of a patch, if known.
     pub fn get(&self, id: PatchId) -> Option<&Place> {
         self.0.get(&id)
     }
 
-    /// Number of patches of which it is known.
+    /// Number of patches with a known location.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it is known of none.
+    /// Whether no location is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The name of the unit that a patch is in: `D036_2020`, `D036_2020/Z17_UA`, `084558`.
+    /// The name of the unit that contains a patch: `D036_2020`, `D036_2020/Z17_UA`, `084558`.
     pub fn name(&self, id: PatchId, unit: Unit) -> Option<String> {
         Some(match unit {
             Unit::Domain => self.get(id)?.domain.clone(),
@@ -193,10 +193,10 @@ impl Places {
         })
     }
 
-    /// Whether it is known for all of these patches which unit each is in.
+    /// Checks that the unit of each of these patches is known.
     ///
     /// # Errors
-    /// [`PlaceError::Unknown`] where it is not.
+    /// [`PlaceError::Unknown`] if it is not.
     pub fn require(&self, patches: impl Iterator<Item = PatchId>, unit: Unit) -> Result<(), PlaceError> {
         let unknown: Vec<PatchId> = patches.filter(|id| unit != Unit::Patch && self.get(*id).is_none()).collect();
         match unknown.first() {
@@ -226,7 +226,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_path_tells_the_place() {
+    fn a_path_gives_the_location() {
         let place =
             |path: &str| Place::of_path(Path::new(path)).map(|place| format!("{} {}", place.domain, place.zone));
         let found = Some("D036_2020 Z17_UA".to_owned());
@@ -251,7 +251,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn metadata_tell_the_place() {
+    fn metadata_give_the_location() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metadata.json");
         let read = |text: &str| {

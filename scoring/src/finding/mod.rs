@@ -1,8 +1,9 @@
-//! What is wrong with somebody's files. Findings are data, all of them at once; an `Err` is for "could not look".
+//! Findings: problems in a user's files. A check returns all of them at once as data; an `Err` means that the check
+//! could not run.
 //!
-//! A finding is made from its [`Kind`], and every kind stands in a registry that [`finding_codes!`](crate::finding_codes)
-//! declares: [`Code`] here, the dataset's in the crate that reads datasets. So each has a stable code, a severity, a
-//! meaning, a usual cause and a fix, and [`page`] makes `docs/findings.md` of them.
+//! Every finding has a [`Kind`]: a stable code, a severity, a meaning, a usual cause and a fix. The macro
+//! [`finding_codes!`](crate::finding_codes) declares a registry of kinds: [`Code`](crate::Code) in this crate, another
+//! one in the crate that reads datasets. [`page`] writes `docs/findings.md` from the registries.
 
 pub mod page;
 mod registry;

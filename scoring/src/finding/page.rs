@@ -1,10 +1,12 @@
-//! `docs/findings.md`: the registries as a page, each between two marks; a test of the binary, which knows them all, looks after it.
+//! Writes the registries into `docs/findings.md`, each between two markers.
+//!
+//! A test of the binary, which has access to every registry, checks that the page is up to date.
 
 use std::fmt::Write as _;
 
 use super::registry::Kind;
 
-/// A registry as Markdown: a table of all codes, and for each what it means, its usual cause and the fix.
+/// A registry as Markdown: a table of all codes, then the meaning, usual cause and fix of each.
 pub fn section(kinds: &[Kind]) -> String {
     let mut text = String::from("| code | severity | meaning |\n|---|---|---|\n");
     // Writing to a string cannot fail.
@@ -19,8 +21,8 @@ pub fn section(kinds: &[Kind]) -> String {
     text
 }
 
-/// `page` with the part between the marks `<!-- findings:begin NAME -->` and `<!-- findings:end NAME -->` replaced;
-/// `None` where it has no such marks.
+/// Replaces the part of `page` between the markers `<!-- findings:begin NAME -->` and `<!-- findings:end NAME -->`;
+/// `None` if the page lacks these markers.
 pub fn spliced(page: &str, name: &str, section: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- findings:begin {name} -->\n"), format!("<!-- findings:end {name} -->"));
     let (before, rest) = page.split_once(&begin)?;
@@ -33,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_between_the_marks_is_replaced() {
+    fn only_the_part_between_the_markers_is_replaced() {
         let page = "a\n<!-- findings:begin x -->\nold\n<!-- findings:end x -->\nb\n";
         let new = spliced(page, "x", "new\n").unwrap();
         assert_eq!(new, "a\n<!-- findings:begin x -->\n\nnew\n\n<!-- findings:end x -->\nb\n");

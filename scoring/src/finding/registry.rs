@@ -2,24 +2,24 @@
 
 use super::severity::{Finding, Severity};
 
-/// What the registry says of a kind of findings.
+/// A registered kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Kind {
-    /// Its stable word in kebab case, such as `missing-prediction`.
+    /// Its stable code in kebab case, such as `missing-prediction`.
     pub code: &'static str,
-    /// How much a finding of this kind weighs.
+    /// The severity of findings of this kind.
     pub severity: Severity,
-    /// What it means: a clause, without a full stop.
+    /// Its meaning: a clause, without a full stop.
     pub meaning: &'static str,
-    /// How it usually comes about, in sentences.
+    /// Its usual cause, in sentences.
     pub cause: &'static str,
-    /// What to do about it, in sentences.
+    /// How to fix it, in sentences.
     pub fix: &'static str,
 }
 
 impl Kind {
-    /// For [`finding_codes!`](crate::finding_codes): what is made elsewhere is in no registry.
+    /// Only for [`finding_codes!`](crate::finding_codes): a kind created elsewhere belongs to no registry.
     #[doc(hidden)]
     pub const fn new(
         code: &'static str,
@@ -31,7 +31,7 @@ impl Kind {
         Self { code, severity, meaning, cause, fix }
     }
 
-    /// A finding of this kind.
+    /// Creates a finding of this kind.
     pub fn finding(&self, subject: impl Into<String>, message: impl Into<String>) -> Finding {
         let (subject, message) = (subject.into(), message.into());
         Finding { severity: self.severity, code: self.code.to_owned(), subject, message }
@@ -40,15 +40,15 @@ impl Kind {
 
 /// A registry of findings: an enum that [`finding_codes!`](crate::finding_codes) declares.
 pub trait Registry: Copy + Ord {
-    /// What the registry says of a kind.
+    /// The registered kind of this variant.
     fn of(self) -> &'static Kind;
 }
 
-/// Declares a registry of findings: an enum, a variant a kind, in the order of a report (errors first).
+/// Declares a registry of findings: an enum with one variant per kind, in report order (errors first).
 ///
 /// ```
 /// flair_scoring::finding_codes! {
-///     /// What can be wrong with a tree.
+///     /// Problems of a tree.
 ///     pub enum TreeCode {
 ///         Fallen = "fallen", Error, "the tree lies on the ground",
 ///             cause: "A storm.",
@@ -71,25 +71,25 @@ macro_rules! finding_codes {
         }
 
         impl $name {
-            /// All of them, in the order of a report.
+            /// All variants, in report order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// What the registry says of each, in the same order.
+            /// The kind of each variant, in the same order.
             pub const KINDS: &'static [$crate::finding::Kind] = &[$(
                 $crate::finding::Kind::new($code, $crate::Severity::$severity, $meaning, $cause, $fix)
             ),+];
 
-            /// What the registry says of it.
+            /// The registered kind of this variant.
             pub const fn kind(self) -> &'static $crate::finding::Kind {
                 &Self::KINDS[self as usize]
             }
 
-            /// Its stable word.
+            /// Its stable code.
             pub const fn code(self) -> &'static str {
                 self.kind().code
             }
 
-            /// A finding of this kind.
+            /// Creates a finding of this kind.
             pub fn finding(self, subject: impl Into<String>, message: impl Into<String>) -> $crate::Finding {
                 self.kind().finding(subject, message)
             }

@@ -1,4 +1,4 @@
-//! Remarks on single files, folded into findings: 16,050 files with one mistake are one finding.
+//! Merges remarks on single files into findings: 16,050 files with the same mistake give one finding.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -8,17 +8,17 @@ use crate::{
     text::shown,
 };
 
-/// Most ranges that a finding's subject lists.
+/// Maximum number of ranges in a finding's subject.
 const MAX_RANGES: usize = 8;
 
-/// Most findings of one code: an archive may be built to have half a million different faults.
-pub(crate) const MAX_TOLD: usize = 1000;
+/// Maximum number of findings per code: a malicious archive may have half a million different faults.
+pub(crate) const MAX_FINDINGS: usize = 1000;
 
-/// Most messages of one kind that are told each by itself, such as three wrong sizes.
+/// Maximum number of variants of one message that are listed separately, such as three wrong sizes.
 const MAX_VARIANTS: usize = 4;
 
-/// Remarks on single files; those that say the same of several files are one finding, and so are those that differ in
-/// their numbers alone, where there are many. What is kept does not depend on the order in which they come.
+/// Remarks on single files. Equal remarks on several files are merged into one finding; so are more than
+/// [`MAX_VARIANTS`] remarks that differ only in their numbers. The result does not depend on the order of insertion.
 pub(crate) struct Remarks<'a, C> {
     codes: BTreeMap<C, Kinds<'a>>,
 }
@@ -29,33 +29,33 @@ impl<C> Default for Remarks<'_, C> {
     }
 }
 
-/// The remarks of one code: those of the first [`MAX_TOLD`] kinds, and the number of all.
+/// The remarks of one code: the first [`MAX_FINDINGS`] kinds in sorted order, and the number of files of all kinds.
 #[derive(Default)]
 struct Kinds<'a> {
-    /// By the message without its numbers.
+    /// Keyed by the message without its numbers.
     kept: BTreeMap<String, Variants<'a>>,
     files: usize,
 }
 
-/// The remarks of one kind, by message.
+/// The remarks of one kind, keyed by message.
 #[derive(Default)]
 struct Variants<'a> {
     groups: BTreeMap<String, Group<'a>>,
-    /// There were more than [`MAX_VARIANTS`]: all are in one group now, that of the first file's message.
-    is_folded: bool,
+    /// Whether there were more than [`MAX_VARIANTS`]: all are now in one group, with the first file's message.
+    is_merged: bool,
 }
 
-/// The files of one message.
+/// The files that share one message.
 struct Group<'a> {
     files: usize,
-    /// The first one by name.
+    /// The first file in name order.
     first: Cow<'a, str>,
-    /// The patches that they are the predictions of.
+    /// The patches of those files that are predictions.
     ids: Vec<PatchId>,
 }
 
 impl<'a, C: Registry> Remarks<'a, C> {
-    /// Adds a remark on a file of that name.
+    /// Adds a remark on the file `name`.
     pub(crate) fn add(
         &mut self,
         name: impl Into<Cow<'a, str>>,
@@ -92,22 +92,23 @@ impl<'a> Kinds<'a> {
             return ours.merge(variants);
         }
         self.kept.insert(kind, variants);
-        // The first kinds by themselves, so that whatever comes when, the same ones stay.
-        if self.kept.len() > MAX_TOLD {
+        // Keeps the first kinds in sorted order, so the result does not depend on the order of insertion.
+        if self.kept.len() > MAX_FINDINGS {
             self.kept.pop_last();
         }
     }
 
     fn into_findings(self, code: impl Registry) -> Vec<Finding> {
-        let told: usize = self.kept.values().map(Variants::files).sum();
+        let listed: usize = self.kept.values().map(Variants::files).sum();
         let of_kind = |variants: Variants<'a>| {
-            let is_folded = variants.is_folded;
-            variants.groups.into_iter().map(move |(message, group)| group.into_finding(code, message, is_folded))
+            let is_merged = variants.is_merged;
+            variants.groups.into_iter().map(move |(message, group)| group.into_finding(code, message, is_merged))
         };
         let mut findings: Vec<_> = self.kept.into_values().flat_map(of_kind).collect();
-        if self.files > told {
-            let message = format!("as much is wrong with them, each in its own way ({MAX_TOLD} ways are told)");
-            findings.push(code.of().finding(format!("{} more files", self.files - told), message));
+        if self.files > listed {
+            let message =
+                format!("they have further problems of the same code; only the first {MAX_FINDINGS} are listed");
+            findings.push(code.of().finding(format!("{} more files", self.files - listed), message));
         }
         findings
     }
@@ -125,8 +126,8 @@ impl Variants<'_> {
                 None => drop(self.groups.insert(message, group)),
             }
         }
-        self.is_folded |= other.is_folded || self.groups.len() > MAX_VARIANTS;
-        if self.is_folded {
+        self.is_merged |= other.is_merged || self.groups.len() > MAX_VARIANTS;
+        if self.is_merged {
             let all = std::mem::take(&mut self.groups).into_iter();
             let one = all.reduce(|(a, mut of_a), (b, of_b)| {
                 let message = if (&of_b.first, &b) < (&of_a.first, &a) { b } else { a };
@@ -151,7 +152,7 @@ impl Group<'_> {
         let are_patches = self.ids.len() == self.files;
         let subject = if are_patches && self.files > 1 { ranges(self.ids) } else { shown(&self.first) };
         let message = if is_example {
-            format!("{message} ({} files, each with numbers of its own)", self.files)
+            format!("{message} ({} files; the numbers differ)", self.files)
         } else {
             with_files(message, self.files)
         };
@@ -159,19 +160,19 @@ impl Group<'_> {
     }
 }
 
-/// Adds to a message of how many files it is, if it is of several.
+/// Appends the number of files to a message, if there are several.
 pub(crate) fn with_files(message: String, files: usize) -> String {
     if files > 1 { format!("{message} ({files} files)") } else { message }
 }
 
-/// Ranges of patches, for a subject: the first few, and how many there are.
+/// Ranges of patches, for a subject: the first few, and the number of all.
 pub(crate) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
     let ranges = fold_ranges(ids);
     let more = if ranges.len() > MAX_RANGES { format!(", … ({} ranges)", ranges.len()) } else { String::new() };
     ranges[..ranges.len().min(MAX_RANGES)].join(", ") + &more
 }
 
-/// A message with `0` in the place of every number: what is the same of faults that differ in numbers alone.
+/// Replaces every number of a message by `0`, so that messages that differ only in numbers become equal.
 pub fn without_numbers(message: &str) -> String {
     let mut kind = String::with_capacity(message.len());
     for c in message.chars() {
@@ -195,7 +196,7 @@ mod tests {
         (0..count).map(|i| format!("PRED_{i:06}.tif")).collect()
     }
 
-    /// A text without digits for each number.
+    /// Maps each number to a text without digits.
     fn word(mut number: u32) -> String {
         let mut text = String::new();
         for _ in 0..4 {
@@ -206,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_numbers_alone_is_one_finding_where_there_is_much_of_it() {
+    fn many_messages_that_differ_only_in_numbers_are_one_finding() {
         let names = names(5);
-        let told = |count: usize| {
+        let findings = |count: usize| {
             let mut remarks = Remarks::default();
-            // The last file first: the example is that of the first file all the same.
+            // Inserts the last file first: the message must still be the first file's.
             for (i, name) in names[..count].iter().enumerate().rev() {
                 let message = format!("cut short: {} bytes of {}", 900 - i, 1000 + i);
                 remarks.add(name, PatchId::new(u32::try_from(i).unwrap()), Code::UnreadableImage, message);
@@ -218,12 +219,12 @@ mod tests {
             let findings = remarks.into_findings();
             findings.into_iter().map(|f| format!("{}: {}", f.subject, f.message)).collect::<Vec<_>>()
         };
-        assert_eq!(told(4).len(), 4);
-        assert_eq!(told(5), ["000000-000004: cut short: 900 bytes of 1000 (5 files, each with numbers of its own)"]);
+        assert_eq!(findings(4).len(), 4);
+        assert_eq!(findings(5), ["000000-000004: cut short: 900 bytes of 1000 (5 files; the numbers differ)"]);
     }
 
     #[test]
-    fn endless_faults_are_told_in_part_and_counted_in_full() {
+    fn endless_faults_are_listed_in_part_and_counted_in_full() {
         let names = names(5000);
         let mut remarks = Remarks::default();
         for (i, name) in names.iter().enumerate() {
@@ -235,12 +236,12 @@ mod tests {
             );
         }
         let findings = remarks.into_findings();
-        assert_eq!(findings.len(), MAX_TOLD + 1);
+        assert_eq!(findings.len(), MAX_FINDINGS + 1);
         assert_eq!(
             (findings[0].subject.as_str(), findings[0].message.as_str()),
             ("000000, 004999", "fault aaaa (2 files)")
         );
-        assert_eq!(findings[MAX_TOLD].subject, "3999 more files");
+        assert_eq!(findings[MAX_FINDINGS].subject, "3999 more files");
     }
 
     proptest! {

@@ -1,21 +1,21 @@
-//! What was found, and how much it weighs.
+//! Findings and their severities.
 
 use serde::{Deserialize, Serialize};
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Good to know.
+    /// Information.
     Note,
-    /// Likely a mistake, but the rules allow it.
+    /// Probably a mistake, but allowed by the rules.
     Warning,
-    /// Against the rules: what carries it is not scored, not packaged, not sent.
+    /// A violation of the rules: a submission with an error is not scored, packaged or sent.
     Error,
 }
 
 impl Severity {
-    /// Its word: `note`, `warning`, `error`.
+    /// Its name: `note`, `warning`, `error`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -25,22 +25,23 @@ impl Severity {
     }
 }
 
-/// One thing that was found. Made by [`Kind::finding`] alone, so that each has a registered code.
+/// One problem in a user's files. Only [`Kind::finding`](super::Kind::finding) creates it, so its code is always
+/// registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How much it weighs.
+    /// Its severity.
     pub severity: Severity,
-    /// Its kind: a stable word in kebab case, such as `missing-prediction`. Scripts may rely on it.
+    /// The code of its kind: stable, in kebab case, such as `missing-prediction`. Scripts may rely on it.
     pub code: String,
-    /// What it is about: a file, an archive's entry, a range of patches.
+    /// The affected object: a file, an archive entry, a range of patches.
     pub subject: String,
-    /// What is wrong, and what to do about it, in a sentence.
+    /// The problem and its fix, in one sentence.
     pub message: String,
 }
 
 impl Finding {
-    /// The same finding with another severity, where the rules at hand weigh it otherwise.
+    /// The same finding with another severity, for a context whose rules rate it differently.
     #[must_use]
     pub fn with_severity(self, severity: Severity) -> Self {
         Self { severity, ..self }
@@ -53,9 +54,9 @@ pub fn tally(findings: &[Finding]) -> [usize; 3] {
         .map(|severity| findings.iter().filter(|finding| finding.severity == severity).count())
 }
 
-/// Keeps the first `most` findings; the number of those that went.
+/// Keeps the first `most` findings and returns the number of removed ones.
 pub fn truncate(findings: &mut Vec<Finding>, most: usize) -> usize {
-    let gone = findings.len().saturating_sub(most);
+    let removed = findings.len().saturating_sub(most);
     findings.truncate(most);
-    gone
+    removed
 }

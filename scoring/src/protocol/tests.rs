@@ -70,7 +70,7 @@ ignored_labels: [0, 255]
     let listed =
         Protocol::from_yaml("{name: mine, nomenclature: flair-19, excluded: [snow], absent: zero}", "").unwrap();
     assert_eq!(Protocol::from_yaml(&listed.to_yaml(), "the test").unwrap().id(), listed.id());
-    // The name and what it stands for: another file of the same name is another protocol.
+    // The id contains the name and a digest: another file with the same name is another protocol.
     let other = Protocol::from_yaml(&text.replace("absent: zero", "absent: skipped"), "the test").unwrap();
     assert!(protocol.id().starts_with("cover@") && other.id().starts_with("cover@"));
     assert_ne!((&protocol, protocol.id()), (&other, other.id()));
@@ -91,7 +91,7 @@ fn the_example_is_valid_and_holds_every_label_once() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_errors() {
     let class = |name: &str, label: &str| format!("{{name: {name}, colour: '#000000', labels: [{label}]}}");
     let classes = |list: &[String]| format!("{{name: mine, classes: [{}]}}", list.join(", "));
     let lines = [

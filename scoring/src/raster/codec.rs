@@ -1,4 +1,4 @@
-//! One strip or tile: out of its compression, and out of its differences.
+//! Decompresses one strip or tile, and undoes its horizontal differencing.
 
 use std::{
     error::Error,
@@ -15,8 +15,8 @@ use super::{Compression, RasterError};
 /// The smallest window of a ZSTD frame (RFC 8878, 3.1.1.1.2).
 const MIN_ZSTD_WINDOW: usize = 1 << 10;
 
-/// Decompresses into `out`, as far as it goes, and tells how many bytes that gave. No more is ever allocated than
-/// `out` and a decoder's fixed tables (for ZSTD a window of about the size of `out`).
+/// Decompresses into `out` until it is full, and returns the number of bytes written. Allocates only a decoder's fixed
+/// tables (for ZSTD a window of about the size of `out`).
 pub(super) fn decompress(compression: Compression, data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
     match compression {
         Compression::None => {
@@ -50,21 +50,22 @@ fn fill(mut source: impl Read, out: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
-/// A frame tells how far back its matches may reach, and the decoder allocates that much ahead: GDAL's best level says
-/// 128 MiB for a strip of a patch. No match reaches back further than what there is, so no more than `out` is needed.
+/// Decompresses ZSTD with a reduced window. A frame states its window size, and the decoder allocates it in advance:
+/// GDAL's best level states 128 MiB for a strip of a patch. No match can reach back beyond the output, so a window of
+/// the size of `out` is enough.
 fn zstd(data: &[u8], out: &mut [u8]) -> Result<usize, Box<dyn Error>> {
     let window = out.len().next_power_of_two().max(MIN_ZSTD_WINDOW);
     let log = u8::try_from(window.ilog2() - MIN_ZSTD_WINDOW.ilog2())?;
     let (start, rest) = data.split_at_checked(6).ok_or("they are cut short")?;
     let [magic @ .., flags, descriptor] = start else { return Err("they are cut short".into()) };
-    // A frame of a single segment has no such byte; its window is its content.
+    // A single-segment frame has no window byte; its window is its content.
     let descriptor = if flags & 0x20 == 0 { (*descriptor).min(log << 3) } else { *descriptor };
     let source = magic.chain(slice::from_ref(flags)).chain(slice::from_ref(&descriptor)).chain(rest);
     Ok(fill(StreamingDecoder::new_with_max_window_size(source, window as u64)?, out)?)
 }
 
 fn lzw(data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
-    // Before TIFF 6.0 the bits ran the other way; the first code, 256, tells.
+    // Before TIFF 6.0 the bit order was reversed; the first code, 256, reveals it.
     if let [0, second, ..] = data
         && second & 1 == 1
     {
@@ -79,7 +80,7 @@ fn lzw(data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
         let has_moved = step.consumed_in + step.consumed_out > 0;
         match step.status {
             Ok(LzwStatus::Ok) if has_moved && written < out.len() => {}
-            // Some writers leave out the code that ends a strip: what there is must then be enough, and is counted.
+            // Some writers omit the end code of a strip; the caller then checks the number of bytes.
             Ok(LzwStatus::Ok | LzwStatus::Done | LzwStatus::NoProgress) => return Ok(written),
             Err(e) => return Err(broken("LZW", e)),
         }
@@ -120,8 +121,8 @@ fn pack_bits(mut data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
     Ok(written)
 }
 
-/// Undoes predictor 2: every sample of a row but the first was stored as the difference to its left neighbour of the
-/// same band, `bands` samples before.
+/// Undoes predictor 2: each sample of a row, except the first of each band, is stored as the difference from its left
+/// neighbour of the same band, `bands` samples before.
 pub(super) fn undo_differences(rows: &mut [u8], row_len: usize, bands: usize) {
     for row in rows.chunks_exact_mut(row_len) {
         for i in bands..row.len() {

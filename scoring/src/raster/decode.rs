@@ -1,20 +1,20 @@
-//! From the bytes of a TIFF to a raster.
+//! Decodes a TIFF into a raster.
 
 use super::limits::check_file_size;
 use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
 use super::{tags, tags::Tags};
 
-/// Samples that a piece of the largest raster must have on average: two tiles of the smallest kind.
+/// Minimum mean number of samples per chunk in the largest raster: two tiles of the smallest size.
 const MIN_MEAN_PIECE: u64 = 512;
 
-/// Pieces that any raster may have, however few samples are allowed.
+/// Number of chunks that is always allowed, for any limit on samples.
 const MIN_MOST_PIECES: u64 = 4096;
 
-/// Decodes the first image of a TIFF: all its bands, whatever its colours are said to mean.
+/// Decodes the first image of a TIFF: all its bands, for any photometric interpretation.
 ///
 /// # Errors
-/// If the file is no TIFF, is cut short, contradicts itself, claims more than the limits allow, or has samples other
-/// than 8-bit unsigned ones or a compression that is not read.
+/// If the file is not a TIFF, is truncated, contradicts itself, claims more than the limits allow, or has samples other
+/// than unsigned 8-bit integers or an unsupported compression.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
     check_file_size(bytes, limits)?;
     let tags = Tags::parse(bytes)?;
@@ -31,15 +31,15 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
     let byte_counts = tags.required(byte_counts, grid.len() as u64)?;
 
     let mut samples = vec![0; header.bands * header.height * header.width];
-    // One more than a chunk holds: what reaches it is too long.
+    // One byte more than a chunk, to detect data that are too long.
     let mut chunk = vec![0; grid.chunk_len() + 1];
     for (index, (at, len)) in offsets.iter().zip(byte_counts.iter()).enumerate() {
-        let place = grid.place(index);
+        let position = grid.position(index);
         if at == 0 && len == 0 {
             return Err(RasterError::Unsupported(format!("its piece {index} is left out (a sparse file)")));
         }
         let found = codec::decompress(header.compression, tags.slice(at, len)?, &mut chunk)?;
-        let due = grid.due(&place);
+        let due = grid.due(&position);
         if found < due || found > grid.chunk_len() {
             let too = if found < due { "short" } else { "long" };
             return Err(RasterError::Format(format!("its piece {index} is too {too}: {due} samples are due")));
@@ -47,13 +47,13 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
         if header.predictor == 2 {
             codec::undo_differences(&mut chunk[..due], grid.row_len(), grid.bands);
         }
-        grid.copy(&place, &chunk, &mut samples);
+        grid.copy(&position, &chunk, &mut samples);
     }
     let too_large = || RasterError::Limits("it has more samples than a raster holds".to_owned());
     Raster::new(header.bands, header.height, header.width, samples).ok_or_else(too_large)
 }
 
-/// Every piece has a decoder of its own, so that tiny ones would make a file a thousand times slower than its samples.
+/// Limits the number of chunks: each needs its own decoder, so tiny chunks would make decoding a thousand times slower.
 fn check_pieces(pieces: u64, limits: &Limits) -> Result<(), RasterError> {
     let most = (limits.samples / MIN_MEAN_PIECE).max(MIN_MOST_PIECES);
     if pieces > most {
@@ -79,21 +79,22 @@ fn check_readable(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {
     }
 }
 
-/// How strips or tiles cover the image. Strips are tiles as wide as the image, except that the last one is cut.
+/// The layout of strips or tiles in the image. Strips are treated as tiles of the image's width; the last strip may be
+/// shorter.
 struct Grid {
     width: usize,
     height: usize,
-    /// Bands that one chunk holds.
+    /// Bands per chunk.
     bands: usize,
-    /// Chunks that share one place, one a band.
+    /// Chunks at the same position, one per band.
     planes: usize,
     chunk_width: usize,
     chunk_height: usize,
     has_padded_rows: bool,
 }
 
-/// Where a chunk goes.
-struct Place {
+/// The position of a chunk in the image.
+struct Position {
     plane: usize,
     row: usize,
     column: usize,
@@ -130,32 +131,32 @@ impl Grid {
         self.row_len() * self.chunk_height
     }
 
-    fn place(&self, index: usize) -> Place {
+    fn position(&self, index: usize) -> Position {
         let (across, down) = (self.across(), self.down());
-        Place {
+        Position {
             plane: index / (across * down),
             row: index / across % down * self.chunk_height,
             column: index % across * self.chunk_width,
         }
     }
 
-    /// Rows of a chunk that lie within the image.
-    fn rows(&self, place: &Place) -> usize {
-        self.chunk_height.min(self.height - place.row)
+    /// Number of rows of a chunk inside the image.
+    fn rows(&self, position: &Position) -> usize {
+        self.chunk_height.min(self.height - position.row)
     }
 
-    /// Samples that a chunk must give. The last strip may be cut, or whole: both are met.
-    fn due(&self, place: &Place) -> usize {
-        self.row_len() * if self.has_padded_rows { self.chunk_height } else { self.rows(place) }
+    /// Minimum number of samples of a chunk. The last strip may be shortened or padded; both occur in files.
+    fn due(&self, position: &Position) -> usize {
+        self.row_len() * if self.has_padded_rows { self.chunk_height } else { self.rows(position) }
     }
 
-    /// Copies a chunk to its place in `[C, H, W]`, without its padding.
-    fn copy(&self, place: &Place, chunk: &[u8], samples: &mut [u8]) {
-        let columns = self.chunk_width.min(self.width - place.column);
-        for (row, source) in chunk.chunks_exact(self.row_len()).take(self.rows(place)).enumerate() {
+    /// Copies a chunk, without its padding, to its position in `[C, H, W]`.
+    fn copy(&self, position: &Position, chunk: &[u8], samples: &mut [u8]) {
+        let columns = self.chunk_width.min(self.width - position.column);
+        for (row, source) in chunk.chunks_exact(self.row_len()).take(self.rows(position)).enumerate() {
             for band in 0..self.bands {
-                let plane = place.plane + band;
-                let start = (plane * self.height + place.row + row) * self.width + place.column;
+                let plane = position.plane + band;
+                let start = (plane * self.height + position.row + row) * self.width + position.column;
                 let target = &mut samples[start..start + columns];
                 if self.bands == 1 {
                     target.copy_from_slice(&source[..columns]);

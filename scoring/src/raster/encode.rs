@@ -1,17 +1,17 @@
-//! From a raster to the bytes of a TIFF that every reader knows.
+//! Encodes a raster as a TIFF that every reader supports.
 
 use weezl::{BitOrder, encode::Encoder};
 
 use super::{Raster, tags};
 
-/// Samples that a strip holds, about: enough for LZW to learn, little enough to read parts of an image.
+/// Approximate number of samples per strip: enough for LZW to be effective, few enough to read parts of an image.
 const STRIP_SAMPLES: usize = 1 << 16;
 
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 
-/// The raster as a TIFF: classic, little-endian, LZW, strips, bands interleaved by pixel, 0 is black. No tags about
-/// the ground. The same raster always gives the same bytes.
+/// The raster as a TIFF: classic, little-endian, LZW, strips, bands interleaved by pixel, 0 is black, no
+/// georeferencing. The same raster always gives the same bytes.
 pub fn encode(raster: &Raster) -> Vec<u8> {
     let (bands, height, width) = (raster.bands(), raster.height(), raster.width());
     let rows = (STRIP_SAMPLES / (width * bands)).clamp(1, height);
@@ -41,7 +41,7 @@ pub fn encode(raster: &Raster) -> Vec<u8> {
     }
     entries.push((tags::SAMPLE_FORMAT, SHORT, vec![1; bands]));
 
-    // The values that do not fit into an entry, then the entries.
+    // First the values that do not fit into an entry, then the entries.
     let mut directory = Vec::new();
     for (tag, kind, values) in &entries {
         let stored: Vec<u8> = values.iter().flat_map(|value| number(*kind, *value)).collect();
@@ -74,7 +74,7 @@ fn interleave(raster: &Raster) -> Vec<u8> {
 
 fn lzw(strip: &[u8], bytes: &mut Vec<u8>) {
     let mut encoder = Encoder::with_tiff_size_switch(BitOrder::Msb, 8);
-    // Its only error is a sample beyond the code's 8 bits, which a byte cannot be.
+    // The only error is a sample with more than 8 bits, which a byte cannot have.
     let done = encoder.into_vec(bytes).encode_all(strip);
     debug_assert!(done.status.is_ok());
 }
@@ -84,7 +84,7 @@ fn number(kind: u16, value: u32) -> Vec<u8> {
     bytes[..if kind == SHORT { 2 } else { 4 }].to_vec()
 }
 
-/// Offsets of values are even, the specification says.
+/// The specification requires even offsets.
 fn align(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len().next_multiple_of(2), 0);
 }

@@ -1,24 +1,24 @@
-//! What a TIFF carries beside the samples of its first image, and a look at samples that are no 8-bit integers.
+//! Metadata of a TIFF besides its first image, and a preview of samples that are not 8-bit integers.
 
 use super::limits::check_file_size;
 use super::{Compression, Header, Limits, RasterError, SampleFormat, codec, tags, tags::Tags};
 
-/// Most bytes of one strip or tile that [`peek`] decodes: of a larger one, its beginning.
+/// Maximum number of bytes that [`peek`] decodes: the beginning of a larger strip or tile.
 const MAX_PEEK: usize = 1 << 20;
 
-/// What a TIFF carries beside the samples of its first image.
+/// Metadata of a TIFF besides its first image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extras {
     /// Whether another image follows the first: a page, an overview, a mask.
     pub has_more_images: bool,
-    /// Whether tags tell where on Earth it lies (GeoTIFF 1.1, section 7: keys, scale, tie points, transformation).
+    /// Whether it has georeferencing tags (GeoTIFF 1.1, section 7: keys, scale, tie points, transformation).
     pub is_georeferenced: bool,
-    /// The value that stands for no data (GDAL's tag 42113), as the file has it.
+    /// The no-data value (GDAL's tag 42113), as stored.
     pub nodata: Option<String>,
 }
 
-/// Reads what a TIFF carries beside the samples of its first image. Further images are not looked at.
+/// Reads the metadata of a TIFF besides its first image. Further images are not parsed.
 ///
 /// # Errors
 /// As [`header()`](super::header()).
@@ -32,8 +32,8 @@ pub fn extras(bytes: &[u8], limits: &Limits) -> Result<Extras, RasterError> {
     })
 }
 
-/// The numbers at the beginning of the first strip or tile of a TIFF, 1 MiB of them at most, whatever type its samples have; `None` where they are in a form
-/// that is not read here, or broken. For hints about files that are no predictions.
+/// The samples at the beginning of the first strip or tile of a TIFF, at most 1 MiB, for any sample type; `None` if the
+/// format is not supported or the data are damaged. Used for hints about files that are not predictions.
 pub fn peek(bytes: &[u8], limits: &Limits) -> Option<Vec<f64>> {
     check_file_size(bytes, limits).ok()?;
     let tags = Tags::parse(bytes).ok()?;

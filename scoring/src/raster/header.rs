@@ -1,11 +1,11 @@
-//! What a TIFF says of its first image, before any pixel is decoded.
+//! The header of a TIFF: properties of its first image, parsed before any pixel is decoded.
 
 use std::fmt;
 
 use super::limits::check_file_size;
 use super::{Limits, Raster, RasterError, tags, tags::Tags};
 
-/// What a sample is.
+/// The numeric type of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SampleFormat {
@@ -23,21 +23,21 @@ pub enum SampleFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
-    /// LZW as TIFF 6.0 has it.
+    /// LZW as in TIFF 6.0.
     Lzw,
     /// zlib, under its official number or the old one.
     Deflate,
     /// Zstandard, as GDAL writes it.
     Zstd,
-    /// Apple's run lengths.
+    /// PackBits, Apple's run-length encoding.
     PackBits,
-    /// One that this reader does not know: the value of tag 259.
+    /// A compression that this reader does not support: the value of tag 259.
     Other(u64),
 }
 
-/// How samples are meant to be seen. Decoding ignores it: all bands come out, as they are stored.
+/// The photometric interpretation. Decoding ignores it and returns all bands as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Photometric {
@@ -47,30 +47,30 @@ pub enum Photometric {
     MinIsBlack,
     /// The first three bands are red, green and blue.
     Rgb,
-    /// The sample is an index into a table of colours.
+    /// The sample is an index into a colour table.
     Palette,
     /// Something else: the value of tag 262.
     Other(u64),
 }
 
-/// In which order samples are stored.
+/// The order in which samples are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interleave {
-    /// All bands of a pixel together.
+    /// Pixel by pixel, all bands of a pixel together.
     Pixel,
-    /// One band after the other.
+    /// Band by band.
     Band,
 }
 
-/// The pieces that an image is stored in.
+/// The chunks that an image is stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunks {
     /// Bands of whole rows; the last one may have fewer.
     Strips {
-        /// Rows a strip, at most the image's.
+        /// Rows per strip, at most those of the image.
         rows: usize,
     },
-    /// Rectangles of one size, padded at the right and the lower edge.
+    /// Rectangles of equal size, padded at the right and the lower edge.
     Tiles {
         /// Columns of a tile.
         width: usize,
@@ -79,7 +79,7 @@ pub enum Chunks {
     },
 }
 
-/// What a TIFF says of its first image.
+/// The header of a TIFF: properties of its first image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
@@ -89,19 +89,19 @@ pub struct Header {
     pub height: usize,
     /// Number of bands, at least 1.
     pub bands: usize,
-    /// Bits of a sample, in every band.
+    /// Bits per sample, the same in every band.
     pub bits: u64,
-    /// What a sample is.
+    /// The numeric type of a sample.
     pub sample_format: SampleFormat,
     /// How strips or tiles are compressed.
     pub compression: Compression,
-    /// How samples are meant to be seen.
+    /// The photometric interpretation.
     pub photometric: Photometric,
-    /// In which order samples are stored.
+    /// The order in which samples are stored.
     pub interleave: Interleave,
     /// Strips or tiles.
     pub chunks: Chunks,
-    /// How samples were changed before compression: 1 not at all, 2 differences along a row, 3 those of floats.
+    /// The predictor applied before compression: 1 none, 2 horizontal differencing, 3 differencing of floats.
     pub predictor: u64,
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for SampleFormat {
 }
 
 impl Header {
-    /// What a sample is, as NumPy calls it: `uint8`, `float32`.
+    /// The numeric type of a sample, by its NumPy name: `uint8`, `float32`.
     pub fn sample_type(&self) -> String {
         format!("{}{}", self.sample_format, self.bits)
     }
@@ -152,7 +152,7 @@ impl Header {
             let size = format!("{width} × {height} × {bands}, in pieces of {columns} × {rows}");
             return Err(RasterError::Limits(format!("it has {samples} samples ({size}), at most {most}")));
         }
-        // All of these are within the limit on samples; only a limit beyond the memory's addresses can fail here.
+        // All values are within the limit on samples, so this fails only for a limit above the address space.
         let index = |size| usize::try_from(size).map_err(|_| RasterError::Limits(format!("a side of {size}")));
         let (columns, rows) = (index(columns)?, index(rows)?);
         let chunks = if is_tiled { Chunks::Tiles { width: columns, height: rows } } else { Chunks::Strips { rows } };
@@ -193,11 +193,11 @@ impl Header {
     }
 }
 
-/// Reads what a TIFF says of its first image, whatever its samples are. Says nothing of the pixels: [`super::decode()`]
-/// may still fail.
+/// Parses the header of a TIFF, for any type of samples. It does not check the pixels, so [`super::decode()`] may still
+/// fail.
 ///
 /// # Errors
-/// If the file is no TIFF, if it is cut short or contradicts itself, or if it claims more than the limits allow.
+/// If the file is not a TIFF, is truncated, contradicts itself, or claims more than the limits allow.
 pub fn header(bytes: &[u8], limits: &Limits) -> Result<Header, RasterError> {
     check_file_size(bytes, limits)?;
     Header::of(&Tags::parse(bytes)?, limits)

@@ -1,4 +1,4 @@
-//! The tags of a TIFF's first image: the only part of the file's structure that is looked at.
+//! The tags of a TIFF's first image, the only image that is parsed.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +23,10 @@ pub(super) const TILE_BYTE_COUNTS: u16 = 325;
 pub(super) const EXTRA_SAMPLES: u16 = 338;
 pub(super) const SAMPLE_FORMAT: u16 = 339;
 pub(super) const GDAL_NODATA: u16 = 42_113;
-/// Scale, tie points, transformation, keys: any of them places an image on Earth.
+/// Scale, tie points, transformation, keys: any of them georeferences an image.
 pub(super) const GEOREFERENCE: [u16; 4] = [33_550, 33_922, 34_264, 34_735];
 
-/// Longest text of a tag that is read.
+/// Maximum length of a tag's text, in bytes.
 const MAX_TEXT: u64 = 64;
 
 #[derive(Clone, Copy)]
@@ -46,15 +46,14 @@ impl ByteOrder {
     }
 }
 
-/// Where a tag's value is described. The value itself is looked up only when asked for: a broken tag that nobody
-/// needs does no harm.
+/// A directory entry. The value itself is read only on request, so a damaged tag that is not needed is harmless.
 struct Entry {
     kind: u16,
     count: u64,
     field: u64,
 }
 
-/// The unsigned numbers of one tag, read in place: nothing is allocated for a count that a file claims.
+/// The unsigned numbers of one tag, read in place, so that a claimed count allocates nothing.
 pub(super) struct Numbers<'a> {
     bytes: &'a [u8],
     size: usize,
@@ -78,7 +77,7 @@ pub(super) struct Tags<'a> {
     /// Bytes of an offset and of a count: 4, or 8 in BigTIFF.
     word: usize,
     entries: BTreeMap<u16, Entry>,
-    /// Where the tags of the next image begin; 0 where there is none.
+    /// Offset of the next image's tags; 0 if there is none.
     next: u64,
 }
 
@@ -103,22 +102,22 @@ impl<'a> Tags<'a> {
         let count = tags.number(directory, counter)?;
         let entry_bytes = 4 + 2 * tags.word as u64;
         let first = directory.saturating_add(counter as u64);
-        // One look tells whether the whole list is there, so a huge count ends here.
+        // Checks once that the whole list is in the file, which rejects a huge count.
         tags.slice(first, count.saturating_mul(entry_bytes))?;
         for entry in 0..count {
             let at = first + entry * entry_bytes;
             let tag = u16::try_from(tags.number(at, 2)?).unwrap_or_default();
             let kind = u16::try_from(tags.number(at + 2, 2)?).unwrap_or_default();
             let count = tags.number(at + 4, tags.word)?;
-            // A tag that comes twice means its first value, as in libtiff.
+            // The first value of a duplicate tag counts, as in libtiff.
             tags.entries.entry(tag).or_insert(Entry { kind, count, field: at + 4 + tags.word as u64 });
         }
-        // Some writers leave the end of the list away.
+        // Some writers omit the end of the list.
         tags.next = tags.number(first + count * entry_bytes, tags.word).unwrap_or(0);
         Ok(tags)
     }
 
-    /// Where the tags of the next image are said to begin; 0 where there is none. Nobody has looked there.
+    /// Claimed offset of the next image's tags, not validated; 0 if there is none.
     pub(super) fn next_image(&self) -> u64 {
         self.next
     }
@@ -128,7 +127,7 @@ impl<'a> Tags<'a> {
         self.entries.contains_key(&tag)
     }
 
-    /// The text of a tag, its beginning where it is long; `None` where there is none that can be read.
+    /// The text of a tag, truncated if it is long; `None` if it is missing or unreadable.
     pub(super) fn text(&self, tag: u16) -> Option<String> {
         let entry = self.entries.get(&tag).filter(|entry| entry.kind == 2)?;
         let at =
@@ -156,7 +155,7 @@ impl<'a> Tags<'a> {
         Ok(self.order.number(self.slice(at, size as u64)?))
     }
 
-    /// The numbers of a tag; `None` where the file has no such tag.
+    /// The numbers of a tag; `None` if the file does not have it.
     pub(super) fn numbers(&self, tag: u16) -> Result<Option<Numbers<'a>>, RasterError> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let size = match entry.kind {
@@ -171,7 +170,7 @@ impl<'a> Tags<'a> {
         Ok(Some(Numbers { bytes: self.slice(at, len)?, size, order: self.order }))
     }
 
-    /// The numbers of a tag that must be there, `count` of them.
+    /// The `count` numbers of a required tag.
     pub(super) fn required(&self, tag: u16, count: u64) -> Result<Numbers<'a>, RasterError> {
         let numbers = self.numbers(tag)?.ok_or_else(|| RasterError::Format(format!("tag {tag} is missing")))?;
         if numbers.len() as u64 != count {
@@ -181,8 +180,8 @@ impl<'a> Tags<'a> {
         Ok(numbers)
     }
 
-    /// The one number that a tag holds, however often it repeats it (some tags have a value a band); `None` where
-    /// the file has no such tag.
+    /// The single number of a tag, which may repeat it (some tags have one value per band); `None` if the file does not
+    /// have the tag.
     pub(super) fn single(&self, tag: u16) -> Result<Option<u64>, RasterError> {
         let Some(numbers) = self.numbers(tag)? else { return Ok(None) };
         let mut values = numbers.iter();

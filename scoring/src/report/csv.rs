@@ -1,4 +1,4 @@
-//! Tables as CSV.
+//! CSV tables of a score.
 
 use std::io;
 
@@ -15,11 +15,11 @@ use crate::{
 };
 
 impl ScoreReport {
-    /// The record as CSV: a header, a row a class, a row `mean` with the `mIoU`, and a row a note. What does not
-    /// exist is empty. The texts are those of the class table, so none can be taken for a formula by a spreadsheet.
+    /// The record as CSV: a header, one row per class, a row `mean` with the `mIoU`, and one row per note. Missing
+    /// values are empty. All texts are those of the class table, so a spreadsheet cannot mistake one for a formula.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_csv(&self, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(["id", "class", "iou", "precision", "recall", "f1", "support", "predicted", "in_mean"])?;
@@ -38,11 +38,11 @@ impl ScoreReport {
         csv.flush()
     }
 
-    /// The confusion matrix as CSV: a header with the predicted classes, then a row for each class of the
-    /// truth; counts, or shares, which are empty where there is nothing to share.
+    /// The confusion matrix as CSV: a header with the predicted classes, then one row per true class. Cells are counts,
+    /// or shares, which are empty if the row or column has no pixels.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_confusion_csv(&self, share: Option<Share>, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let names = || self.classes.iter().map(|class| class.name.as_str());
@@ -63,11 +63,11 @@ impl ScoreReport {
 }
 
 impl GroupTable {
-    /// The table as CSV: a header, and a row a group: its name, patches, pixels and figures, then the `IoU` of each
-    /// class of the protocol. What does not exist is empty.
+    /// The table as CSV: a header and one row per group: its name, patches, pixels and figures, then the `IoU` of each
+    /// class of the protocol. Missing values are empty.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_csv(&self, protocol: &Protocol, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let unit = self.by.to_string();
@@ -83,10 +83,10 @@ impl GroupTable {
         csv.flush()
     }
 
-    /// Every class's scores in every domain or zone as CSV, a row a class of a group. What does not exist is empty.
+    /// Every class's scores in every domain or zone as CSV, one row per group and class. Missing values are empty.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_classes_csv(&self, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let unit = self.by.to_string();
@@ -101,11 +101,11 @@ impl GroupTable {
         csv.flush()
     }
 
-    /// The confusion matrix of every domain or zone as CSV, a row a pair of classes that occurs: its pixels, and their
-    /// shares of the truth's class and of the predicted class.
+    /// The confusion matrix of every domain or zone as CSV, one row per cell that is not 0: its pixels, and their
+    /// shares of the true class and of the predicted class.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_confusion_csv(&self, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let unit = self.by.to_string();
@@ -126,12 +126,12 @@ impl GroupTable {
 }
 
 impl Comparison {
-    /// The comparison as CSV: a header, and a row a figure: `what` (`miou`, `overall_accuracy`, `iou`), of which
-    /// `group` (`class NAME`, `domain NAME`, `patch NAME`, or nothing for all), this, other, difference, the interval's
-    /// ends, and the share of replicates that are better. What does not exist is empty.
+    /// The comparison as CSV: a header and one row per figure: `what` (`miou`, `overall_accuracy`, `iou`), `group`
+    /// (`class NAME`, `domain NAME`, `patch NAME`, or empty for the overall score), this, other, difference, the ends
+    /// of the interval, and the share of replicates in which this set is better. Missing values are empty.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn write_csv(&self, out: impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(["what", "group", "this", "other", "difference", "low", "high", "better"])?;

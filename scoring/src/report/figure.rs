@@ -1,4 +1,4 @@
-//! The row-normalised confusion matrix as a picture, in the manner of upstream's `images/flair-2-confmat.png`.
+//! Draws the row-normalised confusion matrix, in the style of upstream's `images/flair-2-confmat.png`.
 
 use std::{fmt::Display, io, sync::OnceLock};
 
@@ -13,20 +13,20 @@ use plotters::{
 
 use crate::{ScoreReport, report::png, text::noun};
 
-/// Why there is no picture.
+/// Errors of drawing a figure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FigureError {
     /// The drawing failed.
     #[error("cannot draw the figure: {0}")]
     Draw(String),
-    /// The picture could not be packed as PNG.
+    /// PNG encoding failed.
     #[error("cannot write the figure as PNG: {0}")]
     Png(#[from] io::Error),
 }
 
-/// The row-normalised confusion matrix as SVG: rows are the truth, and each sums up to 1. Its text is in the
-/// viewer's own sans-serif font.
+/// The row-normalised confusion matrix as SVG: rows are true classes, and each row sums to 1. The text uses the
+/// viewer's sans-serif font.
 ///
 /// # Errors
 /// If the drawing fails.
@@ -37,7 +37,7 @@ pub fn confusion_svg(report: &ScoreReport) -> Result<String, FigureError> {
     Ok(svg)
 }
 
-/// The same picture as PNG, twice as large, with a built-in font.
+/// The same figure as PNG, at twice the size, with a built-in font.
 ///
 /// # Errors
 /// If the drawing fails.
@@ -51,8 +51,8 @@ pub fn confusion_png(report: &ScoreReport) -> Result<Vec<u8>, FigureError> {
     Ok(png::encode(width, height, &pixels)?)
 }
 
-/// Registers the built-in font under the name that it gives back; any figure of this project may use it. Without a
-/// registered font plotters cannot even measure a text.
+/// Registers the built-in font and returns its family name, for any figure of this project. Without a registered font
+/// plotters cannot measure text.
 ///
 /// # Errors
 /// If the font is broken.
@@ -65,9 +65,10 @@ pub fn font_family() -> Result<&'static str, FigureError> {
     is_registered.then_some(FAMILY).ok_or_else(|| FigureError::Draw("the built-in font is broken".to_owned()))
 }
 
-// All in pixels.
+// Lengths in pixels.
 const CELL: i32 = 74;
-/// Beyond so many classes cells shrink, and lose their numbers and names: the picture stays one that can be opened.
+/// With more classes than this, cells shrink and have no numbers and names, so that the image stays small enough to
+/// open.
 const ROOMY: i32 = 24;
 const LEFT: i32 = 232;
 const RIGHT: i32 = 128;
@@ -86,7 +87,7 @@ const LINE: RGBColor = RGBColor(0xd5, 0xda, 0xe0);
 const FAINT: RGBColor = RGBColor(0xbd, 0xc6, 0xd0);
 const WARNING: RGBColor = RGBColor(0xa8, 0x32, 0x00);
 
-/// From white to a deep blue, in steps of 1/8 (the sequence that cartographers call "Blues").
+/// From white to dark blue, in steps of 1/8 (the palette "Blues" of colorbrewer2.org).
 const SCALE: [RGBColor; 9] = [
     RGBColor(0xf7, 0xfb, 0xff),
     RGBColor(0xde, 0xeb, 0xf7),
@@ -102,9 +103,9 @@ const SCALE: [RGBColor; 9] = [
 struct Figure<'a> {
     report: &'a ScoreReport,
     notes: Vec<String>,
-    /// The side of a cell.
+    /// The side of a cell, in pixels.
     cell: i32,
-    /// The side of the matrix.
+    /// The side of the matrix, in pixels.
     side: i32,
 }
 
@@ -166,7 +167,7 @@ impl<'a> Figure<'a> {
             let total: u64 = row.iter().sum();
             for (count, x) in row.iter().zip(steps(LEFT, self.cell)) {
                 let cell = [(x, y), (x + self.cell, y + self.cell)];
-                // A class that the masks do not have has no shares: its row stays empty.
+                // A class without pixels in the masks has no shares: its row stays empty.
                 if total > 0 {
                     let share = *count as f64 / total as f64;
                     canvas.fill(cell, colour(share))?;
@@ -210,7 +211,7 @@ impl<'a> Figure<'a> {
         let (top, bottom) = (self.above(), self.above() + self.side);
         for step in 0..(self.side + BAR_STEP - 1) / BAR_STEP {
             let share = (1.0 - (f64::from(step) + 0.5) * f64::from(BAR_STEP) / f64::from(self.side)).max(0.0);
-            // Down to the bottom, so that no seam shows between two steps.
+            // Each step is filled down to the bottom, so that no seam shows between two steps.
             canvas.fill([(left, top + step * BAR_STEP), (right, bottom)], colour(share))?;
         }
         canvas.frame([(left, top), (right, bottom)], INK)?;
@@ -223,7 +224,7 @@ impl<'a> Figure<'a> {
     }
 }
 
-/// Where to draw, and how many pixels make one of this module's.
+/// A drawing area, and the scale from this module's pixels to those of the area.
 struct Canvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     unit: i32,
@@ -248,7 +249,7 @@ impl<B: DrawingBackend> Canvas<B> {
         self.area.draw(&Text::new(text, self.at(at), style)).map_err(failed)
     }
 
-    /// A text that reads upwards.
+    /// Draws a text rotated by 90°, reading upwards.
     fn turned_text(&self, text: &str, at: (i32, i32), size: i32, ink: RGBColor) -> Result<(), FigureError> {
         let font = font(size * self.unit)?.transform(FontTransform::Rotate270);
         let style = TextStyle { color: ink.to_backend_color(), ..TextStyle::from(font).pos(CENTRE) };
@@ -273,7 +274,7 @@ fn steps(start: i32, step: i32) -> impl Iterator<Item = i32> {
 fn wrap(text: &str, size: i32, width: i32) -> Result<Vec<String>, FigureError> {
     let font = font(size)?;
     let mut lines: Vec<String> = Vec::new();
-    // Control characters may not stand in SVG.
+    // SVG does not allow control characters.
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if let Some(line) = lines.last_mut() {
             let longer = format!("{line} {word}");
@@ -293,10 +294,10 @@ const RIGHT_ALIGNED: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 
 /// The colour of a share, `0..=1`.
 fn colour(share: f64) -> RGBColor {
-    let place = share.clamp(0.0, 1.0) * 8.0;
-    let step = SCALE.iter().enumerate().rev().find(|(step, _)| *step as f64 <= place).map_or(0, |(step, _)| step);
+    let position = share.clamp(0.0, 1.0) * 8.0;
+    let step = SCALE.iter().enumerate().rev().find(|(step, _)| *step as f64 <= position).map_or(0, |(step, _)| step);
     let (from, to) = (SCALE[step], SCALE[(step + 1).min(8)]);
-    let part = place - step as f64;
+    let part = position - step as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two values of 8 bits")]
     let mix = |from: u8, to: u8| (f64::from(from) + part * (f64::from(to) - f64::from(from))).round() as u8;
     RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))

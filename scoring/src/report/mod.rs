@@ -1,4 +1,4 @@
-//! A score as files: the record `score.json`, tables as CSV, the confusion matrix as a picture.
+//! Output files of a score: the record `score.json`, CSV tables, and the confusion matrix as an image.
 
 mod csv;
 pub mod figure;

@@ -1,4 +1,4 @@
-//! The record of a score: what `score.json` and `score.csv` hold.
+//! The record of a score: the content of `score.json` and `score.csv`.
 
 use std::io;
 
@@ -18,88 +18,89 @@ use crate::{
     score::{boundary::BoundaryReport, evaluate::Evaluation, metrics::Means},
 };
 
-/// Name and version of the record's form.
+/// Name and version of the record's schema.
 pub const SCHEMA: &str = "flair-bench/score/2";
 
-/// How many confusions [`ScoreReport::costliest`] holds at most.
+/// Maximum number of confusions in [`ScoreReport::costliest`].
 pub const COSTLIEST: usize = 10;
 
-/// A score, with all that is needed to know what it means.
+/// A score, with everything needed to interpret it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreReport {
     /// [`SCHEMA`].
     pub schema: String,
-    /// By which classes and rules: [`Protocol::id`].
+    /// The protocol's identifier, [`Protocol::id`].
     pub protocol: String,
-    /// The scores of the whole.
+    /// The overall scores.
     #[serde(flatten)]
     pub means: Means,
     /// Number of patches.
     pub patches: u64,
-    /// Number of pixels, the dropped and ignored ones included.
+    /// Number of pixels, including dropped and ignored ones.
     pub pixels: u64,
-    /// Pixels left out because their prediction was no class.
+    /// Pixels excluded because their predicted value is not a class.
     pub dropped_pixels: u64,
-    /// Pixels left out because the protocol ignores their label.
+    /// Pixels excluded because the protocol ignores their label.
     pub ignored_pixels: u64,
-    /// What was done with predictions that are no class.
+    /// How predicted values that are not a class were treated.
     pub out_of_range: OutOfRange,
-    /// All that the protocol says.
+    /// The protocol's full definition.
     pub definition: Definition,
     /// The classes, in order.
     pub classes: Vec<ClassScores>,
-    /// Number of pixels, `[truth, prediction]`.
+    /// Confusion matrix in pixels, `[truth, prediction]`.
     pub confusion: Vec<Vec<u64>>,
     /// The [`COSTLIEST`] confusions that cost the `mIoU` most, the costliest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costliest: Vec<Confusion>,
-    /// Between which figures the scores lie, where that was asked for.
+    /// Confidence intervals of the scores, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<Uncertainty>,
-    /// The quality of outlines, where that was asked for.
+    /// Boundary `IoU`, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundary: Option<BoundaryReport>,
-    /// The scores by domain, zone or patch, where that was asked for.
+    /// The scores by domain, zone or patch, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupTable>,
-    /// The patches with the lowest `mIoU`, the worst first, where that was asked for.
+    /// The patches with the lowest `mIoU`, the worst first, if requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub worst_patches: Vec<GroupReport>,
-    /// What sets it apart from another prediction set, where that was asked for.
+    /// The comparison with another prediction set, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
-    /// What a reader must know besides, in sentences: "the model is untrained".
+    /// Further information for readers, in sentences: "the model is untrained".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// Why a record could not be read.
+/// Errors of reading, checking or comparing a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// It is no JSON, or not in this form.
+    /// It is not JSON, or does not match the schema.
     #[error("not a score record: {0}")]
     Json(#[from] serde_json::Error),
-    /// It has another form.
+    /// It has another schema.
     #[error("the score record has the schema `{found}`, this version reads `{SCHEMA}`")]
     Schema {
-        /// The form that it names.
+        /// The schema that it names.
         found: String,
     },
-    /// Its protocol is none.
+    /// Its protocol is not valid.
     #[error("the score record's protocol cannot be used: {0}")]
     Protocol(String),
     /// It contradicts itself.
     #[error("the score record contradicts itself: {0}")]
     Contradiction(&'static str),
-    /// It is not compared with another record.
+    /// It cannot be compared with the other record.
     #[error(transparent)]
     Compare(#[from] CompareError),
 }
 
 impl ScoreReport {
-    /// The record of an evaluation, without what [`ScoreReport::uncertainty`], [`ScoreReport::groups`],
-    /// [`ScoreReport::worst_patches`] and [`ScoreReport::comparison`] are filled with on request. Dropped pixels make the first note.
+    /// The record of an evaluation. [`ScoreReport::uncertainty`], [`ScoreReport::groups`],
+    /// [`ScoreReport::worst_patches`] and [`ScoreReport::comparison`] are empty; the caller fills them on request. The
+    /// first note is about dropped pixels, if there are any.
     pub fn new(evaluation: &Evaluation) -> Self {
         let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
         let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
@@ -157,14 +158,14 @@ impl ScoreReport {
     /// The confusion matrix.
     ///
     /// # Errors
-    /// [`ReportError::Contradiction`] where it is no square of as many classes as the protocol has, or holds more
-    /// pixels than a number can tell exactly.
+    /// [`ReportError::Contradiction`] if it does not have one row and one column per class, if its counts do not add up
+    /// to the record's pixels, or if there are more pixels than a JSON number holds exactly.
     pub fn matrix(&self) -> Result<ConfusionMatrix, ReportError> {
         let classes = self.definition.nomenclature.classes.len();
         if self.confusion.len() != classes || self.confusion.iter().any(|row| row.len() != classes) {
             return Err(ReportError::Contradiction("its confusion matrix is no square of its classes"));
         }
-        // Within what a JSON number holds exactly; so no sum can overflow either.
+        // 2^53 is the largest range that a JSON number holds exactly; within it no sum can overflow.
         let left_out = [self.dropped_pixels, self.ignored_pixels];
         let counted: u128 = self.confusion.iter().flatten().chain(&left_out).copied().map(u128::from).sum();
         if counted != u128::from(self.pixels) || self.pixels > 1 << 53 {
@@ -174,20 +175,20 @@ impl ScoreReport {
             .ok_or(ReportError::Contradiction("its confusion matrix is no square of its classes"))
     }
 
-    /// The protocol that it was made by.
+    /// The protocol of the score.
     ///
     /// # Errors
-    /// [`ReportError::Protocol`] where the record does not describe one.
+    /// [`ReportError::Protocol`] if the record's definition is not valid.
     pub fn protocol(&self) -> Result<Protocol, ReportError> {
         Protocol::from_definition(self.definition.clone()).map_err(ReportError::Protocol)
     }
 
-    /// Compares two records: the whole only, without intervals, domains or patches. `name` is what the comparison
-    /// calls the other.
+    /// Compares the overall scores of two records, without intervals, domains or patches. `name` names the other set in
+    /// the comparison.
     ///
     /// # Errors
-    /// [`ReportError::Compare`] if protocol, number of patches or pixels of a class differ; or if a record contradicts
-    /// itself.
+    /// [`ReportError::Compare`] if the protocols, the numbers of patches or the mask pixels of a class differ; or if a
+    /// record contradicts itself.
     pub fn compare(&self, other: &Self, name: &str) -> Result<Comparison, ReportError> {
         let protocols = [self.protocol()?, other.protocol()?];
         let matrices = [self.matrix()?, other.matrix()?];
@@ -197,23 +198,23 @@ impl ScoreReport {
         Ok(Comparison::of_wholes(&whole(0, self), &whole(1, other), name)?)
     }
 
-    /// The record as JSON, a field a line, a row of the matrix a line, with a line break at the end. The same record
-    /// always gives the same text.
+    /// The record as JSON, one line per field and per matrix row, with a final line break. The same record always gives
+    /// the same text.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
         let layout = Layout { pretty: PrettyFormatter::new(), arrays: 0 };
-        // Writing numbers and texts into memory cannot fail; keys are texts, all of them.
+        // Writing numbers and strings into memory cannot fail; all keys are strings.
         let done = self.serialize(&mut Serializer::with_formatter(&mut text, layout));
         debug_assert!(done.is_ok());
         text.push(b'\n');
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Reads a record, and checks that its figures follow from its confusion matrix. What does not follow from that is
-    /// taken as it is: intervals, outlines, groups, single patches, the comparison.
+    /// Reads a record and checks that its scores follow from its confusion matrix. Values that do not follow from the
+    /// matrix are not checked: intervals, boundary `IoU`, groups, single patches, the comparison.
     ///
     /// # Errors
-    /// If it is no such record, or contradicts itself.
+    /// If it is not a score record, or contradicts itself.
     pub fn from_json(text: &str) -> Result<Self, ReportError> {
         #[derive(Deserialize)]
         struct Schema {
@@ -262,7 +263,7 @@ fn is_close(found: Option<f64>, due: Option<f64>) -> bool {
     }
 }
 
-/// Indented JSON, except that a list within a list stays on its line: a matrix looks like one.
+/// Indented JSON in which a nested list stays on one line, so that a matrix has one line per row.
 struct Layout {
     pretty: PrettyFormatter<'static>,
     arrays: usize,
@@ -434,16 +435,16 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_count_as_0_are_told_in_their_number() {
+    fn the_note_about_classes_that_count_as_0_agrees_in_number() {
         let note = |cells: &[(usize, usize, u64)]| {
             let protocol = Protocol::named("flair-hub").unwrap();
             ScoreReport::new(&Evaluation { protocol, ..Evaluation::of_cells(cells) }).notes.concat()
         };
         let cells: Vec<_> = (0..11).map(|class| (class, class, 1)).collect();
-        let told = "1 class counts as 0: neither masks nor predictions have it, and the protocol says so";
-        assert_eq!(note(&cells), told);
-        let told = "2 classes count as 0: neither masks nor predictions have them, and the protocol says so";
-        assert_eq!(note(&cells[..10]), told);
+        let expected = "1 class counts as 0: neither masks nor predictions have it, and the protocol says so";
+        assert_eq!(note(&cells), expected);
+        let expected = "2 classes count as 0: neither masks nor predictions have them, and the protocol says so";
+        assert_eq!(note(&cells[..10]), expected);
     }
 
     #[test]

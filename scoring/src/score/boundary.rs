@@ -1,16 +1,16 @@
-//! Quality of outlines: boundary `IoU` of every class of a label map at once.
+//! Boundary `IoU`: the quality of outlines, for every class of a label map at once.
 //!
 //! Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021
-//! (arXiv 2103.16562): the `IoU` of two regions, each shrunk to what lies within `d` pixels of its outline. `IoU`
-//! forgives a blurred outline of a large region; this does not.
+//! (arXiv 2103.16562): the `IoU` of two regions, each reduced to its pixels within a distance `d` of its outline.
+//! Unlike `IoU`, it penalises a blurred outline of a large region.
 //!
-//! The authors' program (bowenc0221/boundary-iou-api, `boundary_iou/utils/boundary_utils.py:12-32`) takes from each
-//! binary mask what `d` erosions by 3×3 leave of it, the image's outside counting as not in the mask. In other words,
-//! a pixel is in its region's boundary if the square of 2d+1 pixels around it leaves the image or holds another
-//! class, so one pass over a map of classes does for all of them. The edge of a patch is an outline too, as in their
-//! program: it is one in the mask and in the prediction alike.
+//! The authors' program (bowenc0221/boundary-iou-api, `boundary_iou/utils/boundary_utils.py:12-32`) erodes each binary
+//! mask `d` times by 3×3, with the outside of the image as background, and subtracts the result from the mask. This is
+//! equivalent: a pixel belongs to its region's boundary if the square of 2d+1 pixels around it leaves the image or
+//! contains another class. One pass over a map of classes therefore handles all classes. As in their program, the edge
+//! of a patch is an outline, in the mask and in the prediction alike.
 //!
-//! Counts stay integers over all patches, and one division at the end makes the score, as the `mIoU` has it.
+//! As for the `mIoU`, integer counts are summed over all patches and divided once at the end.
 
 use std::num::NonZeroU32;
 
@@ -18,19 +18,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Protocol, protocol::ExcludedPixels};
 
-/// How far from an outline a pixel still belongs to the boundary.
+/// The maximum distance from the outline of a pixel of the boundary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoundaryWidth {
     /// 2 % of the image's diagonal, rounded, at least 1 pixel (the paper's choice): 14 pixels for 512 × 512.
     #[default]
     Relative,
-    /// That many pixels, counted along the rows, the columns and the diagonals alike.
+    /// A number of pixels; a diagonal step counts as one pixel (Chebyshev distance).
     Pixels(NonZeroU32),
 }
 
 impl BoundaryWidth {
-    /// The width in pixels for an image of that size.
+    /// The width in pixels for an image of `width` × `height` pixels.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -46,9 +46,9 @@ impl BoundaryWidth {
 
 /// A mask and its prediction as maps of classes, `[row, column]`.
 ///
-/// A pixel that the protocol or [`crate::OutOfRange::Drop`] leaves out of the confusion matrix, because of its label
-/// or its prediction, is left out here too: it counts neither in the truth nor in the prediction, but its neighbours
-/// have an outline there.
+/// A pixel that the protocol or [`crate::OutOfRange::Drop`] excludes from the confusion matrix, because of its label or
+/// its prediction, is also excluded here: it counts neither in the truth nor in the prediction. Its neighbours have an
+/// outline there.
 #[derive(Clone, Debug)]
 pub struct MapPair {
     width: usize,
@@ -57,8 +57,8 @@ pub struct MapPair {
 }
 
 impl MapPair {
-    /// A mask (labels as they are on disk) and a prediction (classes, from 0) in rows of `width` pixels; `None` where
-    /// they differ in size or have a part of a row.
+    /// Maps a mask (labels as on disk) and a prediction (classes, from 0) to classes, in rows of `width` pixels; `None`
+    /// if they differ in size or end with an incomplete row.
     pub fn new(protocol: &Protocol, width: usize, mask: &[u8], prediction: &[u8]) -> Option<Self> {
         let is_whole = width > 0 && mask.len().is_multiple_of(width);
         if !is_whole || mask.len() != prediction.len() {
@@ -77,7 +77,7 @@ impl MapPair {
     }
 }
 
-/// The boundaries' pixels of each class, over any number of maps.
+/// Counts of boundary pixels of each class, over any number of maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundaryCounts {
     width: BoundaryWidth,
@@ -92,13 +92,13 @@ struct ClassCounts {
 }
 
 impl BoundaryCounts {
-    /// No pixels yet, of that many classes, in boundaries of that width.
+    /// Empty counts for `classes` classes and boundaries of `width`.
     pub fn new(classes: usize, width: BoundaryWidth) -> Self {
         Self { width, classes: vec![ClassCounts::default(); classes] }
     }
 
-    /// Adds the boundaries of a pair of maps, whose protocol has as many classes. The time it takes does not depend
-    /// on the width.
+    /// Adds the boundaries of a pair of maps, whose protocol must have the same number of classes. The run time does
+    /// not depend on the width.
     pub fn add(&mut self, maps: &MapPair) {
         let pixels = self.width.pixels(maps.width, maps.truth.len() / maps.width);
         let boundaries = [&maps.truth, &maps.prediction].map(|map| boundary(map, maps.width, pixels));
@@ -117,7 +117,7 @@ impl BoundaryCounts {
         }
     }
 
-    /// Adds other counts, of as many classes and of the same width.
+    /// Adds other counts, with the same number of classes and the same width.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!((self.width, self.classes.len()), (other.width, other.classes.len()));
         for (class, other) in self.classes.iter_mut().zip(&other.classes) {
@@ -127,8 +127,7 @@ impl BoundaryCounts {
         }
     }
 
-    /// Every class's boundary `IoU`, `0..=1`, in order; `None` where neither the masks nor the predictions have the
-    /// class.
+    /// Every class's boundary `IoU`, `0..=1`, in order; `None` if the class is in neither masks nor predictions.
     pub fn ious(&self) -> Vec<Option<f64>> {
         let union = |class: &ClassCounts| class.truth + class.predicted - class.both;
         self.classes.iter().map(|class| (union(class) > 0).then(|| class.both as f64 / union(class) as f64)).collect()
@@ -138,9 +137,9 @@ impl BoundaryCounts {
 /// The boundary `IoU`s of a score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundaryReport {
-    /// How wide the boundaries are.
+    /// The width of the boundaries.
     pub width: BoundaryWidth,
-    /// Mean of the classes' boundary `IoU`s, by the protocol's rules for that of the `IoU`s, `0..=1`.
+    /// Mean of the classes' boundary `IoU`s, by the protocol's rules for the `mIoU`, `0..=1`.
     pub miou: Option<f64>,
     /// Every class's boundary `IoU`, in order; see [`BoundaryCounts::ious`].
     pub iou: Vec<Option<f64>>,
@@ -154,13 +153,14 @@ impl BoundaryReport {
     }
 }
 
-/// What a map holds where there is no class, or no boundary; protocols have fewer classes.
+/// The value in a map for "no class" and "no boundary"; protocols have fewer classes.
 const NONE: u8 = u8::MAX;
 
-/// The map, with [`NONE`] in every pixel that has only its own value within `d` pixels, in rows of `width`.
+/// Returns the map with [`NONE`] in every interior pixel, that is, where all values within `d` pixels are equal; rows
+/// have `width` pixels.
 ///
-/// A square is of one value if each of its rows is, and all of them the same: the middle of each run of at least
-/// 2d+1 equal values in a row is marked, then in each column the middle of each run of equal marks.
+/// A square has a single value if each of its rows has, and these values are equal. So the middle of each run of at
+/// least 2d+1 equal values in a row is marked, then in each column the middle of each run of equal marks.
 fn boundary(map: &[u8], width: usize, d: usize) -> Vec<u8> {
     let side = d.saturating_mul(2).saturating_add(1);
     let mut marks = vec![NONE; map.len()];

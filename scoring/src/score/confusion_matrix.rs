@@ -1,4 +1,4 @@
-//! Counting: how often each class of the truth was predicted as each class.
+//! The confusion matrix, and counting of pixels into it.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::LabelTable;
 
-/// What to do with predictions that are no class: in the challenge those above 12.
+/// How to treat predicted values that are not a class: in the challenge, values above 12.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutOfRange {
-    /// Score nothing: they are mistakes, and whoever made them should know.
+    /// Reject the predictions with an error.
     #[default]
     Reject,
-    /// Leave these pixels out of the matrix, and count them. This is what upstream does without a word
-    /// (`src/metrics.py:42`), and it can be gamed: a pixel that is left out is no error.
+    /// Exclude these pixels from the matrix, and count them. Upstream does this silently (`src/metrics.py:42`). It can
+    /// be gamed: an excluded pixel is not an error.
     Drop,
 }
 
-/// Values that should not be in a raster, with the number of pixels of each.
+/// Invalid values of a raster, with the number of pixels of each.
 pub type Strays = BTreeMap<u8, u64>;
 
-/// Why a pair of rasters was not counted.
+/// Errors of counting a pair of rasters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CountError {
@@ -33,19 +33,19 @@ pub enum CountError {
         /// Pixels of the prediction.
         prediction: usize,
     },
-    /// There are values that mean nothing.
+    /// There are values that are not a label or a class.
     #[error("values of the mask that are no label: {labels:?}; of the prediction that are no class: {predictions:?}")]
     Strays {
-        /// Values of the mask that are no label.
+        /// Mask values that are not a label.
         labels: Strays,
-        /// Values of the prediction that are no class; empty where they may be dropped.
+        /// Predicted values that are not a class; empty with [`OutOfRange::Drop`].
         predictions: Strays,
     },
 }
 
-/// How often each class of the truth was predicted as each class, `[truth, prediction]`.
+/// The confusion matrix, `[truth, prediction]`: how often each true class was predicted as each class.
 ///
-/// The sum of its counts, of what was dropped and of what was ignored is the number of pixels seen, always.
+/// The sum of its counts, the dropped and the ignored pixels always equals the number of pixels seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
@@ -56,25 +56,25 @@ pub struct ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// The matrix of that many classes, all counts 0.
+    /// A matrix of `classes` classes with all counts 0.
     pub fn empty(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes], dropped: 0, ignored: 0 }
     }
 
-    /// The matrix of these counts, row by row, `[truth, prediction]`, and of that many dropped and ignored pixels;
-    /// `None` if the counts are not those of so many classes.
+    /// A matrix from counts, row by row, `[truth, prediction]`, and the numbers of dropped and ignored pixels; `None`
+    /// if `counts` does not have `classes²` elements.
     pub fn new(classes: usize, counts: Vec<u64>, dropped: u64, ignored: u64) -> Option<Self> {
         (counts.len() == classes * classes).then_some(Self { classes, counts, dropped, ignored })
     }
 
-    /// Adds a mask (labels as they are on disk) and its prediction (classes, from 0), pixel by pixel.
+    /// Adds a mask (labels as on disk) and its prediction (classes, from 0), pixel by pixel.
     ///
     /// # Errors
-    /// If they differ in length, or have values that mean nothing; then nothing is added. A value of the mask that is
-    /// no label is an error whatever `out_of_range` says: upstream takes it for "other" (`src/metrics.py:39-40`).
+    /// If they differ in length, or have values that are not a label or a class; then nothing is added. A mask value
+    /// that is not a label is an error for any `out_of_range`; upstream counts it as "other" (`src/metrics.py:39-40`).
     ///
     /// # Panics
-    /// If `labels` is of another number of classes.
+    /// If `labels` has another number of classes.
     pub fn add(
         &mut self,
         labels: &LabelTable,
@@ -101,7 +101,7 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// What of the values means nothing.
+    /// Collects the values that are not a label or a class.
     fn strays(&self, labels: &LabelTable, truth: &[u8], prediction: &[u8], out_of_range: OutOfRange) -> CountError {
         let (mut of_mask, mut of_prediction) = (Strays::new(), Strays::new());
         for (label, class) in truth.iter().zip(prediction) {
@@ -120,7 +120,7 @@ impl ConfusionMatrix {
     /// Adds another matrix.
     ///
     /// # Panics
-    /// If it is of another number of classes.
+    /// If it has another number of classes.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.classes, other.classes, "only matrices of the same classes have a sum");
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
@@ -128,7 +128,7 @@ impl ConfusionMatrix {
         self.ignored += other.ignored;
     }
 
-    /// Adds counts: pairs of a place in [`ConfusionMatrix::counts`] and how much is added there.
+    /// Adds counts: pairs of an index in [`ConfusionMatrix::counts`] and a count.
     pub(crate) fn add_cells(&mut self, cells: impl Iterator<Item = (usize, u64)>, dropped: u64, ignored: u64) {
         cells.for_each(|(cell, count)| self.counts[cell] += count);
         self.dropped += dropped;
@@ -145,7 +145,7 @@ impl ConfusionMatrix {
         &self.counts
     }
 
-    /// Its rows: of each class of the truth, how often it was predicted as each class.
+    /// Its rows: for each true class, how often it was predicted as each class.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.counts.chunks_exact(self.classes)
     }
@@ -159,26 +159,26 @@ impl ConfusionMatrix {
         self.counts[truth * self.classes + prediction]
     }
 
-    /// Pixels left out because their prediction was no class.
+    /// Pixels excluded because their predicted value is not a class.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Pixels left out because the protocol ignores their label.
+    /// Pixels excluded because the protocol ignores their label.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// All pixels seen: those counted, those dropped and those ignored.
+    /// All pixels: counted, dropped and ignored.
     pub fn pixels(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.dropped + self.ignored
     }
 }
 
-/// How often each pair of a mask's and a prediction's class occurs, where "no class" is a class, too.
+/// A joint histogram of mask classes and predicted classes, with extra bins for values that are not a class.
 struct Bins {
     classes: usize,
-    /// A row has a power of two bins, so that a pair is made into a bin by a shift.
+    /// Base-2 logarithm of the bins per row, so that the index of a bin is computed by a shift.
     shift: u32,
     counts: Vec<u64>,
 }
@@ -192,9 +192,9 @@ enum Row {
 }
 
 impl Bins {
-    /// Counts. This is where scoring spends its time, so eight
-    /// pixels of one pair, which most of a map is made of, are counted at once; the rest is counted in turn in four
-    /// histograms, since neighbours are often alike and one counter would wait for itself.
+    /// Counts all pixels. Most of the scoring time is spent here. Eight equal pixels in a row, the most frequent case,
+    /// are counted at once. Other pixels go to four histograms in turn: neighbours are often equal, and increments of
+    /// the same counter would wait for each other.
     fn count(labels: &LabelTable, truth: &[u8], prediction: &[u8]) -> Self {
         let classes = labels.class_count();
         let shift = (classes + 1).next_power_of_two().trailing_zeros();
@@ -236,7 +236,7 @@ impl Bins {
         Self { classes, shift, counts }
     }
 
-    /// The bins of a row: one a class, then that of predictions which are no class.
+    /// The bins of a row: one per class, then one for predicted values that are not a class.
     fn row(&self, row: Row) -> &[u64] {
         let start = row.index(self.classes) << self.shift;
         &self.counts[start..=start + self.classes]
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn strays_are_told_with_their_numbers_and_change_nothing() {
+    fn invalid_values_are_reported_with_counts_and_change_nothing() {
         let protocol = Protocol::flair2();
         let labels_of = protocol.labels();
         let mut matrix = matrix(&[1, 2], &[0, 1]);

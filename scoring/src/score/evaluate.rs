@@ -1,4 +1,4 @@
-//! Scoring a set of predictions: all pairs at once on all cores, all problems told at once.
+//! Scores a set of predictions: compares all pairs in parallel and reports all problems at once.
 
 use rayon::prelude::*;
 
@@ -16,23 +16,23 @@ use crate::{
     text::{counted, shown},
 };
 
-/// How to score.
+/// Options of scoring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// By which classes and rules.
+    /// The protocol: classes and rules.
     pub protocol: Protocol,
-    /// What to do with predictions that are no class.
+    /// How to treat predicted values that are not a class.
     pub out_of_range: OutOfRange,
-    /// Whether each patch's own matrix is kept.
+    /// Whether to keep the matrix of each patch.
     pub keep: Keep,
-    /// Whether outlines are scored too, and how wide; it takes some 2 ms a patch.
+    /// The width for boundary `IoU`, if it is computed; takes about 2 ms per patch.
     pub boundary: Option<BoundaryWidth>,
-    /// How much each file may ask for.
+    /// Limits on each file.
     pub limits: Limits,
 }
 
 impl Default for Options {
-    /// As the challenge scores, without its holes.
+    /// The challenge's protocol; unlike upstream's scorer, values that are not a class are rejected.
     fn default() -> Self {
         Self {
             protocol: Protocol::flair2(),
@@ -44,35 +44,35 @@ impl Default for Options {
     }
 }
 
-/// What is kept of single patches. Whatever is kept, the names and paths of masks and predictions take some 700 bytes a
-/// pair (a whole run measured 27.7 MB for 1,000 pairs, 37.5 MB for 16,050); rasters come and go.
+/// What to keep of single patches. In any case, the names and paths of masks and predictions take about 700 bytes per
+/// pair (a whole run measured 27.7 MB for 1,000 pairs, 37.5 MB for 16,050); rasters are not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// Nothing but the sum of their matrices.
+    /// Only the sum of their matrices.
     #[default]
     Sum,
-    /// Each patch's matrix, some 300 bytes, for scores by domain, zone or patch.
+    /// Each patch's matrix, about 300 bytes, for scores by domain, zone or patch.
     Patches,
 }
 
-/// What all pairs come to.
+/// The result of scoring all pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
-    /// By which classes and rules.
+    /// The protocol: classes and rules.
     pub protocol: Protocol,
-    /// One matrix of all pixels.
+    /// The confusion matrix of all pixels.
     pub matrix: ConfusionMatrix,
     /// Number of patches.
     pub patches: u64,
-    /// The patches one by one, in the order of their numbers; empty unless [`Keep::Patches`] was asked for.
+    /// The matrix of each patch, in the order of patch numbers; empty unless [`Keep::Patches`] is set.
     pub by_patch: Vec<PatchConfusion>,
-    /// The boundaries' pixels, where they were asked for.
+    /// The counts for boundary `IoU`, if requested.
     pub boundary: Option<BoundaryCounts>,
-    /// What was done with predictions that are no class.
+    /// How predicted values that are not a class were treated.
     pub out_of_range: OutOfRange,
 }
 
-/// The confusion matrix of one patch, without the cells that are 0.
+/// The confusion matrix of one patch, sparse: without the cells that are 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchConfusion {
     /// The patch.
@@ -83,7 +83,7 @@ pub struct PatchConfusion {
 }
 
 impl PatchConfusion {
-    /// `None` where a count is larger than an image of `u32::MAX` pixels has.
+    /// The sparse form of `matrix`; `None` if a count exceeds `u32::MAX`.
     pub fn new(id: PatchId, matrix: &ConfusionMatrix) -> Option<Self> {
         let cells = matrix.counts().iter().enumerate().filter(|(_, count)| **count > 0);
         let cells = cells.map(|(cell, count)| Some((u16::try_from(cell).ok()?, u32::try_from(*count).ok()?)));
@@ -91,15 +91,15 @@ impl PatchConfusion {
         Some(Self { id, cells: cells.collect::<Option<_>>()?, dropped: dropped?, ignored: ignored? })
     }
 
-    /// Cells that are not 0: the place in [`ConfusionMatrix::counts`], and the count.
+    /// Cells that are not 0: the index in [`ConfusionMatrix::counts`], and the count.
     pub fn cells(&self) -> &[(u16, u32)] {
         &self.cells
     }
 
-    /// The whole matrix.
+    /// The full matrix.
     ///
     /// # Panics
-    /// If it is of more classes than `classes`.
+    /// If the patch has more than `classes` classes.
     pub fn matrix(&self, classes: usize) -> ConfusionMatrix {
         let mut matrix = ConfusionMatrix::empty(classes);
         self.add_to(&mut matrix);
@@ -109,7 +109,7 @@ impl PatchConfusion {
     /// Adds it to a matrix of the same classes.
     ///
     /// # Panics
-    /// If that one is of fewer classes.
+    /// If `matrix` has fewer classes.
     pub fn add_to(&self, matrix: &mut ConfusionMatrix) {
         let cells = self.cells.iter().map(|(cell, count)| (usize::from(*cell), u64::from(*count)));
         matrix.add_cells(cells, u64::from(self.dropped), u64::from(self.ignored));
@@ -118,36 +118,36 @@ impl PatchConfusion {
 
 #[cfg(test)]
 impl Evaluation {
-    /// One patch by the challenge's protocol, of counts of truth and prediction.
+    /// One patch by the challenge's protocol, from cells `(truth, prediction, count)`.
     pub(crate) fn of_cells(cells: &[(usize, usize, u64)]) -> Self {
         let protocol = Protocol::flair2();
         let mut matrix = ConfusionMatrix::empty(protocol.class_count());
-        let place = |truth, prediction| truth * protocol.class_count() + prediction;
-        matrix.add_cells(cells.iter().map(|(t, p, count)| (place(*t, *p), *count)), 0, 0);
+        let index = |truth, prediction| truth * protocol.class_count() + prediction;
+        matrix.add_cells(cells.iter().map(|(t, p, count)| (index(*t, *p), *count)), 0, 0);
         Self { protocol, matrix, patches: 1, by_patch: Vec::new(), boundary: None, out_of_range: OutOfRange::Reject }
     }
 }
 
-/// Why there is no score.
+/// Errors of scoring.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// There is nothing to score against.
-    #[error("there is no mask: expected files named as MSK_000826.tif")]
+    /// There are no masks.
+    #[error("there is no mask: expected files named like MSK_000826.tif")]
     NoMasks,
-    /// The predictions, or the masks, break the rules.
+    /// The predictions or the masks have errors.
     #[error("not scored: {} found in masks and predictions", counted(.0.len(), "problem"))]
     NotScorable(Vec<Finding>),
 }
 
-/// Compares every mask with its prediction, on all threads of the current rayon pool. The result does not depend on
-/// their number. `progress` hears of the stage "scoring", with a step for each pair.
+/// Compares every mask with its prediction, on all threads of the current rayon pool. The result does not depend on the
+/// number of threads. `progress` receives the stage "scoring", with a step for each pair.
 ///
-/// A prediction must be as large as its mask, whatever that is; both are one band of uint8.
+/// A prediction must have the size of its mask; any size is allowed. Both are one band of uint8.
 ///
 /// # Errors
-/// [`EvaluateError::NotScorable`] with everything that is wrong, if anything is: a patch missing, extra or twice; a
-/// file unreadable, of another size, number of bands or type; a value that means nothing. What is the same of many files
-/// is one finding.
+/// [`EvaluateError::NotScorable`] with all problems: missing, extra or duplicate patches; unreadable files; a wrong
+/// size, number of bands or sample type; values that are not a label or a class. The same problem of many files is one
+/// finding.
 pub fn evaluate(
     masks: &Masks,
     source: &Source,
@@ -212,7 +212,7 @@ impl<'a> Sum<'a> {
         self
     }
 
-    /// rayon merges neighbours, left before right, so all stays in the order of the patches.
+    /// rayon merges neighbours, left before right, so the order of the patches is kept.
     fn merge(mut self, other: Self) -> Self {
         self.matrix.merge(&other.matrix);
         self.boundary = sum_of(self.boundary, other.boundary);
@@ -232,18 +232,18 @@ fn sum_of(a: Option<BoundaryCounts>, b: Option<BoundaryCounts>) -> Option<Bounda
     }
 }
 
-/// What one pair comes to.
+/// The counts of one pair.
 struct Counted {
     matrix: ConfusionMatrix,
     boundary: Option<BoundaryCounts>,
 }
 
-/// The counts of one pair, or all that is wrong with it.
+/// Counts one pair, or returns all its problems.
 fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counted, Faults> {
     let limits = &options.limits;
     let mut faults = Faults::default();
     for defect in &pair.prediction.defects {
-        faults.tell(About::Prediction, Code::from(*defect), format!("this entry {}", defect.reason()));
+        faults.add(About::Prediction, Code::from(*defect), format!("this entry {}", defect.reason()));
     }
     let bytes = raster::load(pair.mask, limits).map_err(|error| (Code::UnreadableMask, error.to_string()));
     let mask = Layer::open(About::Mask, bytes, limits, &mut faults);
@@ -260,7 +260,7 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
     let [due, found] = [&mask, &prediction].map(|layer| (layer.header.width, layer.header.height));
     if due != found {
         let message = format!("{} × {} pixels, its mask has {} × {}", found.0, found.1, due.0, due.1);
-        faults.tell(About::Prediction, Code::WrongSize, message);
+        faults.add(About::Prediction, Code::WrongSize, message);
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -276,7 +276,7 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
             return Err(faults);
         }
         Err(error @ CountError::Lengths { .. }) => {
-            faults.tell(About::Prediction, Code::WrongSize, error.to_string());
+            faults.add(About::Prediction, Code::WrongSize, error.to_string());
             return Err(faults);
         }
     }
@@ -289,7 +289,7 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
     Ok(Counted { matrix, boundary })
 }
 
-/// A raster of which only the header was read.
+/// A raster whose header is parsed and whose samples are not yet decoded.
 struct Layer {
     about: About,
     bytes: Vec<u8>,
@@ -297,7 +297,7 @@ struct Layer {
 }
 
 impl Layer {
-    /// Reads the header and tells what of it cannot be scored; `None` if there is none to read.
+    /// Parses the header and reports properties that cannot be scored; `None` if the header is not readable.
     fn open(
         about: About,
         bytes: Result<Vec<u8>, (Code, String)>,
@@ -309,24 +309,24 @@ impl Layer {
                 Ok(header) => Ok((bytes, header)),
                 Err(error) => Err(unreadable(about, &error)),
             })
-            .map_err(|(code, message)| faults.tell(about, code, message))
+            .map_err(|(code, message)| faults.add(about, code, message))
             .ok()?;
-        // What is wrong with a mask is not the prediction's fault, so its code tells that it is one.
+        // Problems of a mask have their own code, since they are not the participant's fault.
         let is_mask = about == About::Mask;
         let of_form = |code| if is_mask { Code::WrongMaskForm } else { code };
         if header.bands != 1 {
-            faults.tell(about, of_form(Code::WrongBands), format!("{} bands, expected 1", header.bands));
+            faults.add(about, of_form(Code::WrongBands), format!("{} bands, expected 1", header.bands));
         }
         if header.bits != 8 || header.sample_format != SampleFormat::Unsigned {
-            faults.tell(
+            faults.add(
                 about,
                 of_form(Code::WrongSampleType),
                 format!("samples are {}, expected uint8", header.sample_type()),
             );
         }
         if header.photometric == Photometric::MinIsWhite {
-            let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
-            faults.tell(about, of_form(Code::InvertedGrey), message);
+            let message = "0 means white (photometric MinIsWhite), which some readers invert: write MinIsBlack";
+            faults.add(about, of_form(Code::InvertedGrey), message);
         }
         Some(Self { about, bytes, header })
     }
@@ -334,7 +334,7 @@ impl Layer {
     fn samples(self, limits: &Limits, faults: &mut Faults) -> Option<Vec<u8>> {
         let refuse = |error: RasterError| {
             let (code, message) = unreadable(self.about, &error);
-            faults.tell(self.about, code, message);
+            faults.add(self.about, code, message);
         };
         raster::decode(&self.bytes, limits).map_err(refuse).ok().map(raster::Raster::into_samples)
     }

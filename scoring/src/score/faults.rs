@@ -1,4 +1,4 @@
-//! What stands against scoring: told pair by pair, folded into few findings however many pairs it is.
+//! Problems that prevent scoring: collected per pair, merged into a few findings for any number of pairs.
 
 use std::borrow::Cow;
 
@@ -10,60 +10,60 @@ use crate::{
     text::{noun, shown},
 };
 
-/// Most values that a message lists.
+/// Maximum number of values listed in a message.
 const MAX_VALUES: usize = 8;
 
-/// Which raster of a pair.
+/// A raster of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
     Mask,
     Prediction,
 }
 
-/// What is wrong with one pair.
+/// Problems of one pair.
 #[derive(Default)]
 pub(super) struct Faults {
-    told: Vec<(About, Code, String)>,
-    /// Values of the mask that are no label.
+    remarks: Vec<(About, Code, String)>,
+    /// Mask values that are not a label.
     pub(super) labels: Strays,
-    /// Values of the prediction that are no class.
+    /// Predicted values that are not a class.
     pub(super) classes: Strays,
-    /// Whether the prediction has the first class, 0: then classes were not counted from 1.
+    /// Whether class 0 occurs in the prediction; if so, classes are not counted from 1.
     pub(super) has_first: bool,
 }
 
 impl Faults {
-    pub(super) fn tell(&mut self, about: About, code: Code, message: impl Into<String>) {
-        self.told.push((about, code, message.into()));
+    pub(super) fn add(&mut self, about: About, code: Code, message: impl Into<String>) {
+        self.remarks.push((about, code, message.into()));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.told.is_empty() && self.labels.is_empty() && self.classes.is_empty()
+        self.remarks.is_empty() && self.labels.is_empty() && self.classes.is_empty()
     }
 }
 
-/// What is wrong with all pairs.
+/// Problems of all pairs.
 #[derive(Default)]
 pub(super) struct Refusal<'a> {
     remarks: Remarks<'a, Code>,
-    labels: Strange<'a>,
-    classes: Strange<'a>,
-    /// Of predictions that look as if they counted from 1.
-    from_one: Strange<'a>,
+    labels: StrayValues<'a>,
+    classes: StrayValues<'a>,
+    /// Values of predictions that seem to count classes from 1.
+    from_one: StrayValues<'a>,
 }
 
 impl<'a> Refusal<'a> {
     pub(super) fn add(&mut self, pair: &Pair<'a>, faults: Faults, protocol: &Protocol) {
         let mask = || pair.mask.to_string_lossy();
-        for (about, code, message) in faults.told {
+        for (about, code, message) in faults.remarks {
             let name = if about == About::Mask { mask() } else { Cow::from(&pair.prediction.name) };
             self.remarks.add(name, Some(pair.id), code, message);
         }
-        self.labels.merge(Strange::of(faults.labels, pair.id, mask));
+        self.labels.merge(StrayValues::of(faults.labels, pair.id, mask));
         let count = protocol.class_count();
         let is_from_one = !faults.has_first && faults.classes.keys().map(|value| usize::from(*value)).eq([count]);
         let classes = if is_from_one { &mut self.from_one } else { &mut self.classes };
-        classes.merge(Strange::of(faults.classes, pair.id, || Cow::from(&pair.prediction.name)));
+        classes.merge(StrayValues::of(faults.classes, pair.id, || Cow::from(&pair.prediction.name)));
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -86,21 +86,21 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// Values that mean nothing, and where they are.
+/// Values that are not a label or a class, and the patches that have them.
 #[derive(Default)]
-struct Strange<'a> {
+struct StrayValues<'a> {
     values: Strays,
     ids: Vec<PatchId>,
-    /// The first of the files.
+    /// The name of the first file.
     first: Cow<'a, str>,
 }
 
-impl<'a> Strange<'a> {
+impl<'a> StrayValues<'a> {
     fn of(values: Strays, id: PatchId, name: impl FnOnce() -> Cow<'a, str>) -> Self {
         if values.is_empty() { Self::default() } else { Self { values, ids: vec![id], first: name() } }
     }
 
-    /// Adds what comes behind.
+    /// Merges the values of later patches.
     fn merge(&mut self, other: Self) {
         if self.ids.is_empty() {
             *self = other;

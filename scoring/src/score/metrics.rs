@@ -1,4 +1,4 @@
-//! From counts to scores: `IoU`, precision, recall, F1, their means, accuracy, kappa.
+//! Metrics of a confusion matrix: `IoU`, precision, recall, F1, their means, accuracy, kappa.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +7,22 @@ use crate::{
     protocol::{Absent, ExcludedPixels},
 };
 
-/// The scores of one class. A ratio whose denominator is 0 is `None`: there was nothing to be right or wrong about.
+/// The scores of one class. A ratio whose denominator is 0 is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
-    /// Intersection over union, `0..=1`; `None` where neither masks nor predictions have the class.
+    /// Intersection over union, `0..=1`; `None` if the class is in neither masks nor predictions.
     pub iou: Option<f64>,
-    /// Share of the predicted pixels that are right, `0..=1`; `None` where none is predicted.
+    /// Share of the predicted pixels that are correct, `0..=1`; `None` if the class is never predicted.
     pub precision: Option<f64>,
-    /// Share of the class's pixels that are found, `0..=1`; `None` where the masks have none.
+    /// Share of the class's true pixels that are predicted as it, `0..=1`; `None` if the masks have none.
     pub recall: Option<f64>,
-    /// Harmonic mean of precision and recall, `0..=1`; `None` where [`ClassMetrics::iou`] is.
+    /// Harmonic mean of precision and recall, `0..=1`; `None` if [`ClassMetrics::iou`] is.
     pub f1: Option<f64>,
-    /// Pixels of the class in the masks (dropped and removed ones not counted).
+    /// Pixels of the class in the masks, without dropped and removed ones.
     pub support: u64,
     /// Pixels predicted as the class.
     pub predicted: u64,
-    /// Whether its `IoU` is one of those averaged.
+    /// Whether its `IoU` is part of the mean.
     pub in_mean: bool,
 }
 
@@ -33,33 +33,33 @@ impl ClassMetrics {
     }
 }
 
-/// What a confusion matrix comes to in all.
+/// Overall scores of a confusion matrix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Means {
-    /// Mean of the classes' `IoU`s, `0..=1`; `None` where no class takes part.
+    /// Mean of the classes' `IoU`s, `0..=1`; `None` if no class is averaged.
     pub miou: Option<f64>,
-    /// Number of classes that the mean was taken over: a patch has few.
+    /// Number of classes in the mean; a single patch has few.
     pub classes_averaged: usize,
-    /// Share of all counted pixels that are right, `0..=1`; `None` where there are none.
+    /// Share of all counted pixels that are correct, `0..=1`; `None` if there are none.
     pub overall_accuracy: Option<f64>,
-    /// Mean of the recalls of the classes that the mean is about, `0..=1`. A class that the masks do not have counts
-    /// as the protocol says of absent ones.
+    /// Mean recall of the averaged classes, `0..=1`. The protocol's rule for absent classes applies to a class without
+    /// pixels in the masks.
     pub mean_accuracy: Option<f64>,
-    /// Mean of the F1s of the classes that are averaged, `0..=1`.
+    /// Mean F1 of the averaged classes, `0..=1`.
     pub mean_f1: Option<f64>,
-    /// Sum of the `IoU`s of all classes of the matrix, each by its share of the masks' pixels, `0..=1`.
+    /// Mean of the `IoU`s of all classes of the matrix, weighted by their shares of the masks' pixels, `0..=1`.
     pub frequency_weighted_iou: Option<f64>,
-    /// Cohen's kappa, `-1..=1`: how much more often truth and prediction agree than by chance; `None` where chance
-    /// alone makes them agree always.
+    /// Cohen's kappa, `-1..=1`: agreement of truth and prediction beyond chance; `None` if the agreement expected by
+    /// chance is 1.
     pub kappa: Option<f64>,
 }
 
 impl Means {
-    /// The names of [`Means::figures`].
+    /// The names of the values of [`Means::figures`].
     pub const NAMES: [&'static str; 6] =
         ["miou", "overall_accuracy", "mean_accuracy", "mean_f1", "frequency_weighted_iou", "kappa"];
 
-    /// All that is a share or a mean, in order.
+    /// All shares and means, in the order of [`Means::NAMES`].
     pub fn figures(&self) -> [Option<f64>; 6] {
         let Self { miou, classes_averaged: _, overall_accuracy, mean_accuracy, mean_f1, frequency_weighted_iou, kappa } =
             *self;
@@ -69,21 +69,21 @@ impl Means {
 
 /// The scores of a confusion matrix.
 ///
-/// Where the protocol removes the pixels of classes outside the mean, all of this is of the matrix without them, and
-/// those classes have no scores.
+/// If the protocol removes the pixels of classes outside the mean, all scores are those of the reduced matrix, and the
+/// removed classes have no scores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
-    /// Of the whole.
+    /// The overall scores.
     pub means: Means,
     /// Every class's scores, in order.
     pub classes: Vec<ClassMetrics>,
 }
 
 impl Metrics {
-    /// The scores of a confusion matrix. Counts stay integers up to the one division of each ratio.
+    /// Computes the scores of a confusion matrix. Counts stay integers up to the single division of each ratio.
     ///
     /// # Panics
-    /// If the protocol is of another number of classes.
+    /// If the protocol has another number of classes.
     pub fn of(matrix: &ConfusionMatrix, protocol: &Protocol) -> Self {
         let listed = protocol.classes();
         assert_eq!(matrix.class_count(), listed.len(), "a matrix is scored by the classes that it was made for");
@@ -133,21 +133,21 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 impl Protocol {
-    /// Mean of a figure of every class, in order, over those that the mean is about. A class without the figure is
-    /// left out or counts as 0, as the protocol says of absent ones; `None` where there is none to average.
+    /// Mean over the averaged classes of one figure per class. The protocol's rule for absent classes applies to a
+    /// class without a figure: it is skipped or counts as 0. `None` if there is nothing to average.
     pub fn mean(&self, figures: &[Option<f64>]) -> Option<f64> {
         let absent = match self.definition().absent {
             Absent::Skipped => None,
             Absent::Zero => Some(0.0),
         };
-        let asked = self.classes().iter().zip(figures).filter(|(class, _)| class.averaged);
-        let values: Vec<f64> = asked.filter_map(|(_, figure)| figure.or(absent)).collect();
+        let averaged = self.classes().iter().zip(figures).filter(|(class, _)| class.averaged);
+        let values: Vec<f64> = averaged.filter_map(|(_, figure)| figure.or(absent)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 }
 
-/// Cohen's kappa: `(observed - chance) / (1 - chance)`, both times the pixels squared, so that the differences are
-/// exact. `by_chance` is the sum of support times predicted.
+/// Cohen's kappa: `(observed - chance) / (1 - chance)`. Numerator and denominator are multiplied by the squared number
+/// of pixels, so the differences are exact integers. `by_chance` is the sum of support times predicted.
 fn kappa(hits: u64, pixels: u64, by_chance: u128) -> Option<f64> {
     let [hits, pixels] = [hits, pixels].map(u128::from);
     let room = (pixels * pixels).checked_sub(by_chance).filter(|room| *room > 0)?;
@@ -159,7 +159,7 @@ fn kappa(hits: u64, pixels: u64, by_chance: u128) -> Option<f64> {
 /// A class and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
-    /// Its index, its value in a prediction.
+    /// Its index, which is its value in a prediction.
     pub id: usize,
     /// Its name.
     pub name: String,

@@ -1,4 +1,4 @@
-//! Counting pixels pair by pair, and the figures of the counts.
+//! Scoring: pairs masks with predictions, counts pixels into a confusion matrix, and computes metrics from it.
 
 pub mod boundary;
 pub mod confusion_matrix;

@@ -1,4 +1,4 @@
-//! Which prediction belongs to which mask: by the patch's number, never by position. What does not fit is data.
+//! Pairs each mask with its prediction, by patch number and never by position; mismatches become findings.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -26,28 +26,28 @@ pub const PREDICTION_PREFIX: &str = "PRED";
 #[derive(Clone, Debug, Default)]
 pub struct Masks {
     paths: BTreeMap<PatchId, PathBuf>,
-    /// Of patches that have one already.
+    /// Further masks of patches that already have one.
     second: Vec<(PatchId, PathBuf)>,
-    /// Files that seem to be meant as masks, and what is wrong with their names.
+    /// Files that seem to be misnamed masks, and the problems of their names.
     wrong: Vec<(PathBuf, &'static str)>,
 }
 
-/// A folder of masks could not be looked through.
+/// Error of listing a folder of masks.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read `{}`: {error}", path.display())]
 pub struct MasksError {
-    /// The folder, or what is below it.
+    /// The unreadable path.
     pub path: PathBuf,
-    /// Why.
+    /// The cause.
     pub error: std::io::Error,
 }
 
 impl Masks {
-    /// The masks below a folder, at any depth: all files named as `MSK_000826.tif`. TIFFs whose names begin with
-    /// "msk" or "mask" otherwise are told as findings. Links are followed, loops are not.
+    /// Finds the masks in a folder, at any depth: all files named like `MSK_000826.tif`. Other TIFFs whose names begin
+    /// with "msk" or "mask" give findings. Symbolic links are followed, except loops.
     ///
     /// # Errors
-    /// If the folder, or one below it, cannot be read.
+    /// If the folder or a subfolder cannot be read.
     pub fn find(folder: &Path) -> Result<Self, MasksError> {
         let mut masks = Self::default();
         for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
@@ -56,7 +56,7 @@ impl Masks {
                 Err(error) if error.loop_ancestor().is_some() => continue,
                 Err(error) => {
                     let path = error.path().unwrap_or(folder).to_owned();
-                    // walkdir's own message would name the path once more.
+                    // walkdir's own message would repeat the path.
                     let error = error.into_io_error().unwrap_or_else(|| std::io::Error::other("links form a loop"));
                     return Err(MasksError { path, error });
                 }
@@ -77,12 +77,12 @@ impl Masks {
     /// Adds one mask.
     pub fn add(&mut self, id: PatchId, path: PathBuf) {
         match self.paths.entry(id) {
-            btree_map::Entry::Vacant(place) => drop(place.insert(path)),
+            btree_map::Entry::Vacant(vacant) => drop(vacant.insert(path)),
             btree_map::Entry::Occupied(_) => self.second.push((id, path)),
         }
     }
 
-    /// What is wrong with the masks' names.
+    /// Findings about the masks' names.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut remarks = Remarks::default();
         for (path, why) in &self.wrong {
@@ -105,7 +105,7 @@ impl Masks {
         findings
     }
 
-    /// Every mask, in the order of their numbers.
+    /// Every mask, in the order of patch numbers.
     pub fn iter(&self) -> impl Iterator<Item = (PatchId, &Path)> {
         self.paths.iter().map(|(id, path)| (*id, path.as_path()))
     }
@@ -140,18 +140,18 @@ pub struct Pair<'a> {
     pub prediction: &'a Entry,
 }
 
-/// All pairs, and what does not fit.
+/// All pairs, and findings about masks and predictions without a counterpart.
 #[derive(Clone, Debug, Default)]
 pub struct Pairing<'a> {
-    /// Every mask that has one prediction, in the order of their numbers.
+    /// Every mask that has exactly one prediction, in the order of patch numbers.
     pub pairs: Vec<Pair<'a>>,
-    /// What does not fit: missing, extra, duplicate, wrongly named. Empty where all does.
+    /// Missing, extra, duplicate and misnamed files; empty if there are none.
     pub findings: Vec<Finding>,
 }
 
 impl<'a> Pairing<'a> {
-    /// Finds the prediction of every mask. TIFFs under other names are told, and where predictions are missing so is
-    /// whatever else seems to be meant as one; other files of the source are left alone.
+    /// Finds the prediction of every mask. Misnamed TIFFs give findings; if predictions are missing, so do other files
+    /// that seem to be misnamed predictions. All other files of the source are ignored.
     pub fn of(masks: &'a Masks, source: &'a Source) -> Self {
         let mut predictions: BTreeMap<PatchId, Vec<&Entry>> = BTreeMap::new();
         let (mut images, mut others) = (Remarks::default(), Remarks::default());
@@ -173,7 +173,7 @@ impl<'a> Pairing<'a> {
         let mut findings = masks.findings();
         findings.extend(images.into_findings());
         if source.left_out() > 0 {
-            let message = format!("more entries than are looked at: {} were left out", source.left_out());
+            let message = format!("more entries than the limit: {} were not read", source.left_out());
             findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
         }
         if !missing.is_empty() {
@@ -202,7 +202,7 @@ impl<'a> Pairing<'a> {
     }
 }
 
-/// The patches that have several predictions, as one finding.
+/// One finding about all patches with several predictions.
 fn duplicates(several: &[(PatchId, &[&Entry])]) -> Option<Finding> {
     let (_, first) = several.first()?;
     let names: Vec<_> = first.iter().take(4).map(|entry| format!("`{}`", shown(&entry.name))).collect();
@@ -215,20 +215,20 @@ fn duplicates(several: &[(PatchId, &[&Entry])]) -> Option<Finding> {
     Some(Code::DuplicatePrediction.finding(ranges(several.iter().map(|(id, _)| *id)), message))
 }
 
-/// The name of a TIFF without its ending, in lower case; `None` where it is none.
+/// The name of a TIFF without its extension, in lower case; `None` for other files.
 fn tiff_stem(name: &str) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     [".tif", ".tiff"].iter().find_map(|ending| lower.strip_suffix(ending)).map(str::to_owned)
 }
 
-/// What is wrong with the name of a file that seems to be meant as a mask, and is not named as one.
+/// The problem of the name of a file that seems to be a misnamed mask; `None` for other files.
 fn wrong_mask_name(name: &str) -> Option<&'static str> {
     let stem = tiff_stem(name).filter(|stem| ["msk", "mask"].iter().any(|begin| stem.starts_with(begin)))?;
     let has_number = stem.strip_prefix("msk_").is_some_and(|id| id.parse::<PatchId>().is_ok());
     let is_long = name.to_ascii_lowercase().ends_with(".tiff");
     Some(match (has_number, is_long) {
-        (true, true) => "not the expected extension: `.tif`",
-        (true, false) => "not the case of letters that is expected: `MSK_` and `.tif`",
+        (true, true) => "wrong extension: expected `.tif`",
+        (true, false) => "wrong upper or lower case: expected `MSK_` and `.tif`",
         (false, _) => "expected `MSK_`, six digits and `.tif`, such as MSK_000826.tif",
     })
 }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_number() {
+    fn findings_name_files_and_patches_that_do_not_fit() {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D1/Z1/msk", "D2/Z9/msk", "pred/more"] {
             fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -274,20 +274,20 @@ mod tests {
         let pairs: Vec<_> = pairing.pairs.iter().map(|p| (p.id.number(), p.prediction.name.as_str())).collect();
         assert_eq!(pairs, [(14, "PRED_000014.tif"), (15, "PRED_000015.tif"), (16, "PRED_000016.tif")]);
         let root = format!("{}/", dir.path().display());
-        let told: Vec<_> = pairing
+        let lines: Vec<_> = pairing
             .findings
             .iter()
             .map(|f| format!("{}: {}: {}", f.code, f.subject, f.message).replace(&root, ""))
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         wrong-mask-name: D2/Z9/msk/MSK_21.tif: expected `MSK_`, six digits and `.tif`, such as MSK_000826.tif (3 files)
-        wrong-mask-name: D2/Z9/msk/msk_000023.tif: not the case of letters that is expected: `MSK_` and `.tif`
-        wrong-mask-name: D2/Z9/msk/MSK_000024.tiff: not the expected extension: `.tif`
+        wrong-mask-name: D2/Z9/msk/MSK_000024.tiff: wrong extension: expected `.tif`
+        wrong-mask-name: D2/Z9/msk/msk_000023.tif: wrong upper or lower case: expected `MSK_` and `.tif`
         duplicate-mask: 000015-000016: two masks of one patch, such as `D1/Z1/msk/MSK_000015.tif` and `D2/Z9/msk/MSK_000015.tif` (2 files)
-        wrong-name: PRED_000011.TIF: not the case of letters that is expected: `PRED_` and `.tif` (2 files)
-        wrong-name: PRED_000013.tiff: not the expected extension: `.tif` (3 files)
+        wrong-name: PRED_IMG_000017.tif: a name as in FLAIR #1: FLAIR #2 expects `PRED_` and six digits, without `IMG_`
         wrong-name: IMG_000019.tif: the name of an aerial image: a prediction's begins with `PRED_`
-        wrong-name: PRED_IMG_000017.tif: the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`
+        wrong-name: PRED_000013.tiff: wrong extension: expected `.tif` (3 files)
+        wrong-name: PRED_000011.TIF: wrong upper or lower case: expected `PRED_` and `.tif` (2 files)
         missing-prediction: 000011-000013, 000017-000019: 6 of 10 masks have no prediction: every mask needs one
         extra-prediction: 000030-000032: 3 predictions, but no masks to score them against
         duplicate-prediction: 000010: 2 predictions for one patch: `PRED_000010.tif`, `more/PRED_000010.tif`

@@ -1,6 +1,6 @@
-//! Zip archives as no decent tool writes them, for tests.
+//! Builds malformed zip archives for tests.
 
-/// One entry; all but name and data may contradict them.
+/// One entry; any field may contradict `name` and `data`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) name: &'a [u8],
@@ -13,14 +13,14 @@ pub(crate) struct Part<'a> {
     pub(crate) size: Option<u32>,
     pub(crate) stored_size: Option<u32>,
     pub(crate) crc: Option<u32>,
-    /// Where the directory says that the local header is.
+    /// The offset of the local header that the directory states.
     pub(crate) offset: Option<u32>,
     /// Extra fields, in the directory alone.
     pub(crate) extra: &'a [u8],
 }
 
 impl<'a> Part<'a> {
-    /// A decent entry, stored.
+    /// A well-formed entry, stored without compression.
     pub(crate) fn new(name: &'a [u8], data: &'a [u8]) -> Self {
         let (none, attributes) = (None, 0o100_644 << 16);
         Self {
@@ -55,7 +55,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The archive of those entries.
+/// The bytes of an archive with these entries.
 pub(crate) fn zip(parts: &[Part<'_>]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for part in parts {

@@ -1,34 +1,35 @@
-//! One file of a source, and what forbids to take it as a plain one.
+//! One file of a source, and its defects.
 
 use std::time::SystemTime;
 
-/// One file of a [`Source`].
+/// One file of a [`Source`](super::Source).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its path in the source, parts joined by `/`; in an archive exactly as stored. Bytes that are no UTF-8 are
-    /// replaced, and [`Defect::NotUtf8`] says so.
+    /// Its path in the source, parts joined by `/`; in an archive exactly as stored. Bytes that are not UTF-8 are
+    /// replaced; such an entry has [`Defect::NotUtf8`].
     pub name: String,
     /// The last part of [`Entry::name`].
     pub file_name: String,
-    /// Its size in bytes; in an archive a mere claim, which [`Source::read`] holds against what it finds.
+    /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`](super::Source::read)
+    /// verifies.
     pub size: u64,
-    /// When it was written, as the file system or the archive tells it (the latter in local time, to 2 seconds).
+    /// Modification time from the file system or the archive (the latter in local time, to 2 seconds).
     pub modified: Option<SystemTime>,
-    /// What forbids to take it as a plain file of a submission.
+    /// Reasons not to treat it as a plain file.
     pub defects: Vec<Defect>,
-    /// Its place in the archive's directory.
+    /// Its index in the archive's directory.
     pub(super) index: usize,
 }
 
-/// Why an entry is no plain file that everybody would read alike.
+/// A reason why an entry is not a plain file that every reader treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Defect {
     /// The path has a part that is `..`, `.` or empty.
     Traversal,
-    /// The path starts at a root or a drive.
+    /// The path starts with a root or a drive.
     Absolute,
-    /// The path has a backslash, which only some systems take as a separator.
+    /// The path has a backslash, which is a separator only on some systems.
     Backslash,
     /// The path has a control character.
     ControlCharacter,
@@ -36,7 +37,7 @@ pub enum Defect {
     NotUtf8,
     /// A symbolic link (in an archive; in a folder links are followed).
     Symlink,
-    /// A symbolic link in a folder that leads nowhere.
+    /// A symbolic link in a folder whose target does not exist.
     DanglingLink,
     /// Neither a file nor a folder: a pipe, a socket, a device.
     NotAFile,
@@ -46,12 +47,12 @@ pub enum Defect {
     Method,
     /// Another entry of the archive has the same path.
     Duplicate,
-    /// Its bytes in the archive belong to another entry, too.
+    /// Its bytes in the archive also belong to another entry.
     Overlap,
 }
 
 impl Defect {
-    /// What [`Defect`] says, as the end of a sentence about the entry.
+    /// The defect in words, as the predicate of a sentence about the entry.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Traversal => "has `..`, `.` or empty parts in its path",
@@ -60,7 +61,7 @@ impl Defect {
             Self::ControlCharacter => "has a control character in its path",
             Self::NotUtf8 => "has a path that is not UTF-8",
             Self::Symlink => "is a symbolic link",
-            Self::DanglingLink => "is a symbolic link that leads nowhere",
+            Self::DanglingLink => "is a symbolic link whose target does not exist",
             Self::NotAFile => "is not a regular file",
             Self::Encrypted => "is encrypted",
             Self::Method => "is compressed by a method other than stored and deflate",

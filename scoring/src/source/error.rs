@@ -1,51 +1,51 @@
-//! Why a source cannot be listed, or an entry cannot be read.
+//! Errors of listing a source and of reading an entry.
 
 use std::{io, path::PathBuf};
 
 use super::entry::Defect;
 
-/// Why a source could not be listed.
+/// Errors of listing a source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The path, or a folder below it, cannot be read.
+    /// The path or a subfolder cannot be read.
     #[error("cannot read `{path}`: {error}")]
     Io {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// A file that is no zip archive, or a broken one.
+    /// The file is not a zip archive, or is damaged.
     #[error("`{path}` is not a readable zip archive: {reason}")]
     Archive {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Why an entry could not be read.
+/// Errors of reading an entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The file system failed.
+    /// The file system reported an error.
     #[error("cannot read `{name}`: {error}")]
     Io {
         /// The entry's path.
         name: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// More bytes than the caller allows.
+    /// The entry has more bytes than the caller allows.
     #[error("`{name}` is larger than {limit} bytes")]
     TooLarge {
         /// The entry's path.
         name: String,
-        /// What the caller allows.
+        /// The caller's limit in bytes.
         limit: u64,
     },
-    /// The entry has a [`Defect`] that hides its bytes.
+    /// The entry has a [`Defect`] because of which it is not read.
     #[error("`{name}` {}", .defect.reason())]
     Refused {
         /// The entry's path.
@@ -53,12 +53,12 @@ pub enum ReadError {
         /// The defect.
         defect: Defect,
     },
-    /// The archive's data of this entry are damaged, or contradict its directory.
+    /// The entry's data are damaged, or contradict the archive's directory.
     #[error("`{name}` is damaged in the archive: {reason}")]
     Damaged {
         /// The entry's path.
         name: String,
-        /// How.
+        /// The reason.
         reason: String,
     },
 }

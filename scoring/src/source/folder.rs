@@ -1,4 +1,4 @@
-//! Folders: listed with all below them, links followed.
+//! Lists a folder with its subfolders; follows symbolic links.
 
 use std::{io, path::Path};
 
@@ -50,7 +50,7 @@ pub(super) fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), Sour
     Ok((entries, left_out))
 }
 
-/// The link that an error is about, if it is one to nothing.
+/// The path of the error, if it is a symbolic link without a target.
 fn dangling(error: &walkdir::Error) -> Option<&Path> {
     let is_missing = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
     error.path().filter(|path| is_missing && path.is_symlink())

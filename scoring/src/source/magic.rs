@@ -1,6 +1,6 @@
-//! What a file is by its first bytes, whatever its name says.
+//! Detects a file's format from its first bytes, regardless of its name.
 
-/// What the first bytes of a file tell; `None` where they tell nothing known. TIFF is not among them.
+/// The format of a file by its first bytes; `None` if unknown. TIFF is not detected.
 pub(crate) fn format(bytes: &[u8]) -> Option<&'static str> {
     const FORMATS: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n\x1a\n", "a PNG image"),
@@ -24,11 +24,11 @@ pub(crate) fn format(bytes: &[u8]) -> Option<&'static str> {
         (b"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched"),
         (b"%PDF", "a PDF document"),
         (b"<?xml", "an XML text"),
-        (b"<html", "an HTML page: an error of a download?"),
-        (b"<!DOCTYPE", "an HTML page: an error of a download?"),
-        (b"<!doctype", "an HTML page: an error of a download?"),
+        (b"<html", "an HTML page: a failed download?"),
+        (b"<!DOCTYPE", "an HTML page: a failed download?"),
+        (b"<!doctype", "an HTML page: a failed download?"),
     ];
     let known = FORMATS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, name)| *name);
-    // A tar archive tells itself only behind its first name.
+    // The magic bytes of a tar archive follow its first name.
     known.or_else(|| bytes.get(257..262).filter(|magic| *magic == b"ustar").map(|_| "a tar archive"))
 }

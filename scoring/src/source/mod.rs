@@ -1,7 +1,7 @@
-//! A folder or a zip archive, seen alike: a sorted list of entries that can be read one by one, from many threads.
+//! One interface to a folder or a zip archive: a sorted list of entries, readable one by one from many threads.
 //!
-//! Nothing is ever unpacked to disk, and names of an archive are taken as they are stored: an archive that is meant
-//! to trick whoever unpacks it is described ([`Defect`]), not repaired.
+//! Nothing is unpacked to disk, and names in an archive stay as stored. Defects of a malicious archive are reported
+//! ([`Defect`]), never repaired.
 
 #[cfg(test)]
 pub(crate) mod crafted;
@@ -21,79 +21,79 @@ pub use error::{ReadError, SourceError};
 
 use crate::files::{open_regular, read_up_to};
 
-/// Most entries that are listed; a whole dataset is below it.
+/// Maximum number of listed entries; the whole dataset has fewer.
 pub const MAX_ENTRIES: usize = 500_000;
 
-/// Files to look at: those below a folder, or those in a zip archive.
+/// The files of a folder (with its subfolders) or of a zip archive.
 ///
-/// Made by [`Source::open`]; it can be shared between threads.
+/// Created by [`Source::open`]; it can be shared between threads.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    place: Place,
+    storage: Storage,
     entries: Vec<Entry>,
     left_out: usize,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Storage {
     Folder,
     Archive(zip::Archive),
 }
 
-/// What a [`Source`] is.
+/// The type of a [`Source`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder, with all below it.
+    /// A folder with its subfolders.
     Folder,
     /// A zip archive.
     Archive,
 }
 
 impl Source {
-    /// Lists a folder, with all below it, or a zip archive.
+    /// Lists a folder with its subfolders, or a zip archive.
     ///
-    /// Entries come sorted by path (bytewise), so that nothing depends on the file system's order.
+    /// Entries are sorted by path (bytewise), so results do not depend on the file system's order.
     ///
     /// # Errors
-    /// [`SourceError::Io`] where `path`, or a folder below it, cannot be read; [`SourceError::Archive`] for a file
-    /// that is no zip archive.
+    /// [`SourceError::Io`] if `path` or a subfolder cannot be read; [`SourceError::Archive`] if a file is not a zip
+    /// archive.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         Self::open_limited(path, MAX_ENTRIES)
     }
 
     pub(super) fn open_limited(path: &Path, most: usize) -> Result<Self, SourceError> {
         let io = |error| SourceError::Io { path: path.to_owned(), error };
-        let (place, mut entries, left_out) = if std::fs::metadata(path).map_err(io)?.is_dir() {
+        let (storage, mut entries, left_out) = if std::fs::metadata(path).map_err(io)?.is_dir() {
             let (entries, left_out) = folder::walk(path, most)?;
-            (Place::Folder, entries, left_out)
+            (Storage::Folder, entries, left_out)
         } else {
             let (archive, entries, left_out) = zip::Archive::open(path, most)?;
-            (Place::Archive(archive), entries, left_out)
+            (Storage::Archive(archive), entries, left_out)
         };
         entries.sort_by(|a, b| (&a.name, a.index).cmp(&(&b.name, b.index)));
-        Ok(Self { path: path.to_owned(), place, entries, left_out })
+        Ok(Self { path: path.to_owned(), storage, entries, left_out })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it is.
+    /// Whether it is a folder or an archive.
     pub fn kind(&self) -> Kind {
-        match self.place {
-            Place::Folder => Kind::Folder,
-            Place::Archive(_) => Kind::Archive,
+        match self.storage {
+            Storage::Folder => Kind::Folder,
+            Storage::Archive(_) => Kind::Archive,
         }
     }
 
-    /// Why other readers may find other files in this archive, or none at all: bytes before its first entry or behind its
-    /// end, as where two archives were joined.
+    /// Why other readers may see different files in this archive, or none: bytes before its first entry or after its
+    /// end, for example because two archives were concatenated.
     pub fn ambiguity(&self) -> Option<&'static str> {
-        match &self.place {
-            Place::Folder => None,
-            Place::Archive(archive) => archive.ambiguity,
+        match &self.storage {
+            Storage::Folder => None,
+            Storage::Archive(archive) => archive.ambiguity,
         }
     }
 
@@ -107,9 +107,9 @@ impl Source {
         self.left_out
     }
 
-    /// The bytes of an entry of this source; at most `limit` of them are ever held.
+    /// Reads an entry of this source; holds at most `limit` bytes in memory.
     ///
-    /// In an archive, the data must fit the directory: name, size and CRC-32.
+    /// In an archive, the data must match the directory: name, size and CRC-32.
     ///
     /// # Errors
     /// [`ReadError`]: larger than `limit`, unreadable, refused because of a [`Defect`], or damaged.
@@ -120,7 +120,7 @@ impl Source {
             Defect::DanglingLink,
             Defect::Encrypted,
             Defect::Method,
-            // A small archive would unfold to any amount otherwise, the same bytes again and again.
+            // Otherwise a small archive could decompress the same bytes again and again, to any size.
             Defect::Overlap,
         ];
         if let Some(&defect) = entry.defects.iter().find(|d| hiding.contains(d)) {
@@ -129,9 +129,9 @@ impl Source {
         if entry.size > limit {
             return Err(ReadError::TooLarge { name: entry.name.clone(), limit });
         }
-        match &self.place {
-            Place::Archive(archive) => archive.read(&self.path, entry, limit),
-            Place::Folder => open_regular(&self.path.join(&entry.name))
+        match &self.storage {
+            Storage::Archive(archive) => archive.read(&self.path, entry, limit),
+            Storage::Folder => open_regular(&self.path.join(&entry.name))
                 .and_then(|file| read_up_to(file, entry.size, limit))
                 .map_err(|error| ReadError::Io { name: entry.name.clone(), error })?
                 .ok_or_else(|| ReadError::TooLarge { name: entry.name.clone(), limit }),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_no_archive_is_an_error() {
+    fn a_missing_path_or_a_damaged_archive_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(Source::open(&dir.path().join("none")), Err(SourceError::Io { .. })));
         let text = dir.path().join("text.zip");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_limit_is_counted() {
+    fn entries_beyond_the_limit_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a", "b", "c"] {
             std::fs::write(dir.path().join(name), name).unwrap();

@@ -1,4 +1,4 @@
-//! Zip archives, from anybody: listed by their directory, read entry by entry, never unpacked.
+//! Zip archives from untrusted sources: listed by their directory, read entry by entry, never unpacked.
 
 use std::{
     collections::BTreeMap,
@@ -24,20 +24,20 @@ use crate::files::{open_regular, read_up_to};
 /// Bytes of a local header before its name.
 const LOCAL_HEADER: usize = 30;
 
-/// Bytes of the record at an archive's end before its comment.
+/// Bytes of the end record before its comment.
 const END_RECORD: usize = 22;
 
-/// The directory of a zip archive, in the order of the file. Every read opens the file anew, so that threads need not
-/// share a position in it.
+/// The directory of a zip archive, in the order of the file. Every read opens the file again, so that threads
+/// do not share a file position.
 #[derive(Debug)]
 pub(super) struct Archive {
     directory: Vec<OwnedZipFileEntry>,
-    /// Why other readers may find another archive in the file, or none.
+    /// Why other readers may see another archive in the file, or none.
     pub(super) ambiguity: Option<&'static str>,
 }
 
 impl Archive {
-    /// The archive, its files, and the number of those left out beyond the first `most`.
+    /// Opens an archive. Returns it with its first `most` entries and the number of omitted ones.
     pub(super) fn open(path: &Path, most: usize) -> Result<(Self, Vec<Entry>, usize), SourceError> {
         let io = |error| SourceError::Io { path: path.to_owned(), error };
         let bad = |error: ZipError| match error {
@@ -62,7 +62,7 @@ impl Archive {
         for (index, (entry, overlaps)) in directory.iter().zip(overlaps).enumerate() {
             let name = entry.name_raw();
             let mut defects = name_defects(if entry.is_dir() { name.strip_suffix(b"/").unwrap_or(name) } else { name });
-            // A folder holds nothing itself, so only a path that leads astray is worth telling.
+            // A folder has no data, so it is listed only for a dangerous path.
             if entry.is_dir() && defects.is_empty() {
                 continue;
             }
@@ -84,7 +84,7 @@ impl Archive {
     /// The bytes of one entry, see [`super::Source::read`].
     pub(super) fn read(&self, path: &Path, entry: &Entry, limit: u64) -> Result<Vec<u8>, ReadError> {
         let damaged = |reason: String| ReadError::Damaged { name: entry.name.clone(), reason };
-        let stored = self.directory.get(entry.index).ok_or_else(|| damaged("not of this archive".to_owned()))?;
+        let stored = self.directory.get(entry.index).ok_or_else(|| damaged("it is not in this archive".to_owned()))?;
         let open = || {
             let mut file = BufReader::new(open_regular(path)?);
             let local = local_name(&mut file, stored.header_start())?;
@@ -109,8 +109,8 @@ impl Archive {
     }
 }
 
-/// What stands behind the archive that some readers stumble over: they look for the last mark of an end record, and
-/// expect its comment to fill the file.
+/// Detects data after the archive. Some readers look for the last signature of an end record and expect its comment
+/// to reach the end of the file.
 fn end(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     const MARK: &[u8] = b"PK\x05\x06";
     let size = file.seek(SeekFrom::End(0))?;
@@ -121,10 +121,10 @@ fn end(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let fills = last
         .and_then(|at| tail[at..].split_at_checked(END_RECORD))
         .is_some_and(|(record, comment)| usize::from(u16::from_le_bytes([record[20], record[21]])) == comment.len());
-    Ok((!fills).then_some("bytes behind its end, or a second end in its comment"))
+    Ok((!fills).then_some("bytes after its end, or a second end record in its comment"))
 }
 
-/// A time of a zip archive, as if it were of UTC: it has no zone. `None` for 1980, which stands for "unknown".
+/// Converts a time of a zip archive, which has no time zone, as if it were UTC. `None` for 1980, which means "unknown".
 fn time(time: DateTime) -> Option<SystemTime> {
     if time.year() <= 1980 || !time.is_valid() {
         return None;
@@ -142,7 +142,7 @@ fn is_supported(method: CompressionMethod) -> bool {
     matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated)
 }
 
-/// The name in front of an entry's data, which unpackers that read from the front go by.
+/// The name in an entry's local header, which sequential unpackers use.
 fn local_name(file: &mut (impl Read + Seek), header_start: u64) -> io::Result<Vec<u8>> {
     let mut header = [0; LOCAL_HEADER];
     file.seek(SeekFrom::Start(header_start))?;
@@ -169,7 +169,7 @@ fn name_defects(name: &[u8]) -> Vec<Defect> {
     .collect()
 }
 
-/// For each entry, whether another one claims bytes of it: how small archives unpack to endless data.
+/// For each entry, whether it shares bytes with another entry or the directory. Zip bombs use such overlaps.
 fn overlaps(directory: &[OwnedZipFileEntry]) -> Vec<bool> {
     let end = |e: &OwnedZipFileEntry| {
         let fixed = (LOCAL_HEADER + e.name_raw().len()) as u64;
@@ -179,7 +179,7 @@ fn overlaps(directory: &[OwnedZipFileEntry]) -> Vec<bool> {
     let mut order: Vec<_> = (0..directory.len()).collect();
     order.sort_by_key(|&i| (directory[i].header_start(), end(&directory[i])));
     let mut overlaps: Vec<_> = directory.iter().map(|e| end(e) > directory_start).collect();
-    // The entry that reaches furthest so far: whatever starts before its end overlaps it.
+    // The entry with the furthest end so far: an entry that starts before this end overlaps it.
     let mut furthest: Option<usize> = None;
     for i in order {
         if let Some(before) = furthest.filter(|&f| end(&directory[f]) > directory[i].header_start()) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_lead_astray_are_told_and_kept_as_they_are() {
+    fn dangerous_paths_are_reported_and_kept_as_stored() {
         use Defect::*;
         let cases: &[(&[u8], &[Defect])] = &[
             (b"PRED_000001.tif", &[]),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_its_bytes_is_told_and_refused() {
+    fn unreadable_entries_are_reported_and_refused() {
         let part = Part::new(b"x", b"data");
         for (part, defect) in [
             (Part { attributes: 0o120_777 << 16, ..part }, Defect::Symlink),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_readers_take_differently_is_told() {
+    fn an_ambiguous_archive_is_reported() {
         let one = zip(&[Part::new(b"x", b"1234")]);
         let with_comment = |comment: &[u8]| {
             let length = u16::try_from(comment.len()).unwrap().to_le_bytes();
@@ -305,20 +305,20 @@ mod tests {
         for (case, (bytes, is_ambiguous)) in cases.into_iter().enumerate() {
             let path = dir.path().join("a.zip");
             std::fs::write(&path, bytes).unwrap();
-            let told = Source::open(&path).map(|source| source.ambiguity().is_some());
-            // One that cannot be opened at all is told as well.
-            assert!(told.map_or(is_ambiguous, |told| told == is_ambiguous), "{case}");
+            let reported = Source::open(&path).map(|source| source.ambiguity().is_some());
+            // An archive that cannot be opened is also reported.
+            assert!(reported.map_or(is_ambiguous, |reported| reported == is_ambiguous), "{case}");
         }
     }
 
     #[test]
-    fn duplicates_and_overlaps_are_told_for_all_concerned() {
+    fn duplicates_and_overlaps_are_reported_for_every_entry() {
         let (_dir, source) = open(&[Part::new(b"x", b"1"), Part::new(b"y", b"2"), Part::new(b"x", b"3")]);
         let found: Vec<_> = source.entries().iter().map(|e| (e.name.as_str(), e.defects.as_slice())).collect();
         assert_eq!(found, [("x", &[Defect::Duplicate][..]), ("x", &[Defect::Duplicate]), ("y", &[])]);
         assert_eq!(source.read(&source.entries()[1], 9).unwrap(), b"3");
 
-        // The second entry's header lies in the data of the first: neither is unfolded.
+        // The second entry's header lies in the data of the first: neither is decompressed.
         let parts = [Part::new(b"x", &[0; 99]), Part { offset: Some(40), ..Part::new(b"y", b"2") }];
         let (_dir, source) = open(&parts);
         assert!(source.entries().iter().all(|e| e.defects == [Defect::Overlap]), "{:?}", source.entries());

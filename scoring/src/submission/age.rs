@@ -1,14 +1,13 @@
-//! Predictions of an earlier run that were left in the folder, told by the times at which files were written.
+//! Detects predictions left over from an earlier run, by the modification times of the files.
 
 use std::time::{Duration, SystemTime};
 
 use crate::{Code, Finding, PatchId, finding::remarks::ranges};
 
-/// A pause in the writing that no run makes by itself: the whole test set may take 25 minutes.
+/// A gap between writes that is too long for one run: the whole test set may take 25 minutes.
 const PAUSE: Duration = Duration::from_hours(1);
 
-/// The predictions on the smaller side of the longest pause in which nothing was written, if it is longer than a run
-/// pauses.
+/// Reports the predictions on the smaller side of the longest gap between writes, if the gap is at least [`PAUSE`].
 pub(super) fn stale(mut written: Vec<(SystemTime, PatchId)>) -> Option<Finding> {
     written.sort_unstable();
     let pause = |pair: &[(SystemTime, PatchId)]| match pair {
@@ -28,7 +27,7 @@ pub(super) fn stale(mut written: Vec<(SystemTime, PatchId)>) -> Option<Finding> 
     };
     let (count, all) = (odd.len(), written.len());
     let message =
-        format!("{count} of {all} predictions were written {pause} {side} the others: are they of another run?");
+        format!("{count} of {all} predictions were written {pause} {side} the others: do they belong to another run?");
     Some(Code::StaleFiles.finding(ranges(odd.iter().map(|(_, id)| *id)), message))
 }
 
@@ -36,7 +35,7 @@ pub(super) fn stale(mut written: Vec<(SystemTime, PatchId)>) -> Option<Finding> 
 mod tests {
     use super::*;
 
-    fn told(hours: &[u64]) -> Option<String> {
+    fn message(hours: &[u64]) -> Option<String> {
         let time = |hour: &u64| SystemTime::UNIX_EPOCH + Duration::from_hours(*hour);
         let ids = (1..).filter_map(PatchId::new);
         stale(hours.iter().map(time).zip(ids).collect()).map(|f| format!("{}: {}", f.subject, f.message))
@@ -44,10 +43,10 @@ mod tests {
 
     #[test]
     fn the_smaller_side_of_a_long_pause_is_stale() {
-        assert_eq!(told(&[]), None);
-        assert_eq!(told(&[7]), None);
-        assert_eq!(told(&[7, 7, 7]), None);
-        insta::assert_snapshot!(told(&[100, 3, 100, 101]).unwrap(), @"000002: 1 of 4 predictions were written 4 days before the others: are they of another run?");
-        insta::assert_snapshot!(told(&[1, 1, 1, 7, 7]).unwrap(), @"000004-000005: 2 of 5 predictions were written 6 h after the others: are they of another run?");
+        assert_eq!(message(&[]), None);
+        assert_eq!(message(&[7]), None);
+        assert_eq!(message(&[7, 7, 7]), None);
+        insta::assert_snapshot!(message(&[100, 3, 100, 101]).unwrap(), @"000002: 1 of 4 predictions were written 4 days before the others: do they belong to another run?");
+        insta::assert_snapshot!(message(&[1, 1, 1, 7, 7]).unwrap(), @"000004-000005: 2 of 5 predictions were written 6 h after the others: do they belong to another run?");
     }
 }

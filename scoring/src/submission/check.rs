@@ -1,4 +1,4 @@
-//! Looks at a submission, and tells all that is wrong with it at once.
+//! Checks a submission and reports all problems at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,41 +39,41 @@ pub enum CheckSchema {
     V1,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckReport {
     /// `flair-bench/check/1`.
     pub schema: CheckSchema,
-    /// Whether no finding is an error.
+    /// True if no finding is an error.
     pub valid: bool,
-    /// How much there is of what.
+    /// Counts of files, patches and findings.
     pub counts: Counts,
     /// Patches without a prediction, as ranges: `077413-077420`.
     pub missing: Vec<String>,
     /// Patches with a prediction that are not expected, as ranges.
     pub extra: Vec<String>,
-    /// Findings that were left out behind the last one, see [`CheckReport::truncate`]; the counts hold them.
+    /// Number of findings that [`CheckReport::truncate`] removed; the counts include them.
     #[serde(default)]
     pub truncated: usize,
-    /// All findings, the weightiest first; the same for the same files, whatever order they were looked at in. Equal
-    /// ones are folded, and there are at most some thousand of each code, whatever an archive holds.
+    /// All findings, the most severe first. The same files always give the same findings, in the same order. Equal ones
+    /// are merged, and each code has at most about a thousand, whatever an archive contains.
     pub findings: Vec<Finding>,
 }
 
-/// How much there is of what in a submission.
+/// Counts of files, patches and findings of a submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Files of any kind.
     pub files: usize,
-    /// Patches that have a prediction, without those in `extra`.
+    /// Expected patches that have a prediction (patches in `extra` do not count).
     pub predictions: usize,
-    /// Patches that should have one; `None` where that isn't known.
+    /// Patches that should have a prediction; `None` if unknown.
     pub expected: Option<usize>,
-    /// Patches that should have one and don't.
+    /// Patches that should have a prediction and have none.
     pub missing: usize,
-    /// Patches that have one and shouldn't.
+    /// Patches that have a prediction but should not.
     pub extra: usize,
     /// Findings that are errors.
     pub errors: usize,
@@ -86,7 +86,7 @@ pub struct Counts {
 /// Opens a folder or an archive and checks it, see [`check`]; an archive that cannot be opened is a finding.
 ///
 /// # Errors
-/// [`SourceError::Io`]: the path, or a folder below it, cannot be read.
+/// [`SourceError::Io`]: the path or a subfolder cannot be read.
 pub fn check_path(
     path: &Path,
     expected: Option<&BTreeSet<PatchId>>,
@@ -114,9 +114,9 @@ fn beginning(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Checks a submission: names, patches, and the content of every prediction; all that is wrong is found at once.
+/// Checks a submission: names, patches, and the content of every prediction. Reports all problems at once.
 ///
-/// `expected` are the patches that must be there; without them, none can be missing.
+/// `expected` are the required patches; with `None`, missing and extra patches are not detected.
 pub fn check(
     source: &Source,
     expected: Option<&BTreeSet<PatchId>>,
@@ -136,9 +136,9 @@ pub fn check(
             }
             Named::WrongName(why) => (Code::WrongName, why),
             Named::Junk(what) => (Code::JunkFile, what),
-            Named::Unfinished => (Code::UnfinishedFile, "half written: what made it was stopped; remove it"),
-            Named::Archive => (Code::NestedArchive, "an archive within: no scorer looks into it"),
-            Named::Other => (Code::UnexpectedFile, "not a prediction; no scorer looks at it"),
+            Named::Unfinished => (Code::UnfinishedFile, "partially written: the program was stopped; remove it"),
+            Named::Archive => (Code::NestedArchive, "a nested archive: scorers do not open it"),
+            Named::Other => (Code::UnexpectedFile, "not a prediction; scorers ignore it"),
         };
         remarks.add(&entry.name, None, code, message);
     }
@@ -171,15 +171,15 @@ pub fn check(
     let hints = by_values(&seen.values, &options.protocol, extent);
     findings.extend(hints.into_iter().map(|(code, hint)| code.finding(ALL, hint)));
     if let Some(value) = seen.values.constant().filter(|_| seen.decoded > 1) {
-        let message = format!("all {} predictions are {value} everywhere", seen.decoded);
+        let message = format!("every pixel of all {} predictions is {value}", seen.decoded);
         findings.push(Code::ConstantSubmission.finding(ALL, message));
     }
     if source.left_out() > 0 {
-        let message = format!("more entries than are looked at: {} were left out", source.left_out());
+        let message = format!("more entries than the limit: {} were not checked", source.left_out());
         findings.push(Code::TooManyEntries.finding(source.kind().to_string(), message));
     }
     if let Some(what) = source.ambiguity() {
-        let message = format!("{what}: some readers find other files in it, or none; pack it again");
+        let message = format!("{what}: some readers may see other files in it, or none; pack it again");
         findings.push(Code::AmbiguousArchive.finding(source.kind().to_string(), message));
     }
     let written = files.iter().filter_map(|(id, entry)| Some((entry.modified?, *id)));
@@ -199,10 +199,10 @@ pub fn check(
     CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }
 }
 
-/// What a finding is about that all predictions share.
+/// The subject of findings about all predictions.
 const ALL: &str = "all predictions";
 
-/// What was seen in the predictions so far. Files come and go; only this stays.
+/// Accumulated results of the predictions so far, in bounded memory; the files themselves are not kept.
 #[derive(Default)]
 struct Seen<'a> {
     remarks: Remarks<'a, Code>,
@@ -220,7 +220,7 @@ impl<'a> Seen<'a> {
         }
         if let Some(values) = content.values {
             if values.constant().is_some() {
-                self.remarks.add(&entry.name, Some(id), Code::ConstantPrediction, "all pixels are of one value");
+                self.remarks.add(&entry.name, Some(id), Code::ConstantPrediction, "all pixels have the same value");
             }
             self.above.extend((values.above(classes) > 0).then_some(id));
             self.decoded += 1;
@@ -240,8 +240,8 @@ impl<'a> Seen<'a> {
 
 impl CheckReport {
     fn new(counts: Counts, mut findings: Vec<Finding>) -> Self {
-        let place = |finding: &Finding| Code::KINDS.iter().position(|kind| kind.code == finding.code);
-        findings.sort_by_cached_key(|f| (place(f), f.subject.clone(), f.message.clone()));
+        let order = |finding: &Finding| Code::KINDS.iter().position(|kind| kind.code == finding.code);
+        findings.sort_by_cached_key(|f| (order(f), f.subject.clone(), f.message.clone()));
         let [errors, warnings, notes] = tally(&findings);
         Self {
             schema: CheckSchema::V1,
@@ -254,7 +254,8 @@ impl CheckReport {
         }
     }
 
-    /// The report in one line, without a line break: `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
+    /// The report in one line, without a line break:
+    /// `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
     pub fn verdict(&self) -> String {
         let counts = &self.counts;
         let predictions = match counts.expected {
@@ -271,7 +272,7 @@ impl CheckReport {
         )
     }
 
-    /// Keeps the `most` weightiest findings; the rest is counted in [`CheckReport::truncated`].
+    /// Keeps the `most` most severe findings; the rest is counted in [`CheckReport::truncated`].
     pub fn truncate(&mut self, most: usize) {
         self.truncated += truncate(&mut self.findings, most);
     }

@@ -1,4 +1,4 @@
-//! Looks into one prediction's file.
+//! Checks the content of one prediction file.
 
 use super::{
     hints::{Values, has_class_colours},
@@ -11,12 +11,12 @@ use crate::{
     text::shown,
 };
 
-/// What is in one prediction's file.
+/// The result of checking one prediction file.
 #[derive(Default)]
 pub(super) struct Content {
-    /// What is wrong with it, except for single values.
+    /// Its problems, except those about pixel values.
     pub(super) remarks: Vec<(Code, String)>,
-    /// The values in it; `None` where it is not one band of uint8 that can be decoded.
+    /// The histogram of its values; `None` unless it is one decodable band of uint8.
     pub(super) values: Option<Values>,
 }
 
@@ -30,18 +30,18 @@ impl Content {
     }
 }
 
-/// Reads and decodes one prediction, as far as it can be.
+/// Reads and decodes one prediction as far as possible.
 pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions) -> Content {
     let mut content = Content::default();
     match source.read(entry, options.limits.file_bytes) {
         Ok(bytes) if bytes.is_empty() => content.remark(Code::EmptyFile, "the file is empty"),
         Ok(bytes) => image(&bytes, options, &mut content),
-        // The defect itself is told already.
+        // The defect itself is already reported.
         Err(ReadError::Refused { .. }) => {}
         Err(ReadError::TooLarge { limit, .. }) => {
             let message = format!(
-                "more than {limit} bytes; a prediction has some thousands, the scores of all classes as \
-                 floating-point numbers have millions: write the class with the highest one, as uint8"
+                "more than {limit} bytes; a prediction has some thousands, floating-point scores of all classes have \
+                 millions: write the class with the highest score, as uint8"
             );
             content.remark(Code::FileTooLarge, message);
         }
@@ -76,7 +76,7 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
         content.remark(Code::WrongSampleType, format!("samples are {sample_type}, expected uint8"));
     }
     if let Some(what) = scores(&header, bytes, options) {
-        content.remark(Code::ClassScores, format!("{what}: scores? Write the class with the highest one"));
+        content.remark(Code::ClassScores, format!("{what}: class scores? Write the class with the highest score"));
     }
     form(&header, bytes, options, content);
     if sample_type != "uint8" {
@@ -94,46 +94,47 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     }
 }
 
-/// What of the form of a TIFF is not as the challenge asks.
+/// Reports properties of a TIFF that differ from what the challenge asks for.
 fn form(header: &Header, bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     match header.photometric {
         Photometric::MinIsWhite => {
-            let message = "white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack";
+            let message = "0 means white (photometric MinIsWhite), which some readers invert: write MinIsBlack";
             content.remark(Code::InvertedGrey, message);
         }
         Photometric::Palette => {
             content.remark(
                 Code::PaletteImage,
-                "it has a table of colours, which some readers put in place of the classes",
+                "it has a colour table, and some readers return its colours instead of the classes",
             );
         }
         _ => {}
     }
     if header.compression != Compression::Lzw {
-        content.remark(Code::NotLzw, "not compressed by LZW, as the challenge asks for");
+        content.remark(Code::NotLzw, "not compressed by LZW, which the challenge asks for");
     }
     let Ok(extras) = raster::extras(bytes, &options.limits) else { return };
     if extras.has_more_images {
-        content.remark(Code::SeveralImages, "it has more than one image: only the first is looked at");
+        content.remark(Code::SeveralImages, "it has more than one image: only the first is read");
     }
     if extras.is_georeferenced {
-        content.remark(Code::Georeferenced, "it tells where on Earth it lies: not asked for, and not minded");
+        content.remark(Code::Georeferenced, "it has a geographic position, which is neither required nor used");
     }
     if let Some(value) = extras.nodata {
-        let message = format!("it declares {} as no data: readers that mask it lose these pixels", shown(&value));
+        let message =
+            format!("it declares {} as the no-data value: readers that mask it lose these pixels", shown(&value));
         content.remark(Code::NodataValue, message);
     }
 }
 
-/// As many bands are those of a network's output.
+/// An image with at least this many bands is taken for a network's output.
 const MANY_BANDS: usize = 12;
 
-/// Why an image seems to hold the scores of classes instead of classes.
+/// The reason why an image seems to hold class scores instead of classes; `None` if it does not.
 fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<String> {
     let classes = options.protocol.class_count();
-    // 12 are the challenge's classes without "other"; images in colours have up to four bands.
+    // The challenge has 12 classes without "other"; colour images have up to four bands.
     if header.bands >= MANY_BANDS || (header.bands > 4 && header.bands == classes) {
-        let as_many = if header.bands == classes { "as many as classes" } else { "far more than a picture has" };
+        let as_many = if header.bands == classes { "one per class" } else { "far more than a colour image has" };
         return Some(format!("{} bands, {as_many}", header.bands));
     }
     if header.sample_format != SampleFormat::Float {
@@ -144,7 +145,7 @@ fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<Strin
     let is_unit = numbers.iter().all(|number| (0.0..=1.0).contains(number));
     match (has_fractions, is_unit) {
         (true, true) => Some("fractions between 0 and 1".to_owned()),
-        (true, false) => Some("numbers that are not whole".to_owned()),
+        (true, false) => Some("numbers with fractions".to_owned()),
         (false, _) => None,
     }
 }

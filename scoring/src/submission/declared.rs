@@ -1,11 +1,11 @@
-//! What an archive's name declares, held against the rule about time.
+//! Checks the times that an archive's name declares against the time limit.
 
 use std::{path::Path, time::Duration};
 
 use super::{ArchiveName, Times, name::split_times};
 use crate::{Code, Finding, text::shown};
 
-/// What is to be said of an archive's name, where a submission may take `factor` times as long as the baseline.
+/// The finding about an archive's name, if any; a submission may take up to `factor` times the baseline's time.
 pub(super) fn name(path: &Path, factor: f64) -> Option<Finding> {
     let text = path.file_name()?.to_string_lossy();
     let name = text.parse::<ArchiveName>();
@@ -20,8 +20,8 @@ pub(super) fn name(path: &Path, factor: f64) -> Option<Finding> {
             format!("its times cannot be read: {}", shown(&error.to_string()))
         }
         (Some([baseline, submission]), _) => format!(
-            "its times, {} and {}, are not in the form that is read, minutes and seconds below 60 without zeros in \
-             front: {form}",
+            "its times, {} and {}, are not in the expected form, minutes and seconds below 60 without leading zeros: \
+             {form}",
             shown(baseline),
             shown(submission)
         ),
@@ -29,7 +29,7 @@ pub(super) fn name(path: &Path, factor: f64) -> Option<Finding> {
     Some(Code::ArchiveNameForm.finding(shown(&text), message))
 }
 
-/// The two parts at the end of a name that were meant as times: two numbers each.
+/// The last two parts of a name, if they look like times: two numbers each.
 fn seeming_times(stem: &str) -> Option<[&str; 2]> {
     let (rest, submission) = stem.rsplit_once('_')?;
     let (_, baseline) = rest.rsplit_once('_')?;
@@ -38,12 +38,13 @@ fn seeming_times(stem: &str) -> Option<[&str; 2]> {
     (is_time(baseline) && is_time(submission)).then_some([baseline, submission])
 }
 
-/// What is wrong with the declared times, if anything is: times are floored, so the limit may be passed by a second.
+/// A message if the declared times break the rule. Times are floored, so a submission may exceed the limit by up to a
+/// second without a message.
 fn over(Times { baseline, submission }: Times, factor: f64) -> Option<String> {
-    // A product that is no duration limits nothing.
+    // A product that does not fit a duration is no limit.
     let limit = Duration::try_from_secs_f64(baseline.duration().as_secs_f64() * factor).ok()?;
     if limit.is_zero() {
-        return Some("the baseline is said to have taken no time, so no rule can be held against it".to_owned());
+        return Some("it declares a baseline time of 0, so the time limit cannot be checked".to_owned());
     }
     let limit = super::MinutesSeconds::from(limit);
     let message = format!("it declares {submission}, more than {factor} times the baseline's {baseline}, {limit}");
@@ -67,19 +68,19 @@ mod tests {
             "my run_5-57_14-40.zip",
             "my run.zip",
         ];
-        let told = |text: &&str| match name(Path::new(text), 2.5) {
+        let describe = |text: &&str| match name(Path::new(text), 2.5) {
             Some(finding) => format!("{text}: {}: {}", finding.code, finding.message),
             None => format!("{text}: well"),
         };
-        insta::assert_snapshot!(names.iter().map(told).collect::<Vec<_>>().join("\n"), @r"
+        insta::assert_snapshot!(names.iter().map(describe).collect::<Vec<_>>().join("\n"), @r"
         run_5-57_14-40.zip: well
         run_5-57_14-52.zip: well
         run_5-57_14-53.zip: over-time: it declares 14-53, more than 2.5 times the baseline's 5-57, 14-52
-        run_0-0_0-1.zip: over-time: the baseline is said to have taken no time, so no rule can be held against it
-        run_05-57_14-40.zip: archive-name: its times, 05-57 and 14-40, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
-        run_5-57_14-60.zip: archive-name: its times, 5-57 and 14-60, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
-        run_5:57_14:40.zip: archive-name: its times, 5:57 and 14:40, are not in the form that is read, minutes and seconds below 60 without zeros in front: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
-        my run_5-57_14-40.zip: archive-name: its times cannot be read: `my run` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
+        run_0-0_0-1.zip: over-time: it declares a baseline time of 0, so the time limit cannot be checked
+        run_05-57_14-40.zip: archive-name: its times, 05-57 and 14-40, are not in the expected form, minutes and seconds below 60 without leading zeros: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        run_5-57_14-60.zip: archive-name: its times, 5-57 and 14-60, are not in the expected form, minutes and seconds below 60 without leading zeros: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        run_5:57_14:40.zip: archive-name: its times, 5:57 and 14:40, are not in the expected form, minutes and seconds below 60 without leading zeros: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
+        my run_5-57_14-40.zip: archive-name: its times cannot be read: `my run` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
         my run.zip: archive-name: no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
         ");
     }

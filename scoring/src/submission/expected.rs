@@ -1,4 +1,4 @@
-//! Which patches a submission must hold: lists of IDs, and how ranges of them are shown.
+//! The patches that a submission must contain: the official list, and lists of IDs from files.
 
 use std::{
     collections::BTreeSet,
@@ -7,35 +7,35 @@ use std::{
 
 use crate::{PatchId, files::read_text, text::shown};
 
-/// Largest list of IDs, in bytes: the whole dataset, a file name a line, is below it.
+/// Maximum size of a list of IDs, in bytes: enough for the whole dataset with one file name per line.
 const MAX_LIST: u64 = 32 << 20;
 
-/// Why a list of IDs could not be read.
+/// Errors of reading a list of IDs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdsError {
     /// The file cannot be read.
     #[error("cannot read the list of patches `{path}`: {error}")]
     Io {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
     /// A line is neither an ID nor a range.
     #[error("`{path}`, line {line}: {reason}")]
     Line {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which line, counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Why, with the fix.
+        /// The problem, with the fix.
         reason: String,
     },
-    /// There is no ID in the file.
+    /// The file has no ID.
     #[error("`{path}` lists no patch")]
     Empty {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }
@@ -49,7 +49,7 @@ pub fn official_test() -> BTreeSet<PatchId> {
 /// path) or a range (`077413-093462`, both ends included); `#` starts a comment.
 ///
 /// # Errors
-/// [`IdsError`]: the file cannot be read, a line is none of these, or there is none.
+/// [`IdsError`]: the file cannot be read, a line is none of these, or the file has no ID.
 pub fn read_ids(path: &Path) -> Result<BTreeSet<PatchId>, IdsError> {
     let io = |error| IdsError::Io { path: path.to_owned(), error };
     let text = read_text(path, MAX_LIST).map_err(io)?;
@@ -60,7 +60,7 @@ pub fn read_ids(path: &Path) -> Result<BTreeSet<PatchId>, IdsError> {
     Ok(ids)
 }
 
-/// As [`read_ids`], from a text; an error is the number of its line, from 1, and what is wrong with it.
+/// As [`read_ids`], from a text; an error is the line number, from 1, and the problem.
 fn parse_ids(text: &str) -> Result<BTreeSet<PatchId>, (usize, String)> {
     let mut ids = BTreeSet::new();
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {

@@ -1,4 +1,4 @@
-//! What a wrong name, or a set of values, tells of the mistake behind it.
+//! Infers the likely mistake from the values of predictions.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use crate::{
     text::shown,
 };
 
-/// How often each of the 256 values occurs.
+/// A histogram of sample values: how often each of the 256 values occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Values([u64; 256]);
 
@@ -20,7 +20,7 @@ impl Default for Values {
 
 impl Values {
     pub(super) fn of(samples: &[u8]) -> Self {
-        // Neighbours are mostly equal: four tables, so that one count need not wait for the one before.
+        // Neighbours are mostly equal: four tables, so that an increment does not wait for the previous one.
         let mut tables = [[0u32; 256]; 4];
         let (quads, rest) = samples.as_chunks::<4>();
         for quad in quads {
@@ -43,18 +43,18 @@ impl Values {
         self.0[usize::from(value)] > 0
     }
 
-    /// The one value that occurs, if there is but one.
+    /// The value of all samples, if they are equal.
     pub(super) fn constant(&self) -> Option<u8> {
         let mut values = self.iter();
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Number of samples above the last of so many classes.
+    /// Number of samples above the last class, where there are `classes` classes.
     pub(super) fn above(&self, classes: usize) -> u64 {
         self.0[classes..].iter().sum()
     }
 
-    /// The values above the last class, as text: `13, 255`; empty if there is none.
+    /// The values above the last class, as text: `13, 255`; empty if there are none.
     pub(super) fn out_of_range(&self, classes: usize) -> String {
         let values: Vec<_> = self.iter().filter(|&v| usize::from(v) >= classes).map(|v| v.to_string()).collect();
         match values.len() {
@@ -64,41 +64,42 @@ impl Values {
     }
 }
 
-/// How much of a submission was seen.
+/// How much of a submission was checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
     /// Number of predictions whose values are known.
     pub(super) predictions: usize,
-    /// Whether all expected patches are there.
+    /// Whether all expected patches have a prediction.
     pub(super) has_all: bool,
 }
 
-/// Predictions of this many patches with this many different values, or of all patches with this many, have some pixel
-/// of the first class.
+/// (patches, different values): predictions of at least so many patches with at least so many different values are
+/// assumed to contain a pixel of the first class.
 const MANY: (usize, usize) = (20, 10);
+/// The same if all expected patches have predictions: the number of different values.
 const MANY_OF_ALL: usize = 6;
 
-/// A share of the pixels that a stray file may have, a class hardly: one in 10,000.
+/// Inverse of the share of pixels below which 0 counts as rare, one in 10,000: a stray file, hardly a class.
 const RARE: u64 = 10_000;
 
-/// What the values of all predictions together tell.
+/// Hints from the values of all predictions together.
 pub(super) fn by_values(values: &Values, protocol: &Protocol, extent: Extent) -> Vec<(Code, String)> {
     let classes = protocol.class_count();
     if let Some(how) = scaled(values, classes) {
         let last = classes - 1;
-        let hint = format!("values are {how}: a picture for looking at; write the classes as they are, 0 to {last}");
+        let hint = format!("values are {how}, as in an image made for viewing; write the class values, 0 to {last}");
         return vec![(Code::ScaledForViewing, hint)];
     }
     let mut hints: Vec<_> = shifted(values, protocol, extent).into_iter().collect();
     if values.has(u8::MAX) {
-        let hint = "255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; \
-                    upstream's scorer drops such pixels, here they are not accepted";
+        let hint = "255 occurs: `argmax - 1` gives it where the class is 0, or it is a remaining fill value; \
+                    upstream's scorer drops such pixels, this scorer rejects them";
         hints.push((Code::Wraparound, hint.to_owned()));
     }
     hints
 }
 
-/// Whether classes seem to be counted from 1, or to be the labels of masks. 255 is a mistake of its own.
+/// Detects classes counted from 1, and labels of the masks. Ignores 255, which is a separate mistake.
 fn shifted(values: &Values, protocol: &Protocol, extent: Extent) -> Option<(Code, String)> {
     let classes = protocol.class_count();
     let is_label = |v: u8| protocol.labels().get(v) < LabelTable::IGNORED;
@@ -109,35 +110,35 @@ fn shifted(values: &Values, protocol: &Protocol, extent: Extent) -> Option<(Code
     let first = shown(&protocol.classes().first()?.name);
     let zero = match zeros {
         0 => format!("no pixel is 0 ({first})"),
-        1 => format!("one pixel alone is 0 ({first})"),
-        n => format!("but {n} pixels are 0 ({first})"),
+        1 => format!("only one pixel is 0 ({first})"),
+        n => format!("only {n} pixels are 0 ({first})"),
     };
     if largest > classes || (largest == classes && is_label(0)) {
-        // A label of the masks may be 0 in other nomenclatures; where it is none, there should be none.
+        // In other nomenclatures 0 may be a label of the masks; where it is not, it should not occur.
         let are_labels = counted.iter().all(|&v| v == 0 || is_label(v)) && (is_rare || is_label(0));
         let labels: Vec<u8> = (0..u8::MAX).filter(|&v| is_label(v)).collect();
         let (least, most) = (labels.first()?, labels.last()?);
         let fix = if classes == crate::CLASS_COUNT && (*least, *most) == (1, 19) {
-            format!("subtract 1, then write {0} for all above {0}", classes - 1)
+            format!("subtract 1, then replace values above {0} by {0}", classes - 1)
         } else {
-            "write the places of their classes, counted from 0".to_owned()
+            "write the indices of their classes, counted from 0".to_owned()
         };
-        let told = if is_label(0) { String::new() } else { format!(" and {zero}") };
+        let note = if is_label(0) { String::new() } else { format!(" and {zero}") };
         let hint =
-            format!("values go up to {largest}{told}, as in the masks, whose labels are {least} to {most}: {fix}");
+            format!("values go up to {largest}{note}, as in the masks, whose labels are {least} to {most}: {fix}");
         return are_labels.then_some((Code::RawLabels, hint));
     }
     let ask = "counted from 1? Classes are counted from 0 here";
     if largest == classes {
         return is_rare.then(|| (Code::OneBased, format!("{largest} occurs and {zero}: {ask}")));
     }
-    let is_telling =
+    let is_conclusive =
         (extent.predictions >= MANY.0 && counted.len() >= MANY.1) || (extent.has_all && counted.len() >= MANY_OF_ALL);
     let others = counted.len();
-    (zeros == 0 && is_telling).then(|| (Code::OneBased, format!("{zero}, while {others} other values occur: {ask}")))
+    (zeros == 0 && is_conclusive).then(|| (Code::OneBased, format!("{zero}, while {others} other values occur: {ask}")))
 }
 
-/// How classes were scaled to fill 0..255, if the values look like it: at least three of them, beside 0.
+/// How classes were scaled to 0..255, if the values look scaled; needs at least three values besides 0.
 fn scaled(values: &Values, classes: usize) -> Option<String> {
     let above_0: Vec<u8> = values.iter().filter(|&v| v > 0).collect();
     let largest = *above_0.last().filter(|&&v| usize::from(v) >= classes)?;
@@ -148,7 +149,8 @@ fn scaled(values: &Values, classes: usize) -> Option<String> {
     if step > 1 && usize::from(largest / step) < classes {
         return Some(format!("all multiples of {step}"));
     }
-    // As 0 to 12 (or to 13) are stretched to 0..255, rounded or cut. Many classes are stretched to nearly every value.
+    // The values of 0 to 12 (or to 13) stretched to 0..255, rounded or truncated. With many classes nearly every value
+    // would match.
     let last = u32::try_from(classes).ok().filter(|classes| (2..=64).contains(classes))? - 1;
     let is_stretched = |last: u32| {
         let is_step =
@@ -162,15 +164,15 @@ fn gcd(a: u8, b: u8) -> u8 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Colours of the dataset's 19 labels, among them those that the challenge counts as "other".
+/// Colours of the dataset's 19 labels, including those that the challenge merges into "other".
 static LABEL_COLOURS: LazyLock<Vec<[u8; 3]>> = LazyLock::new(|| {
     let labels = Nomenclature::named("flair-19").map(|labels| labels.classes).unwrap_or_default();
     labels.iter().map(|class| class.colour.0).collect()
 });
 
-/// Whether an image of three or four bands has the classes' colours, at least two of them, and no other ones.
+/// Whether an image of three or four bands has at least two colours, all of them colours of classes.
 ///
-/// * `samples`: `[C, H, W]`, u8; a fourth band is not looked at.
+/// * `samples`: `[C, H, W]`, u8; a fourth band is ignored.
 pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protocol) -> bool {
     if !matches!(bands, 3 | 4) {
         return false;
@@ -189,7 +191,7 @@ pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protoco
             continue;
         }
         match known.iter().position(|k| *k == colour) {
-            Some(place) => seen[place] = true,
+            Some(index) => seen[index] = true,
             None => return false,
         }
         last = Some(colour);
@@ -238,15 +240,15 @@ mod tests {
         a/Thumbs.db: left behind by an operating system; remove it
         IMG_077413.tif: the name of an aerial image: a prediction's begins with `PRED_`
         MSK_077413.tif: the name of a mask: a prediction's begins with `PRED_`
-        PRED_IMG_077413.tif: the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`
-        PRED_077413.tiff: not the expected extension: `.tif`
-        PRED_077413.TIF: not the case of letters that is expected: `PRED_` and `.tif`
-        pred_077413.tif: not the case of letters that is expected: `PRED_` and `.tif`
-        PRED_77413.tif: not six digits after `PRED_`, such as PRED_077413.tif
-        PRED_077413 (1).tif: not six digits after `PRED_`, such as PRED_077413.tif
+        PRED_IMG_077413.tif: a name as in FLAIR #1: FLAIR #2 expects `PRED_` and six digits, without `IMG_`
+        PRED_077413.tiff: wrong extension: expected `.tif`
+        PRED_077413.TIF: wrong upper or lower case: expected `PRED_` and `.tif`
+        pred_077413.tif: wrong upper or lower case: expected `PRED_` and `.tif`
+        PRED_77413.tif: expected six digits after `PRED_`, such as PRED_077413.tif
+        PRED_077413 (1).tif: expected six digits after `PRED_`, such as PRED_077413.tif
         PRED_077413.tif.part: Unfinished
-        PRED_077413.png: not the expected extension: `.tif`
-        077413.tif: not a prediction's name, such as PRED_077413.tif
+        PRED_077413.png: wrong extension: expected `.tif`
+        077413.tif: not a prediction's name: expected one such as PRED_077413.tif
         preds.zip: Archive
         metrics.json: Other
         ");
@@ -280,30 +282,30 @@ mod tests {
 
     #[test]
     fn a_submission_without_the_first_class_is_doubted_where_it_is_large() {
-        let told = |values: &[u8], predictions, has_all| {
+        let hint = |values: &[u8], predictions, has_all| {
             let hints = by_values(&Values::of(values), &Protocol::flair2(), Extent { predictions, has_all });
             hints.first().map(|(code, hint)| format!("{}: {hint}", code.code())).unwrap_or_default()
         };
         let twelve: Vec<u8> = (1..=12).collect();
-        insta::assert_snapshot!(told(&twelve, 20, false), @"one-based: no pixel is 0 (building), while 12 other values occur: counted from 1? Classes are counted from 0 here");
-        assert_eq!(told(&twelve, 19, false), "");
-        assert_eq!(told(&twelve[..9], 20, false), "");
-        assert!(told(&twelve[..6], 1, true).starts_with("one-based: "));
-        assert_eq!(told(&twelve[..5], 20, true), "");
+        insta::assert_snapshot!(hint(&twelve, 20, false), @"one-based: no pixel is 0 (building), while 12 other values occur: counted from 1? Classes are counted from 0 here");
+        assert_eq!(hint(&twelve, 19, false), "");
+        assert_eq!(hint(&twelve[..9], 20, false), "");
+        assert!(hint(&twelve[..6], 1, true).starts_with("one-based: "));
+        assert_eq!(hint(&twelve[..5], 20, true), "");
         let with_zero = [&[0], &twelve[..]].concat();
-        assert_eq!(told(&with_zero, 20, true), "");
+        assert_eq!(hint(&with_zero, 20, true), "");
     }
 
     #[test]
     fn classes_and_labels_are_those_of_the_protocol() {
-        let told = |values: &[u8], nomenclature| {
+        let hint = |values: &[u8], nomenclature| {
             let protocol = Protocol::flair2().with_nomenclature(nomenclature).unwrap();
             let hints = by_values(&Values::of(values), &protocol, Extent { predictions: 1, has_all: false });
             hints.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
         };
-        assert_eq!(told(&[0, 13, 18], "flair-19"), []);
-        assert_eq!(told(&[1, 13, 19], "flair-19"), [Code::OneBased]);
-        assert_eq!(told(&[1, 13, 18], "flair-hub-19"), []);
+        assert_eq!(hint(&[0, 13, 18], "flair-19"), []);
+        assert_eq!(hint(&[1, 13, 19], "flair-19"), [Code::OneBased]);
+        assert_eq!(hint(&[1, 13, 18], "flair-hub-19"), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The contract of a submission: which files it holds, what is wrong with them, how they become an archive.
+//! Submissions: which files are expected, the check of their names and content, and packing into an archive.
 
 mod age;
 #[cfg(test)]

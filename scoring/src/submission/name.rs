@@ -1,13 +1,13 @@
 //! The name of a submission's archive: `{name}_{baseline}_{submission}.zip`, both times as minutes and seconds.
 //!
-//! The form is a participant's, association-rosia's `src/models/predict_models.py:126-134`: the times are floored, not
-//! zero padded, and measured on one machine, so that the jury can hold the second against the first.
+//! The form comes from a participant, association-rosia, `src/models/predict_models.py:126-134`: the times are floored,
+//! not zero padded, and measured on one machine, so that the jury can compare them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A time as an archive's name has it: `14-40` is 14 minutes and 40 seconds.
+/// A time in an archive's name: `14-40` is 14 minutes and 40 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MinutesSeconds {
@@ -15,21 +15,21 @@ pub struct MinutesSeconds {
     seconds: u8,
 }
 
-/// Why a text is no time of an archive's name.
+/// Error of parsing a time of an archive's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a time: expected minutes and seconds, not padded, above 0, such as 14-40 or 5-7")]
 pub struct InvalidTime(String);
 
 impl MinutesSeconds {
-    /// That many minutes and seconds; `None` where the seconds make another minute.
+    /// A time of `minutes` and `seconds`; `None` if `seconds` is 60 or more.
     pub const fn new(minutes: u64, seconds: u8) -> Option<Self> {
         if seconds < 60 { Some(Self { minutes, seconds }) } else { None }
     }
 
-    /// Reads a time that something took: above 0, since the rules multiply it.
+    /// Parses a measured duration: it must be above 0, since the rules multiply it.
     ///
     /// # Errors
-    /// As `from_str`, and of a time of 0.
+    /// As `from_str`, and for a time of 0.
     pub fn parse_taken(text: &str) -> Result<Self, InvalidTime> {
         text.parse().and_then(|time: Self| match time.duration() {
             Duration::ZERO => Err(InvalidTime(text.to_owned())),
@@ -62,7 +62,7 @@ impl FromStr for MinutesSeconds {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // One spelling a time: no signs, no zeros in front.
+        // Each time has one spelling: no signs, no leading zeros.
         let number = |part: &str| part.parse().ok().filter(|n: &u64| n.to_string() == part);
         let time = text.split_once('-').and_then(|(minutes, seconds)| {
             let seconds = u8::try_from(number(seconds)?).ok()?;
@@ -86,7 +86,7 @@ impl From<MinutesSeconds> for String {
     }
 }
 
-/// What an archive's name says.
+/// A parsed archive name: the approach and, if declared, the two times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveName {
     name: String,
@@ -97,31 +97,31 @@ pub struct ArchiveName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Times {
-    /// What the challenge's baseline took on the participant's machine.
+    /// The time of the challenge's baseline on the participant's machine.
     pub baseline: MinutesSeconds,
-    /// What the submission took on it.
+    /// The time of the submission on the same machine.
     pub submission: MinutesSeconds,
 }
 
-/// Why a text is no name of an archive.
+/// Errors of parsing or building an archive's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// No name at all, or more than 100 characters of it.
+    /// The name is empty, or has more than [`MAX_NAME`] characters.
     #[error("`{0}` cannot name an archive: expected 1 to {MAX_NAME} characters")]
     Length(String),
-    /// Characters that a file name cannot have everywhere.
-    #[error("`{name}` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front", name = .0.escape_debug())]
+    /// The name has characters that some file systems do not allow.
+    #[error("`{name}` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`", name = .0.escape_debug())]
     Characters(String),
-    /// Without its own times it would be read as if it had some.
+    /// The name has no times, but its end would be parsed as two times.
     #[error("`{0}` cannot name an archive: its end would be read as two times")]
     Ambiguous(String),
-    /// No `.zip` at the end.
+    /// The name does not end with `.zip`.
     #[error("`{0}` is not an archive: expected a name that ends with .zip")]
     Extension(String),
 }
 
-/// Most characters of an approach's name.
+/// Maximum number of characters in an approach's name.
 pub const MAX_NAME: usize = 100;
 
 impl ArchiveName {
@@ -129,7 +129,7 @@ impl ArchiveName {
     ///
     /// # Errors
     /// [`InvalidName`] where `name` is empty, too long or has characters other than ASCII letters, digits and `_-.+`,
-    /// or starts with `.` or `-`; or where it ends like two times and has none of its own.
+    /// or starts with `.` or `-`; or if `times` is `None` and the end of `name` looks like two times.
     pub fn new(name: &str, times: Option<Times>) -> Result<Self, InvalidName> {
         if name.is_empty() || name.chars().count() > MAX_NAME {
             return Err(InvalidName::Length(name.to_owned()));
@@ -155,7 +155,7 @@ impl ArchiveName {
     }
 }
 
-/// The times at the end of a name, and what stands before them.
+/// Splits a name into the approach and the times at its end.
 pub(super) fn split_times(stem: &str) -> Option<(&str, Times)> {
     let (rest, submission) = stem.rsplit_once('_')?;
     let (name, baseline) = rest.rsplit_once('_')?;
@@ -239,12 +239,12 @@ mod tests {
             .into();
         insta::assert_snapshot!(errors.join("\n"), @r"
         `` cannot name an archive: expected 1 to 100 characters
-        `a b` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
-        `../x` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
-        `.hidden` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
-        `-rf` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
-        `é` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
-        `a\u{1b}[2J` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no `.` or `-` in front
+        `a b` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
+        `../x` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
+        `.hidden` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
+        `-rf` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
+        `é` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
+        `a\u{1b}[2J` cannot name an archive: use letters, digits, `_`, `-`, `.` and `+`, and no leading `.` or `-`
         `run_1-2_3-4` cannot name an archive: its end would be read as two times
         ");
         assert!(ArchiveName::new(&"x".repeat(101), None).is_err());

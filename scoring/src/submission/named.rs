@@ -1,20 +1,20 @@
-//! What a file is by its name: a prediction, something close to one, or something else.
+//! Classifies a file by its name: a prediction, a misnamed image, or another file.
 
 use crate::{
     dataset::PatchId,
     source::{Entry, Source},
 };
 
-/// What a file is, by its name alone.
+/// The class of a file, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     /// The prediction of that patch.
     Prediction(PatchId),
-    /// An image under a wrong name; what is wrong with it.
+    /// An image with a wrong name; the problem in words.
     WrongName(&'static str),
-    /// Something that operating systems leave behind; what it is.
+    /// A file that an operating system created; its description.
     Junk(&'static str),
-    /// Half of a file, which its writer has not finished.
+    /// A partially written file.
     Unfinished,
     /// An archive.
     Archive,
@@ -22,7 +22,7 @@ pub(crate) enum Named {
     Other,
 }
 
-/// Tells what a file is by its path, as `PRED_000826.tif` somewhere below the root.
+/// Classifies a file by its path in the source; `PRED_000826.tif` at any depth is a prediction.
 pub(crate) fn by_name(path: &str) -> Named {
     let file_name = path.rsplit('/').next().unwrap_or_default();
     if let Some(id) = PatchId::from_file_name(file_name, "PRED") {
@@ -44,14 +44,16 @@ pub(crate) fn by_name(path: &str) -> Named {
         () if is_patch("img_") => Named::WrongName("the name of an aerial image: a prediction's begins with `PRED_`"),
         () if is_patch("msk_") => Named::WrongName("the name of a mask: a prediction's begins with `PRED_`"),
         () if is_patch("pred_img_") => {
-            Named::WrongName("the name that FLAIR #1 asked for: here it is `PRED_` and six digits, without `IMG_`")
+            Named::WrongName("a name as in FLAIR #1: FLAIR #2 expects `PRED_` and six digits, without `IMG_`")
         }
         () if is_patch("pred_") && lower == format!("{stem}.tif") => {
-            Named::WrongName("not the case of letters that is expected: `PRED_` and `.tif`")
+            Named::WrongName("wrong upper or lower case: expected `PRED_` and `.tif`")
         }
-        () if is_patch("pred_") => Named::WrongName("not the expected extension: `.tif`"),
-        () if stem.starts_with("pred_") => Named::WrongName("not six digits after `PRED_`, such as PRED_077413.tif"),
-        () => Named::WrongName("not a prediction's name, such as PRED_077413.tif"),
+        () if is_patch("pred_") => Named::WrongName("wrong extension: expected `.tif`"),
+        () if stem.starts_with("pred_") => {
+            Named::WrongName("expected six digits after `PRED_`, such as PRED_077413.tif")
+        }
+        () => Named::WrongName("not a prediction's name: expected one such as PRED_077413.tif"),
     }
 }
 
@@ -61,8 +63,8 @@ fn is_of_macos(path: &str) -> bool {
     path.split('/').any(|part| part == "__MACOSX")
 }
 
-/// The entries of a source that are named like predictions, `PRED_077413.tif` in any folder, with their patches, in
-/// the order of the source. The same patch may come more than once.
+/// The entries of a source that have a prediction's name, `PRED_077413.tif` in any folder, with their patches, in the
+/// order of the source. A patch may occur more than once.
 pub fn predictions(source: &Source) -> impl Iterator<Item = (PatchId, &Entry)> {
     source.entries().iter().filter_map(|entry| match by_name(&entry.name) {
         Named::Prediction(id) => Some((id, entry)),

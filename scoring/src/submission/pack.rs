@@ -1,4 +1,4 @@
-//! Makes the archive that is sent: flat, sorted, and the same bytes for the same predictions.
+//! Packs the archive to submit: flat, sorted, and byte-identical for the same predictions.
 
 use std::{
     collections::BTreeSet,
@@ -22,11 +22,11 @@ use crate::{
     text::counted,
 };
 
-/// Why there is no archive.
+/// Errors of packing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// The check found errors; all findings are in the report.
+    /// The check found errors; the report holds all findings.
     #[error("the submission is not valid: {} found", counted(.0.counts.errors, "error"))]
     Refused(Box<CheckReport>),
     /// A prediction could not be read a second time.
@@ -35,33 +35,33 @@ pub enum PackError {
     /// The archive could not be written.
     #[error("cannot write `{path}`: {error}")]
     Write {
-        /// Where.
+        /// The archive's path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// An archive that was made.
+/// A packed archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Number of predictions in it.
     pub entries: usize,
     /// Its size in bytes.
     pub bytes: u64,
-    /// What the check found: no errors, perhaps warnings.
+    /// The result of the check: no errors, perhaps warnings.
     pub report: CheckReport,
 }
 
-/// Checks a submission, and packs its predictions as `folder/name`, replacing what is there.
+/// Checks a submission and packs its predictions as `folder/name`; replaces an existing file.
 ///
-/// The archive holds the predictions and nothing else, without folders, by their numbers, dated 1980-01-01 and with
-/// mode 0644: the same predictions give the same bytes. It appears whole or not at all.
+/// The archive contains only the predictions, without folders, sorted by number, dated 1980-01-01 and with mode 0644,
+/// so the same predictions give the same bytes. The file is written completely or not at all.
 ///
 /// # Errors
-/// [`PackError::Refused`] where [`check`] finds an error; otherwise if a file can't be read or the archive can't be
+/// [`PackError::Refused`] if [`check`] finds an error; other variants if a file can't be read or the archive can't be
 /// written.
 pub fn pack(
     source: &Source,
@@ -75,7 +75,7 @@ pub fn pack(
     if !report.valid {
         return Err(PackError::Refused(Box::new(report)));
     }
-    // The check found every patch once.
+    // After the check, every patch has exactly one prediction.
     let predictions = predictions(source).filter(|(_, entry)| entry.defects.is_empty());
     let mut predictions: Vec<_> = predictions.collect();
     predictions.sort_by_key(|(id, _)| *id);
@@ -132,8 +132,8 @@ fn write(
     Ok(())
 }
 
-/// LZW leaves deflate 0 to 2 % on predictions (and 4 to 8 % on masks, which nobody packs), which is not worth its
-/// time; an image that isn't compressed becomes some thirty times smaller.
+/// Chooses the zip method of one prediction. Deflate saves only 0 to 2 % of an LZW prediction (4 to 8 % of a mask,
+/// which nobody packs), which is not worth the time; it makes an uncompressed image about thirty times smaller.
 fn method(bytes: &[u8], options: &CheckOptions) -> CompressionMethod {
     match raster::header(bytes, &options.limits) {
         Ok(header) if header.compression == raster::Compression::None => CompressionMethod::Deflated,

@@ -1,4 +1,4 @@
-//! Which patches a submission has against which it should have.
+//! Compares the patches of a submission with the expected ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,19 +7,19 @@ use std::{
 
 use crate::{
     Code, Finding, PatchId,
-    finding::remarks::{MAX_TOLD, ranges, with_files},
+    finding::remarks::{MAX_FINDINGS, ranges, with_files},
     source::{Entry, Source},
     text::shown,
 };
 
-/// Most patches that a data loader loses with its last batch.
+/// Upper bound (exclusive) on the patches that a data loader drops with its last batch.
 const MAX_BATCH: usize = 64;
 
 /// The numbers of other parts of FLAIR: the training set of both challenges, and the test set of the first.
 const OTHER_PARTS: [(RangeInclusive<u32>, &str); 2] =
     [(1..=61_712, "the training set"), (61_713..=77_412, "FLAIR #1's test set")];
 
-/// Which patches there are against which there should be.
+/// Compares the patches with the expected ones: adds findings, returns the missing and the extra patches.
 pub(super) fn compare(
     source: &Source,
     predictions: &BTreeMap<PatchId, Vec<&Entry>>,
@@ -28,13 +28,13 @@ pub(super) fn compare(
 ) -> (BTreeSet<PatchId>, BTreeSet<PatchId>) {
     findings.extend(duplicates(predictions));
     if predictions.is_empty() {
-        let message = "no file is named like a prediction, PRED_077413.tif";
+        let message = "no file has a prediction's name, such as PRED_077413.tif";
         findings.push(Code::NoPredictions.finding(source.kind().to_string(), message));
     }
     let Some(expected) = expected else {
-        let message = "no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)";
+        let message = "no list of expected patches is given, so missing and extra predictions are not detected (--official checks the challenge's list)";
         findings.push(Code::IdsNotChecked.finding(source.kind().to_string(), message));
-        // Alone, they may well be a validation set; then whoever checks it knows.
+        // They may be a validation set on purpose, so this is only a warning.
         findings.extend(other_parts(predictions.keys()));
         return <_>::default();
     };
@@ -50,8 +50,11 @@ pub(super) fn compare(
         }
     }
     if !extra.is_empty() {
-        let are =
-            if extra.len() == 1 { "prediction is of a patch that is" } else { "predictions are of patches that are" };
+        let are = if extra.len() == 1 {
+            "prediction belongs to a patch that is"
+        } else {
+            "predictions belong to patches that are"
+        };
         let message = format!("{} {are} not expected", extra.len());
         findings.push(Code::ExtraPrediction.finding(ranges(extra.iter().copied()), message));
         findings.extend(other_parts(&extra));
@@ -59,17 +62,17 @@ pub(super) fn compare(
     (missing, extra)
 }
 
-/// The patches of several files.
+/// Findings about patches with several predictions.
 fn duplicates(predictions: &BTreeMap<PatchId, Vec<&Entry>>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut rest = Vec::new();
     for (&id, entries) in predictions.iter().filter(|(_, entries)| entries.len() > 1) {
-        // Entries of one path are told as such.
+        // Entries with the same path have a finding of their own.
         let paths: BTreeSet<_> = entries.iter().map(|entry| &entry.name).collect();
         if paths.len() < 2 {
             continue;
         }
-        if findings.len() == MAX_TOLD {
+        if findings.len() == MAX_FINDINGS {
             rest.push(id);
             continue;
         }
@@ -79,19 +82,19 @@ fn duplicates(predictions: &BTreeMap<PatchId, Vec<&Entry>>) -> Vec<Finding> {
         findings.push(Code::DuplicatePrediction.finding(id.to_string(), message));
     }
     if !rest.is_empty() {
-        let message = format!("several predictions of each of these {} patches, too", rest.len());
+        let message = format!("{} more patches with several predictions", rest.len());
         findings.push(Code::DuplicatePrediction.finding(ranges(rest), message));
     }
     findings
 }
 
-/// What parts of FLAIR other than the challenge's test set those patches are of.
+/// Warns about patches that belong to another part of FLAIR than the challenge's test set.
 fn other_parts<'a>(ids: impl IntoIterator<Item = &'a PatchId>) -> Vec<Finding> {
     let ids: Vec<_> = ids.into_iter().copied().collect();
-    let told = OTHER_PARTS.iter().filter_map(|(numbers, name)| {
+    let findings = OTHER_PARTS.iter().filter_map(|(numbers, name)| {
         let of_part: Vec<_> = ids.iter().copied().filter(|id| numbers.contains(&id.number())).collect();
         let message = with_files(format!("of {name}: the challenge's test set is 077413-093462"), of_part.len());
         (!of_part.is_empty()).then(|| Code::OtherPart.finding(ranges(of_part), message))
     });
-    told.collect()
+    findings.collect()
 }

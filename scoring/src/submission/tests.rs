@@ -105,7 +105,7 @@ fn a_good_folder_has_no_findings() {
 }
 
 #[test]
-fn names_and_patches_are_told_all_at_once() {
+fn problems_of_names_and_patches_are_reported_at_once() {
     let good = prediction(&[0, 5]);
     let dir = folder(&[
         ("PRED_000001.tif", &good),
@@ -131,13 +131,13 @@ fn names_and_patches_are_told_all_at_once() {
     insta::assert_snapshot!(lines(&report), @r"
     Error wrong-name [IMG_000010.tif] the name of an aerial image: a prediction's begins with `PRED_` (2 files)
     Error wrong-name [MSK_000010.tif] the name of a mask: a prediction's begins with `PRED_`
-    Error wrong-name [PRED_000012.tiff] not the expected extension: `.tif`
+    Error wrong-name [PRED_000012.tiff] wrong extension: expected `.tif`
     Error duplicate-prediction [000001] several predictions of this patch: `PRED_000001.tif`, `again/PRED_000001.tif`
     Error missing-prediction [000004-000012, 000020] 10 of 11 expected predictions are missing
-    Error extra-prediction [000002-000003] 2 predictions are of patches that are not expected
+    Error extra-prediction [000002-000003] 2 predictions belong to patches that are not expected
     Warning other-part [000002-000003] of the training set: the challenge's test set is 077413-093462 (2 files)
-    Warning unfinished-file [.PRED_000020.tif.17-0.part] half written: what made it was stopped; remove it
-    Warning unexpected-file [notes.txt] not a prediction; no scorer looks at it
+    Warning unfinished-file [.PRED_000020.tif.17-0.part] partially written: the program was stopped; remove it
+    Warning unexpected-file [notes.txt] not a prediction; scorers ignore it
     Warning junk-file [.DS_Store] left behind by an operating system; remove it (2 files)
     Warning junk-file [__MACOSX/._PRED_000001.tif] in `__MACOSX`, a folder that macOS adds to archives; remove it
     Note last-batch-missing [000004-000012, 000020] only the last ones are missing: does a data loader drop an incomplete last batch?
@@ -145,7 +145,7 @@ fn names_and_patches_are_told_all_at_once() {
 }
 
 #[test]
-fn contents_are_told_all_at_once() {
+fn problems_of_contents_are_reported_at_once() {
     let ramp: Vec<u8> = (0..=255).cycle().take(PIXELS * 3).collect();
     let dir = folder(&[
         ("PRED_000001.tif", &image(256, &[0, 1])),
@@ -163,17 +163,17 @@ fn contents_are_told_all_at_once() {
     ]);
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
     Error empty-file [PRED_000010.tif] the file is empty
-    Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands, the scores of all classes as floating-point numbers have millions: write the class with the highest one, as uint8
+    Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands, floating-point scores of all classes have millions: write the class with the highest score, as uint8
     Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not begin as a TIFF does
     Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
     Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
     Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
     Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8
     Error wrong-sample-type [PRED_000005.tif] samples are uint16, expected uint8
-    Error inverted-grey [PRED_000012.tif] white is zero (photometric MinIsWhite), and some readers invert it: write MinIsBlack
-    Warning class-scores [PRED_000004.tif] fractions between 0 and 1: scores? Write the class with the highest one
-    Warning constant-prediction [PRED_000007.tif] all pixels are of one value
-    Warning not-lzw [000003-000006] not compressed by LZW, as the challenge asks for (4 files)
+    Error inverted-grey [PRED_000012.tif] 0 means white (photometric MinIsWhite), which some readers invert: write MinIsBlack
+    Warning class-scores [PRED_000004.tif] fractions between 0 and 1: class scores? Write the class with the highest score
+    Warning constant-prediction [PRED_000007.tif] all pixels have the same value
+    Warning not-lzw [000003-000006] not compressed by LZW, which the challenge asks for (4 files)
     ");
 }
 
@@ -187,7 +187,7 @@ fn values_out_of_range_are_counted_and_explained() {
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000003"))), @r"
     Error value-out-of-range [000001-000002] 196608 pixels are above 12, the last class: 13, 255 (2 files)
     Warning one-based [all predictions] 13 occurs and no pixel is 0 (building): counted from 1? Classes are counted from 0 here
-    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class was 0, or a fill value was left; upstream's scorer drops such pixels, here they are not accepted
+    Warning wraparound-255 [all predictions] 255 occurs: `argmax - 1` gives it where the class is 0, or it is a remaining fill value; upstream's scorer drops such pixels, this scorer rejects them
     ");
 }
 
@@ -201,10 +201,10 @@ fn a_dropped_last_batch_is_recognised() {
     ");
     insta::assert_snapshot!(lines(&report(dir.path(), None)), @r"
     Warning other-part [000001-000002] of the training set: the challenge's test set is 077413-093462 (2 files)
-    Note ids-not-checked [folder] no list of patches is given, so missing and extra predictions cannot be told (--official expects the challenge's)
+    Note ids-not-checked [folder] no list of expected patches is given, so missing and extra predictions are not detected (--official checks the challenge's list)
     ");
     insta::assert_snapshot!(lines(&report(folder(&[]).path(), Some("000001-000004"))), @r"
-    Error no-predictions [folder] no file is named like a prediction, PRED_077413.tif
+    Error no-predictions [folder] no file has a prediction's name, such as PRED_077413.tif
     Error missing-prediction [000001-000004] 4 of 4 expected predictions are missing
     ");
 }
@@ -239,9 +239,9 @@ fn hostile_archives_are_described() {
     Error duplicate-entry [PRED_000001.tif] this entry is in the archive several times (2 files)
     Error damaged-entry [PRED_000008.tif] damaged in the archive: Invalid checksum
     Error damaged-entry [PRED_000011.tif] damaged in the archive: its header calls it `PRED_000012.tif`
-    Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name, such as PRED_077413.tif (2 files)
+    Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name: expected one such as PRED_077413.tif (2 files)
     Error missing-prediction [000004, 000010, 000012] 3 of 12 expected predictions are missing
-    Error file-too-large [PRED_000009.tif] more than 16777216 bytes; a prediction has some thousands, the scores of all classes as floating-point numbers have millions: write the class with the highest one, as uint8
+    Error file-too-large [PRED_000009.tif] more than 16777216 bytes; a prediction has some thousands, floating-point scores of all classes have millions: write the class with the highest score, as uint8
     Note archive-name [a.zip] no times are declared: the challenge's form is NAME_{baseline M-S}_{submission M-S}.zip, such as unet_5-57_14-40.zip
     ");
     let unreadable = report(&dir.path().join("b.zip"), Some("000001"));
@@ -394,15 +394,18 @@ fn classes_and_the_factor_of_another_challenge_are_taken() {
 
 #[test]
 fn scores_of_classes_are_known_whatever_their_type_and_layout() {
-    let told = |bands: usize, size: usize| {
+    let scores_message = |bands: usize, size: usize| {
         let bytes = [0u8, 200].into_iter().cycle().take(bands * size).collect();
         let file = encode(&Raster::new(bands, PATCH_SIZE, PATCH_SIZE, bytes).unwrap());
         let report = report(folder(&[("PRED_000001.tif", &file)]).path(), None);
         report.findings.into_iter().find(|f| f.code == "class-scores").map(|finding| finding.message)
     };
-    assert!(told(12, PIXELS).is_some_and(|message| message.starts_with("12 bands, far more than a picture has")));
-    assert!(told(13, PIXELS).is_some_and(|message| message.starts_with("13 bands, as many as classes")));
-    assert_eq!(told(4, PIXELS), None);
+    assert!(
+        scores_message(12, PIXELS)
+            .is_some_and(|message| message.starts_with("12 bands, far more than a colour image has"))
+    );
+    assert!(scores_message(13, PIXELS).is_some_and(|message| message.starts_with("13 bands, one per class")));
+    assert_eq!(scores_message(4, PIXELS), None);
     // Twelve scores a pixel in one strip of 12 MiB, laid side by side.
     let wide: Vec<f32> = (0..PIXELS * 12).map(|i| (i % 7) as f32 / 7.0).collect();
     let mut file = std::io::Cursor::new(Vec::new());

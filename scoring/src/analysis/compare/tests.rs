@@ -65,7 +65,7 @@ fn every_level_has_its_difference() {
 }
 
 #[test]
-fn to_compare_the_other_way_round_turns_the_signs() {
+fn swapping_the_sets_changes_the_signs() {
     let (this, other) = (scored([0, 1, 2, 3]), scored([0, 5, 2, 4]));
     let [there, back] = [compare(&this, &other, Unit::Zone).unwrap(), compare(&other, &this, Unit::Zone).unwrap()];
     assert_eq!(there.miou.difference.map(|value| -value), back.miou.difference);
@@ -84,14 +84,14 @@ fn a_set_does_not_differ_from_itself() {
 }
 
 #[test]
-fn classes_that_draws_are_without_are_told() {
-    // Water is in one of four patches: a draw is without it in (3/4)^4 = 0.32 of the cases.
+fn classes_missing_from_some_draws_are_noted() {
+    // Water is in one of four patches: (3/4)^4 = 0.32 of the draws lack it.
     let patches = |wrong| (1..=4).map(|n| patch(n, if n == 2 { &[(4, 4, 5)] } else { wrong })).collect();
     let of = |wrong| evaluation(patches(wrong), Protocol::flair2());
     let found = compare(&of(&[(0, 0, 9)]), &of(&[(0, 0, 8), (0, 2, 1)]), Unit::Patch).unwrap();
     insta::assert_snapshot!(found.notes.join("\n"), @"
     the intervals are rough: there are only 4 patches to draw from
-    classes whose difference some of the 400 replicates are without: building (2), water (123)
+    classes without a difference in some of the 400 replicates: building (2), water (123)
     the intervals of 1 domain draw fewer than 10 units, and are rough
     ");
 }
@@ -102,7 +102,7 @@ fn where_nothing_can_be_drawn_there_are_no_intervals() {
     let found = compare(&one(), &one(), Unit::Domain).unwrap();
     assert_eq!((found.drawn, found.miou.interval), (None, None));
     insta::assert_snapshot!(found.notes.join("\n"), @"no intervals by domain: an interval needs at least 2 units to draw from, there is 1");
-    // Places are needed for what is asked of them, and only for that.
+    // Locations are required only for the requested unit.
     let patches = (1..=2).map(|number| patch(number, &[(0, 0, 3)])).collect();
     let this = evaluation(patches, Protocol::flair2());
     let without = |unit| Comparison::new([&this, &this], "other", &Places::default(), draw(unit), 9);
@@ -116,7 +116,7 @@ fn where_nothing_can_be_drawn_there_are_no_intervals() {
 #[test]
 fn unlike_is_not_compared() {
     let this = scored([0, 1, 2, 3]);
-    let told = |other: &Evaluation| {
+    let message = |other: &Evaluation| {
         let records = [&this, other].map(ScoreReport::new);
         let of_records = records[0].compare(&records[1], "other").unwrap_err();
         format!("{}\n{of_records}", compare(&this, other, Unit::Patch).unwrap_err())
@@ -126,7 +126,7 @@ fn unlike_is_not_compared() {
     let mut masks = this.by_patch.clone();
     masks[2] = patch(3, &[(0, 0, 9), (4, 4, 11)]);
     let masks = evaluation(masks, Protocol::flair2());
-    insta::assert_snapshot!([told(&hub), told(&fewer), told(&masks)].join("\n"), @r#"
+    insta::assert_snapshot!([message(&hub), message(&fewer), message(&masks)].join("\n"), @r#"
     scored by different protocols, `flair2` and `flair-hub`: score both by one
     scored by different protocols, `flair2` and `flair-hub`: score both by one
     not the same patches: 1 of the one and 0 of the other are not in both, patch 000001 for one

@@ -13,7 +13,7 @@ fn set(tag: u16, kind: u16, values: &[u64]) -> String {
 }
 
 #[test]
-fn what_contradicts_itself_is_told() {
+fn contradictory_files_are_errors() {
     let lines = [
         set(256, 4, &[0]),
         set(256, 4, &[4_000_000_000]),
@@ -67,7 +67,7 @@ fn what_contradicts_itself_is_told() {
 }
 
 #[test]
-fn chunks_of_another_length_are_told() {
+fn chunks_of_a_wrong_length_are_errors() {
     // The stored rows are 37 samples of 2 bands; the width says otherwise.
     for compression in [1, 5, 8, 50_000, 32_773] {
         let wider = error(&Layout { compression, set: vec![(256, 3, vec![38])], ..Layout::default() });
@@ -140,7 +140,7 @@ fn the_largest_sizes_are_claims_only() {
 }
 
 #[test]
-fn a_file_of_tiny_pieces_is_told_before_it_costs_a_minute() {
+fn a_file_of_tiny_chunks_is_rejected_fast() {
     // A million strips of one sample each, all of the same few bytes, which a zip would store in next to nothing.
     let rows = 1 << 20;
     let set = vec![(256, 3, vec![1]), (257, 4, vec![rows]), (258, 3, vec![8]), (277, 3, vec![1]), (278, 3, vec![1])];
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn any_cut_off_end_is_told(layout in any_layout(), cut in any::<prop::sample::Index>()) {
+    fn any_truncation_is_an_error(layout in any_layout(), cut in any::<prop::sample::Index>()) {
         // The directory is at the end, so a shorter file always lacks a part of it.
         let file = layout.write(&raster(3, 20, 18));
         let next = if layout.is_big_tiff { 8 } else { 4 };

@@ -66,7 +66,7 @@ fn the_header_tells_what_is_there() {
     }
     ");
 
-    // Samples that cannot be decoded are told all the same, and named in the error.
+    // The header of samples that cannot be decoded is parsed, and the error names their type.
     let floats = Layout { set: vec![(258, 3, vec![32]), (339, 3, vec![3])], ..Layout::default() };
     let file = floats.write(&raster(1, 45, 37));
     assert_eq!(header(&file, &Limits::default()).unwrap().sample_type(), "float32");

@@ -104,7 +104,7 @@ fn patches_and_outlines_are_kept_on_request() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn every_problem_is_reported_at_once() {
     let case = Case::new();
     for number in 1..=9 {
         case.mask(number, &[1, 2, 3, 4]);
@@ -138,7 +138,7 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
-fn what_is_wrong_with_many_is_told_once() {
+fn a_problem_of_many_files_is_reported_once() {
     let case = Case::new();
     for number in 1..=200 {
         case.mask(number, &[1, 2, 3, if number > 190 { 77 } else { 4 }]);
@@ -185,7 +185,7 @@ fn nothing_to_score_is_an_error_of_its_own() {
     // Masks under other names are no lack of masks.
     write(&case.path("truth/D001_2020/Z1_AA/msk/msk_000001.tif"), 1, 2, &[1; 4]);
     insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
-    wrong-mask-name: …/msk_000001.tif: not the case of letters that is expected: `MSK_` and `.tif`
+    wrong-mask-name: …/msk_000001.tif: wrong upper or lower case: expected `MSK_` and `.tif`
     extra-prediction: 000001: a prediction, but no mask to score it against
     ");
 }
