@@ -79,8 +79,8 @@ fn write_score(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     let asked = [report.uncertainty.as_ref().map(|found| &found.notes), report.comparison.as_ref().map(|f| &f.notes)];
     let notes = report.notes.iter().chain(asked.into_iter().flatten().flatten());
     // Both bootstraps may use the same few units, and so give the same note.
-    let mut told = BTreeSet::new();
-    for note in notes.filter(|note| told.insert(*note)) {
+    let mut seen = BTreeSet::new();
+    for note in notes.filter(|note| seen.insert(*note)) {
         writeln!(out, "note: {note}")?;
     }
     Ok(())

@@ -212,7 +212,7 @@ fn one_folder_holds_one_run() {
         assert!(!file(gone).exists(), "{gone}");
     }
     let last = ["--set", "num_epochs=2", "--resume", "--use", "last"];
-    run(&baseline, &last).success().stderr(contains("are made anew"));
+    run(&baseline, &last).success().stderr(contains("are made again"));
     assert!(file("a/submission/unet.zip").exists() && file("a/score.json").exists());
 
     run(&["predict", "--out", "b"], &weights).success();

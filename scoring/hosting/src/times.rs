@@ -70,7 +70,7 @@ impl Declared {
         if declared.submission_seconds().is_none() {
             let what = match subject {
                 Some(name) => format!("the name `{name}` declares none, and no timing.json is enclosed"),
-                None => "the platform does not hand on the archive's name, and no timing.json is enclosed".to_owned(),
+                None => "the platform does not pass on the archive's name, and no timing.json is enclosed".to_owned(),
             };
             let message = format!("no times are known: {what}");
             declared.findings.push(HostingCode::TimesUnknown.finding("submission", message));
@@ -270,7 +270,7 @@ mod tests {
         let unknown = declared("preds", &[]);
         assert_eq!(
             told(&unknown),
-            ["times-unknown: submission: no times are known: the platform does not hand on the \
+            ["times-unknown: submission: no times are known: the platform does not pass on the \
                                      archive's name, and no timing.json is enclosed"]
         );
         assert_eq!((unknown.submission_seconds(), unknown.ratio(), unknown.is_over()), (None, None, None));

@@ -304,7 +304,7 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     let names: Vec<_> = predictions(&source).map(|(_, entry)| folder.join(&entry.name)).collect();
     names.iter().try_for_each(|path| remove(path))?;
     if !names.is_empty() {
-        say(&format!("note: {} predictions of this run's earlier weights are made anew", names.len()));
+        say(&format!("note: {} predictions of this run's earlier weights are made again", names.len()));
     }
     Ok(())
 }

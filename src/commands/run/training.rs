@@ -66,7 +66,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     let mut record = RunRecord::of_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
     let options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out) };
-    let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(told)?;
+    let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(with_exit_code)?;
     let is_over = trainer.is_over();
     if !is_over {
         record.begin_training(&setup.out)?;
@@ -75,7 +75,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     LISTENS.store(true, Ordering::SeqCst);
     let trained = trainer.run(&STOP, bars);
     LISTENS.store(false, Ordering::SeqCst);
-    let trained = trained.or_else(told)?;
+    let trained = trained.or_else(with_exit_code)?;
     if trained.stopped == Stopped::Interrupted {
         say(&format!(
             "stopped after step {}, and saved; repeat the command with --out {} --resume to continue",
@@ -88,7 +88,7 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
 }
 
 /// Chooses the exit code of a training error.
-fn told<T>(error: TrainError) -> Outcome<T> {
+fn with_exit_code<T>(error: TrainError) -> Outcome<T> {
     match error {
         TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. } => Err(error).or_usage(),
         TrainError::Device { .. } | TrainError::Write { .. } => Err(error).or_environment(),

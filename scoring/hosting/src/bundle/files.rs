@@ -70,14 +70,14 @@ fn ascii(html: &str) -> String {
 }
 
 fn read_page(path: &Path) -> io::Result<String> {
-    let told = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {reason}", path.display()));
+    let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` {reason}", path.display()));
     let text = read_text(path, MAX_PAGE).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => told("is too large for a page"),
+        io::ErrorKind::FileTooLarge => invalid("is too large for a page"),
         io::ErrorKind::NotFound => error,
         _ => io::Error::new(error.kind(), format!("`{}`: {error}", path.display())),
     })?;
     // Codabench refuses empty pages.
-    if text.trim().is_empty() { Err(told("is empty")) } else { Ok(text) }
+    if text.trim().is_empty() { Err(invalid("is empty")) } else { Ok(text) }
 }
 
 /// The markup language of a template.

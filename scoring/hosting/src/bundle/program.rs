@@ -1,28 +1,28 @@
-//! Whether a program runs in any image of its kind of machine.
+//! Checks whether a program is linked statically, so that it runs in any image for x86-64 Linux.
 
-/// How a program is linked.
+/// The linkage of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linkage {
-    /// It needs nothing but an x86-64 Linux.
+    /// Static: it needs only an x86-64 Linux.
     Static,
-    /// It needs the libraries of the machine that it was built on.
+    /// Dynamic: it needs shared libraries.
     Dynamic,
-    /// It is no program for x86-64 Linux.
+    /// Not a program for x86-64 Linux.
     Unknown,
 }
 
 /// Type of the program header that names the dynamic linker (ELF specification, `PT_INTERP`).
 const INTERPRETER: u32 = 3;
 
-/// How an ELF file for x86-64 is linked: statically where no program header asks for a dynamic linker. No size that
-/// the file claims is believed.
+/// The linkage of an ELF file for x86-64: static if no program header names a dynamic linker. Offsets and sizes that
+/// the file claims are checked before use.
 pub fn linkage(program: &[u8]) -> Linkage {
     headers(program).map_or(Linkage::Unknown, |mut kinds| {
         if kinds.any(|kind| kind == INTERPRETER) { Linkage::Dynamic } else { Linkage::Static }
     })
 }
 
-/// The types of the program headers; `None` if it isn't such a file, or they are not in it.
+/// The types of the program headers; `None` if the file isn't an ELF file for x86-64, or is cut short.
 fn headers(file: &[u8]) -> Option<impl Iterator<Item = u32>> {
     // 64 bits, little-endian, x86-64 (62).
     let is_elf = file.starts_with(b"\x7fELF\x02\x01") && number::<2>(file, 18)? == 62;

@@ -141,7 +141,7 @@ fn a_bundle_that_its_platform_would_refuse_takes_no_place() {
     assert!(matches!(refused, Err(BundleError::Schema { .. })), "{refused:?}");
     let out = dir.path().join("out");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
-    // A sound one of an earlier run stays as it is.
+    // A valid bundle of an earlier run is kept.
     let sound = fs::read(&made(dir.path(), &plan(&Challenge::default())).unwrap()[0].path).unwrap();
     made(dir.path(), &plan(&bad)).unwrap_err();
     assert_eq!(fs::read(out.join("codabench.zip")).unwrap(), sound);
@@ -169,7 +169,7 @@ fn masks_that_cannot_be_scored_against_stop_it() {
     fs::remove_file(truth.join("MSK_9.tif")).unwrap();
     let logo = Plan { logo: Some(b"GIF89a"), ..plan(&challenge) };
     assert!(matches!(made(dir.path(), &logo), Err(BundleError::Logo)));
-    // What failed left nothing behind.
+    // The failed run left nothing behind.
     let left = fs::read_dir(dir.path().join("out")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
 }

@@ -113,7 +113,7 @@ impl Look<'_> {
         };
         let metadata: Option<Metadata> = serde_saphyr::from_str(&text).ok();
         let command = metadata.map(|metadata| metadata.command).unwrap_or_default();
-        // CodaLab splits at spaces, without quotes; `$program/` is where the zip is unpacked.
+        // CodaLab splits the command at spaces and ignores quotes; `$program/` is the folder of the unpacked zip.
         let words: Vec<_> = command.split(' ').collect();
         let own = words.iter().find_map(|word| word.strip_prefix("$program/"));
         self.demand(
