@@ -138,7 +138,7 @@ fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault()
     let entry = |tag: u16, value: u16| [tag, 3, 1, 0, value].map(u16::to_le_bytes).concat();
     let forms = [
         (patched(&entry(258, 8), &entry(258, 16)), "samples are uint16, expected uint8"),
-        (patched(&entry(262, 1), &entry(262, 0)), "white is zero"),
+        (patched(&entry(262, 1), &entry(262, 0)), "0 means white"),
         (raster::encode(&Raster::new(3, 16, 16, vec![1; 768]).unwrap()), "3 bands, expected 1"),
     ];
     for (bytes, told) in forms {
