@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::anyhow;
 use flair_hosting::{Declared, evalai};
+#[cfg(feature = "baselines")]
+use flair_scoring::ScoreReport;
 use flair_scoring::{
-    Finding, OutOfRange, Progress, ScoreReport, evaluate,
+    Finding, OutOfRange, Progress, evaluate,
     finding::truncate,
     score::{
         evaluate::{EvaluateError, Evaluation, Options},
