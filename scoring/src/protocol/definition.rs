@@ -1,21 +1,21 @@
-//! All that a protocol says, as data.
+//! The definition of a protocol, as data.
 
 use serde::{Deserialize, Serialize};
 
 use super::{file::labels, nomenclature::Nomenclature};
 
-/// What happens to pixels whose truth or prediction is a class outside the mean.
+/// The treatment of pixels whose truth or prediction is a class outside the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExcludedPixels {
-    /// They stay in the sums: confusing such a class with another costs the other.
+    /// They stay in the sums: confusing such a class with another lowers the other's score.
     #[default]
     Kept,
-    /// Their rows and columns are removed from the confusion matrix before anything is computed.
+    /// Their rows and columns are removed from the confusion matrix before any metric is computed.
     Removed,
 }
 
-/// What a class counts as that neither masks nor predictions have.
+/// The score of a class that occurs neither in masks nor in predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Absent {
@@ -26,19 +26,19 @@ pub enum Absent {
     Zero,
 }
 
-/// All that a protocol says; this is what a score's record holds of it.
+/// The definition of a protocol; a score record contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name.
     pub name: String,
-    /// Its classes; [`NomenclatureClass::averaged`] tells which the mean is over.
+    /// Its classes; [`NomenclatureClass::averaged`] marks those in the mean.
     pub nomenclature: Nomenclature,
-    /// What happens to the pixels of classes outside the mean.
+    /// The treatment of pixels of classes outside the mean.
     pub excluded_pixels: ExcludedPixels,
-    /// What an absent class counts as.
+    /// The score of an absent class.
     pub absent: Absent,
-    /// Values of a mask whose pixels are not scored at all.
+    /// Mask values whose pixels are not scored.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "labels")]
     pub ignored_labels: Vec<u8>,
 }

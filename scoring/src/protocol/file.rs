@@ -1,4 +1,4 @@
-//! The files of protocols and nomenclatures: those that ship with the program, and the user's own.
+//! Files of protocols and nomenclatures: the built-in ones, and the user's.
 
 use std::{
     fmt, io,
@@ -12,37 +12,37 @@ use serde::{
 
 use crate::files::read_text;
 
-/// Largest file of a protocol or a nomenclature, in bytes.
+/// Maximum size of a protocol or nomenclature file, in bytes.
 const MAX_FILE: u64 = 1 << 18;
 
-/// Why there is no such protocol.
+/// Errors when loading a protocol or a nomenclature.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// Nothing that ships with the program has that name.
+    /// No built-in one has that name.
     #[error("there is no {what} `{name}`: expected one of {known}, or a file that ends in .yml")]
     Unknown {
-        /// What was looked for.
+        /// The kind: protocol or nomenclature.
         what: &'static str,
         /// Its name.
         name: String,
-        /// The names that there are.
+        /// The built-in names.
         known: String,
     },
     /// The file cannot be read.
     #[error("cannot read `{}`: {error}", path.display())]
     Io {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// It says something that cannot be.
+    /// Its content is invalid.
     #[error("`{origin}` is no protocol: {reason}")]
     Invalid {
-        /// Where it comes from.
+        /// Its origin, such as its path.
         origin: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 }
@@ -75,7 +75,7 @@ pub(super) fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u
     Ok(labels.into_iter().map(|Label(label)| label).collect())
 }
 
-/// The file of that name among those that ship with the program.
+/// The built-in file of that name.
 pub(super) fn shipped(
     files: &[(&'static str, &'static str)],
     what: &'static str,

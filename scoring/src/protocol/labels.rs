@@ -1,8 +1,8 @@
-//! Which class each value of a mask stands for.
+//! The class of each mask value.
 
 use super::definition::Definition;
 
-/// What each value of a mask means: the index of a class, [`LabelTable::NO_LABEL`] or [`LabelTable::IGNORED`].
+/// The meaning of each mask value: a class index, [`LabelTable::NO_LABEL`] or [`LabelTable::IGNORED`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelTable {
     classes: usize,
@@ -10,7 +10,7 @@ pub struct LabelTable {
 }
 
 impl LabelTable {
-    /// The value means nothing.
+    /// The value is not a label.
     pub const NO_LABEL: u8 = 255;
     /// The pixel is not scored.
     pub const IGNORED: u8 = 254;
@@ -29,7 +29,7 @@ impl LabelTable {
         self.classes
     }
 
-    /// What the value means.
+    /// The class index of a mask value, or one of the two constants.
     pub fn get(&self, label: u8) -> u8 {
         self.of[usize::from(label)]
     }

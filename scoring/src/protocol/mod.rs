@@ -1,7 +1,7 @@
-//! By which classes and rules scores are made: named, and data.
+//! Scoring protocols: the classes and the rules of a score, named and described as data.
 //!
-//! IGN's own programs differ, and the difference moves numbers by several points, so no score goes without the name
-//! of its protocol.
+//! IGN's own programs follow different rules, which change scores by several points. Every score therefore names its
+//! protocol.
 //!
 //! ```
 //! use flair_scoring::Protocol;
@@ -34,16 +34,16 @@ use file::{labels, parse, read, shipped, yaml_file};
 
 use crate::files::sha256;
 
-/// The protocols that ship with the program: name, and file.
+/// The built-in protocols: name and YAML text.
 pub const PROTOCOLS: [(&str, &str); 2] = [
     ("flair2", include_str!("../../protocols/flair2.yml")),
     ("flair-hub", include_str!("../../protocols/flair-hub.yml")),
 ];
 
-/// A protocol's file with all that one can say, and what it means: to begin one's own with. It is valid as it is.
+/// A valid, commented protocol file with every key: a template for custom protocols.
 pub const EXAMPLE: &str = include_str!("../../protocols/example.yml");
 
-/// By which classes and rules scores are made. Cheap to clone.
+/// The classes and rules of a score. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Protocol(Arc<Inner>);
 
@@ -54,7 +54,7 @@ struct Inner {
     labels: LabelTable,
 }
 
-/// A protocol's file: as [`Definition`], with shorter ways to say it.
+/// A protocol file: a [`Definition`] with shorthand forms.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtocolFile {
@@ -109,16 +109,16 @@ impl Protocol {
     /// One of [`PROTOCOLS`], by its name.
     ///
     /// # Errors
-    /// [`ProtocolError::Unknown`] where there is none of that name.
+    /// [`ProtocolError::Unknown`] if no built-in protocol has that name.
     pub fn named(name: &str) -> Result<Self, ProtocolError> {
         let text = shipped(&PROTOCOLS, "protocol", name)?;
         Self::of_file(parse(text, name)?, name)
     }
 
-    /// A protocol that ships with the program, by its name, or one of a file whose name ends in `.yml` or `.yaml`.
+    /// A built-in protocol by its name, or a protocol file whose name ends in `.yml` or `.yaml`.
     ///
     /// # Errors
-    /// [`ProtocolError`]: no such name, an unreadable file, or one that is no protocol.
+    /// [`ProtocolError`]: no such name, an unreadable file, or an invalid protocol.
     pub fn find(name_or_file: &str) -> Result<Self, ProtocolError> {
         match yaml_file(name_or_file) {
             Some(path) => Self::from_yaml(&read(path)?, name_or_file),
@@ -126,8 +126,8 @@ impl Protocol {
         }
     }
 
-    /// The same rules for other classes: those of a nomenclature that ships with the program, by its name, or of a
-    /// file whose name ends in `.yml` or `.yaml`.
+    /// The same rules with other classes: a built-in nomenclature by its name, or a file whose name ends in `.yml` or
+    /// `.yaml`.
     ///
     /// # Errors
     /// As [`Protocol::find`].
@@ -140,10 +140,10 @@ impl Protocol {
             .map_err(|reason| ProtocolError::Invalid { origin: name_or_file.to_owned(), reason })
     }
 
-    /// Reads a protocol's file. `origin` is what messages call it, such as its path.
+    /// Reads a protocol file. `origin` names it in messages, such as its path.
     ///
     /// # Errors
-    /// [`ProtocolError::Invalid`] where it is none, or takes the name of one that ships with the program.
+    /// [`ProtocolError::Invalid`] if it is invalid, or has the name of a built-in protocol.
     pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ProtocolError> {
         let file: ProtocolFile = parse(text, origin)?;
         if PROTOCOLS.iter().any(|(name, _)| *name == file.name) {
@@ -161,7 +161,7 @@ impl Protocol {
     /// The protocol that a definition describes.
     ///
     /// # Errors
-    /// A sentence, where it says something that cannot be.
+    /// A sentence that says what is invalid.
     pub fn from_definition(definition: Definition) -> Result<Self, String> {
         definition.nomenclature.check()?;
         nomenclature::check_name(&definition.name, 40)?;
@@ -179,8 +179,8 @@ impl Protocol {
         Ok(Self(Arc::new(Inner { definition, id, labels })))
     }
 
-    /// A file that [`Protocol::from_yaml`] makes the same protocol of, if it is of a file: names of shipped protocols
-    /// are refused there. Classes of a nomenclature's own file get the protocol's name.
+    /// The protocol as YAML that [`Protocol::from_yaml`] reads back, for protocols from files; it rejects the names of
+    /// built-in protocols. Classes from a nomenclature file get the protocol's name.
     pub fn to_yaml(&self) -> String {
         let Definition { name, nomenclature, excluded_pixels, absent, ignored_labels } = self.definition();
         let mut file = serde_json::json!({
@@ -207,18 +207,18 @@ impl Protocol {
         format!("{file:#}\n")
     }
 
-    /// Its name, as whoever wrote it chose it.
+    /// Its name, as its author chose it.
     pub fn name(&self) -> &str {
         &self.0.definition.name
     }
 
-    /// What tells it from every other protocol: the name of one that ships with the program; with other classes
-    /// `NAME/CLASSES`; `NAME@DIGEST` for one of a file, so that two files of one name are not taken for the same.
+    /// A unique identifier: the name of a built-in protocol, `NAME/CLASSES` with other classes, or `NAME@DIGEST` for a
+    /// protocol from a file, so that two files with the same name differ.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// All that it says.
+    /// Its definition.
     pub fn definition(&self) -> &Definition {
         &self.0.definition
     }
@@ -233,7 +233,7 @@ impl Protocol {
         self.classes().len()
     }
 
-    /// What the values of a mask mean.
+    /// The class of each mask value.
     pub fn labels(&self) -> &LabelTable {
         &self.0.labels
     }

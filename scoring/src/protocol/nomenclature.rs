@@ -1,4 +1,4 @@
-//! Class lists: what a prediction's values stand for, and which values of a mask become which class.
+//! Class lists: the class of each prediction value, and the mask values of each class.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,13 +6,13 @@ use super::file::{ProtocolError, labels, parse, shipped};
 
 use crate::text::counted;
 
-/// Most classes of a nomenclature: predictions are bytes, and a few values are left for what is no class.
+/// Maximum number of classes: predictions are bytes, and a few values stay free for pixels without a class.
 pub const MAX_CLASSES: usize = 200;
 
-/// Longest name of a class or a nomenclature, in characters.
+/// Maximum length of a class's or nomenclature's name, in characters.
 const MAX_NAME: usize = 60;
 
-/// A list of classes. A prediction holds places in it, counted from 0; a mask holds labels, which are remapped.
+/// A list of classes. A prediction holds indices into it, from 0; a mask holds labels, which are remapped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nomenclature {
@@ -30,10 +30,10 @@ pub struct NomenclatureClass {
     pub name: String,
     /// Its colour in figures, as `#rrggbb`.
     pub colour: Colour,
-    /// The values of a mask that stand for it, each `0..=255`.
+    /// Its mask values, each `0..=255`.
     #[serde(deserialize_with = "labels")]
     pub labels: Vec<u8>,
-    /// Whether the mean is meant to hold it.
+    /// Whether the mean includes it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub averaged: bool,
 }
@@ -69,7 +69,7 @@ impl From<Colour> for String {
     }
 }
 
-/// The class lists that ship with the program: name, and file.
+/// The built-in class lists: name and YAML text.
 pub const NOMENCLATURES: [(&str, &str); 3] = [
     ("flair2-13", include_str!("../../nomenclatures/flair2-13.yml")),
     ("flair-19", include_str!("../../nomenclatures/flair-19.yml")),
@@ -80,24 +80,24 @@ impl Nomenclature {
     /// One of [`NOMENCLATURES`], by its name.
     ///
     /// # Errors
-    /// [`ProtocolError::Unknown`] where there is none of that name.
+    /// [`ProtocolError::Unknown`] if no built-in one has that name.
     pub fn named(name: &str) -> Result<Self, ProtocolError> {
         let text = shipped(&NOMENCLATURES, "nomenclature", name)?;
         Self::from_yaml(text, name)
     }
 
-    /// Reads a class list. `origin` is what messages call it, such as its path.
+    /// Reads a class list. `origin` names it in messages, such as its path.
     ///
     /// # Errors
-    /// [`ProtocolError::Invalid`]: the text is no class list, it has fewer than 2 or more than [`MAX_CLASSES`] classes,
-    /// two of one name, or a label that two classes claim.
+    /// [`ProtocolError::Invalid`]: the text is not a class list, has fewer than 2 or more than [`MAX_CLASSES`] classes,
+    /// two classes with one name, or one label in two classes.
     pub fn from_yaml(text: &str, origin: &str) -> Result<Self, ProtocolError> {
         let nomenclature: Self = parse(text, origin)?;
         nomenclature.check().map_err(|reason| ProtocolError::Invalid { origin: origin.to_owned(), reason })?;
         Ok(nomenclature)
     }
 
-    /// Whether it can be scored by: 2 to [`MAX_CLASSES`] classes of different names, each label of one class.
+    /// Checks that it can be used for scoring: 2 to [`MAX_CLASSES`] classes of different names, each label of one class.
     pub(super) fn check(&self) -> Result<(), String> {
         let count = self.classes.len();
         if !(2..=MAX_CLASSES).contains(&count) {
@@ -123,7 +123,7 @@ impl Nomenclature {
         Ok(())
     }
 
-    /// The smallest and largest label, to tell what a mask may hold.
+    /// The smallest and largest label, for messages.
     pub fn label_range(&self) -> (u8, u8) {
         let labels = || self.classes.iter().flat_map(|class| class.labels.iter().copied());
         (labels().min().unwrap_or(0), labels().max().unwrap_or(0))

@@ -1,48 +1,48 @@
-//! How much a raster file may ask for, and why it is not read.
+//! Limits of raster files, and errors when reading them.
 
 use std::{io, path::PathBuf};
 
-/// How much a file may ask for. Whatever it claims is held against these before anything is allocated.
+/// Limits of a raster file. Its claimed sizes are checked against them before any allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest file, in bytes.
+    /// Maximum size of the file, in bytes.
     pub file_bytes: u64,
-    /// Most samples (rows × columns × bands), the padding of its tiles included.
+    /// Maximum number of samples (rows × columns × bands), with the padding of tiles.
     pub samples: u64,
 }
 
 impl Default for Limits {
-    /// 64 MiB of either: some fifty times a patch of five bands.
+    /// 64 MiB of each: about fifty times a patch of five bands.
     fn default() -> Self {
         Self { file_bytes: 64 << 20, samples: 64 << 20 }
     }
 }
 
-/// Why a raster could not be read.
+/// Errors when reading a raster.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RasterError {
     /// The file could not be opened or read.
     #[error("cannot read the file: {0}")]
     Io(#[from] io::Error),
-    /// The file breaks the format, or is cut short.
+    /// The file is not a valid TIFF, or is truncated.
     #[error("not a valid TIFF: {0}")]
     Format(String),
-    /// The file may be right, but this reader does not know what it uses.
+    /// The file uses a feature of TIFF that this reader does not support.
     #[error("TIFF not supported: {0}")]
     Unsupported(String),
-    /// The file is, or claims to be, larger than allowed.
+    /// The file's size, or a size that it claims, exceeds a limit.
     #[error("too large: {0}")]
     Limits(String),
 }
 
-/// Why the raster at a path could not be read.
+/// An error when reading the raster at a path.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`: {error}", path.display())]
 pub struct ReadError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The cause.
     #[source]
     pub error: RasterError,
 }

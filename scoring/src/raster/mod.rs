@@ -1,9 +1,9 @@
 //! Rasters of 8-bit samples: the dataset's TIFFs in, the submission's TIFFs out.
 //!
-//! The reader is this crate's own, since what it must never do is read fewer bands than there are, or trust a size
-//! that a file merely claims. What it reads: classic TIFF and BigTIFF of either byte order, strips and tiles, any
-//! number of 8-bit bands interleaved by pixel or by band, uncompressed, LZW, Deflate, ZSTD or PackBits, with or
-//! without horizontal differencing. Only the first image of a file counts: overviews are ignored.
+//! The reader is this crate's own: it must never read fewer bands than a file has, and never trust a claimed size. It
+//! reads classic TIFF and BigTIFF of either byte order, strips and tiles, any
+//! number of 8-bit bands interleaved by pixel or by band, without compression, LZW, Deflate, ZSTD or PackBits, with or
+//! without horizontal differencing. It reads the first image of a file and ignores overviews.
 
 mod codec;
 mod decode;
@@ -55,7 +55,7 @@ pub fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
 /// Writes a raster as [`encode()`] does: the whole file or none, never a part. Missing parent folders are made.
 ///
 /// # Errors
-/// What the file system says.
+/// Any error of the file system.
 pub fn write(path: &Path, raster: &Raster) -> io::Result<()> {
     write_atomically(path, |file| file.write_all(&encode(raster)))
 }

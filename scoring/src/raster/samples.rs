@@ -10,14 +10,14 @@ pub struct Raster {
 }
 
 impl Raster {
-    /// Most samples that a raster holds: what a classic TIFF can point at, whatever becomes of them in LZW.
+    /// Maximum number of samples: a classic TIFF can address as many, even if LZW expands them.
     pub const MAX_SAMPLES: usize = 1 << 31;
 
-    /// Most bands that a raster holds: TIFF counts them in 16 bits.
+    /// Maximum number of bands: TIFF counts them in 16 bits.
     pub const MAX_BANDS: usize = 65_535;
 
-    /// A raster of `bands` × `height` × `width` samples; `None` if that is not their number, or is zero, or is
-    /// beyond [`Raster::MAX_SAMPLES`] or [`Raster::MAX_BANDS`].
+    /// A raster of `bands` × `height` × `width` samples; `None` if `samples` has another length, if it is empty, or if
+    /// it exceeds [`Raster::MAX_SAMPLES`] or [`Raster::MAX_BANDS`].
     pub fn new(bands: usize, height: usize, width: usize, samples: Vec<u8>) -> Option<Self> {
         let expected = bands.checked_mul(height)?.checked_mul(width)?;
         let fits = (1..=Self::MAX_SAMPLES).contains(&expected) && bands <= Self::MAX_BANDS;
@@ -44,7 +44,7 @@ impl Raster {
         &self.samples
     }
 
-    /// Its samples, `[C, H, W]`, without a copy.
+    /// Returns its samples, `[C, H, W]`, without a copy.
     pub fn into_samples(self) -> Vec<u8> {
         self.samples
     }
