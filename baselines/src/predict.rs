@@ -1,8 +1,7 @@
 //! Prediction: patches in, `PRED_*.tif` out. This is what the challenge's clock covers.
 //!
 //! Reading images and writing predictions overlap with the network's computation. The prediction of a patch does not
-//! depend on the other patches of its batch (upstream's training batches mix their series: quirks
-//! Q26 and Q33 of docs/domain.md).
+//! depend on the other patches of its batch (upstream's training batches mix their series).
 
 use std::{
     io,

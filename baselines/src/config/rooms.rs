@@ -86,7 +86,7 @@ impl Config {
         LossWeights { classes_aerial, classes_satellite, aerial, satellite }
     }
 
-    /// A training from its beginning, in the run folder `out` (docs/domain.md 2.5).
+    /// A training from its beginning, in the run folder `out`, with upstream's recipe (`src/task_module.py`, `main.py`).
     #[must_use]
     pub fn training<'a>(&self, out: &'a Path) -> TrainOptions<'a> {
         let mut settings = self.settings();

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn positions_are_upstreams() {
-        // domain.md 6, Q14: January is +134, December negative.
+        // Upstream's positions: January is +134, December is negative.
         let reference = day("05-15");
         let positions =
             ["01-01", "02-28", "03-01", "05-15", "05-16", "12-31"].map(|d| reference.days_since(day(d), 2021));

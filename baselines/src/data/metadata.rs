@@ -144,7 +144,7 @@ mod tests {
         let y: f64 = 0.065;
         assert_near(&values[16..18], &[y.sin(), y.cos()]);
         assert_near(&values[32..39], &[0.1, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
-        // domain.md 6, Q8: constant for all months.
+        // Upstream's formula gives every month the same value (`src/load_data.py:104`).
         assert_near(&values[39..41], &[0.25, 0.933_012_701_892_219_3]);
         let day = TAU * 15.0 / 31.0;
         assert_near(&values[41..], &[f64::midpoint(day.sin(), 1.0), f64::midpoint(day.cos(), 1.0), 1.0, 0.5]);

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn parameters_are_as_many_as_upstreams() {
-        // docs/domain.md 2.3, counted from upstream's code.
+        // Counted from upstream's code.
         for (metadata, with_satellite, count) in
             [(None, false, 24_444_381), (None, true, 27_254_744), (Some(45), true, 27_260_296)]
         {
