@@ -36,7 +36,7 @@ pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -
 }
 
 /// The noun in singular or plural, to match `count`: `patch` for 1, `patches` for anything else.
-pub fn noun<N: PartialEq + From<u8>>(count: N, singular: &str) -> String {
+pub fn noun<N: Copy + PartialEq + From<u8>>(count: N, singular: &str) -> String {
     if count == N::from(1) {
         singular.to_owned()
     } else if singular.ends_with(['s', 'x']) || singular.ends_with("ch") || singular.ends_with("sh") {

@@ -151,7 +151,9 @@ pub(super) mod tests {
     pub(crate) fn report() -> ScoreReport {
         let cells = [(0, 0, 60), (0, 2, 38), (0, 12, 2), (2, 2, 1_000_000)];
         let mut counts = vec![0; 13 * 13];
-        cells.iter().for_each(|(truth, prediction, count)| counts[truth * 13 + prediction] = *count);
+        for (truth, prediction, count) in cells {
+            counts[truth * 13 + prediction] = count;
+        }
         report_of(Protocol::flair2(), counts, 3)
     }
 
