@@ -231,7 +231,7 @@ fn shape(sizes: &str) -> Option<[usize; 4]> {
     sizes?.try_into().ok()
 }
 
-/// A type of number that [`write`] stores.
+/// A type of number that [`write()`] stores.
 pub trait Number: Copy {
     /// Its name in the header.
     const NAME: &'static str;

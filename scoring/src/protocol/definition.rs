@@ -32,7 +32,7 @@ pub enum Absent {
 pub struct Definition {
     /// Its name.
     pub name: String,
-    /// Its classes; [`NomenclatureClass::averaged`] marks those in the mean.
+    /// Its classes; [`averaged`](super::NomenclatureClass::averaged) marks those in the mean.
     pub nomenclature: Nomenclature,
     /// The treatment of pixels of classes outside the mean.
     pub excluded_pixels: ExcludedPixels,
