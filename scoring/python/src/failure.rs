@@ -2,7 +2,12 @@
 
 use std::{error::Error, io, iter::successors, path::Path};
 
-use flair_scoring::{score::{confusion_matrix::CountError, evaluate::EvaluateError, pairing::MasksError}, protocol::ProtocolError, submission::{IdsError, PackError, name::InvalidName}, source::{ReadError, SourceError}};
+use flair_scoring::{
+    protocol::ProtocolError,
+    score::{confusion_matrix::CountError, evaluate::EvaluateError, pairing::MasksError},
+    source::{ReadError, SourceError},
+    submission::{IdsError, PackError, name::InvalidName},
+};
 use pyo3::{import_exception, prelude::*};
 use serde::Serialize;
 

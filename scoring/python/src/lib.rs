@@ -13,7 +13,12 @@ use std::{
     time::Duration,
 };
 
-use flair_scoring::{ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport, evaluate, score::{evaluate::Evaluation, pairing::Masks}, submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Times}, source::Source};
+use flair_scoring::{
+    ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport, evaluate,
+    score::{evaluate::Evaluation, pairing::Masks},
+    source::Source,
+    submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Times},
+};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::{prelude::*, types::PyTuple};
 use rayon::prelude::*;
