@@ -14,7 +14,11 @@ fn what_is_no_checkpoint_is_bad_input() {
     let inspect = ["weights", "inspect", "empty.safetensors"];
     flair_bench(dir.path()).args(inspect).assert().code(3).stderr(contains("no tensors"));
     for command in [["weights", "inspect", "x.ckpt", "--json"], ["weights", "convert", "x.ckpt", "y.safetensors"]] {
-        flair_bench(dir.path()).args(command).assert().code(3).stderr(contains("`x.ckpt` is not a readable checkpoint"));
+        flair_bench(dir.path())
+            .args(command)
+            .assert()
+            .code(3)
+            .stderr(contains("`x.ckpt` is not a readable checkpoint"));
     }
     assert!(!dir.path().join("y.safetensors").exists());
     flair_bench(dir.path())
