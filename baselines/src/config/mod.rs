@@ -1,7 +1,6 @@
 //! The configuration: upstream's `flair-2-config.yml`, with a section of our own.
 //!
-//! The keys are upstream's, so that existing files keep working. Settings that upstream has no key for are in the
-//! section
+//! The keys are upstream's, so that existing files keep working. Settings without a key upstream are in the section
 //! `flair_bench`, which may be left out. [`Config`] makes the settings of each room of this crate, such as
 //! [`Config::inputs`] for [`crate::data`]; no room imports this one.
 //!

@@ -102,7 +102,7 @@ impl Split {
             }
             (Self::Val, Some((name, domains))) => format!(
                 "none of the validation domains `{name}` ({}) is among the dataset's ({}); set \
-                 flair_settings.validation=random, or choose another split",
+                 flair_bench.validation=random, or choose another split",
                 domains.join(", "),
                 train.join(", ")
             ),
@@ -215,7 +215,7 @@ mod tests {
         let error = |split: Split, dataset: &Dataset| {
             split.patches(dataset, &settings(Validation::Hf)).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_settings.validation=random, or choose another split");
+        insta::assert_snapshot!(error(Split::Val, &dataset(&["D006_2020", "D007_2020"], &[])), @"no patches in the split `val`: none of the validation domains `hf` (D004_2021, D014_2020, D029_2021, D031_2019, D058_2020, D066_2021, D067_2021, D077_2021) is among the dataset's (D006_2020, D007_2020); set flair_bench.validation=random, or choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&["D004_2021"], &[])), @"no patches in the split `train`: the dataset's training domains (D004_2021) all validate; choose another split");
         insta::assert_snapshot!(error(Split::Train, &dataset(&[], &["D015_2020"])), @"no patches in the split `train`: the dataset has no aerial images of the training part; choose another split");
         insta::assert_snapshot!(error(Split::Test, &dataset(&["D006_2020"], &[])), @"no patches in the split `test`: the dataset has no aerial images of the test part; choose another split");
