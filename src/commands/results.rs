@@ -1,10 +1,6 @@
 //! The result files of `score` and of a run.
 
-use std::{
-    fs,
-    io::{BufWriter, Write},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
@@ -53,21 +49,18 @@ pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
         write_file(&folder.join(file.name), &(file.content)(report)?)?;
     }
     if let Some(groups) = &report.groups {
-        let mut csv = Vec::new();
-        groups.write_csv(&report.protocol().or_input()?, &mut csv).or_environment()?;
-        write_file(&folder.join(format!("score-by-{}.csv", groups.by)), &csv)?;
+        let protocol = report.protocol().or_input()?;
+        let by = |name: &str| folder.join(format!("{name}-by-{}.csv", groups.by));
+        write_file(&by("score"), &csv(|out| groups.write_csv(&protocol, out))?)?;
         if groups.by != Unit::Patch {
-            let (mut classes, mut confusion) = (Vec::new(), Vec::new());
-            groups.write_classes_csv(&mut classes).or_environment()?;
-            groups.write_confusion_csv(&mut confusion).or_environment()?;
-            write_file(&folder.join(format!("classes-by-{}.csv", groups.by)), &classes)?;
-            write_file(&folder.join(format!("confusion-by-{}.csv", groups.by)), &confusion)?;
+            let (classes, confusion) =
+                (csv(|out| groups.write_classes_csv(out))?, csv(|out| groups.write_confusion_csv(out))?);
+            write_file(&by("classes"), &classes)?;
+            write_file(&by("confusion"), &confusion)?;
         }
     }
     if let Some(comparison) = &report.comparison {
-        let mut csv = Vec::new();
-        comparison.write_csv(&mut csv).or_environment()?;
-        write_file(&folder.join("comparison.csv"), &csv)?;
+        write_file(&folder.join("comparison.csv"), &csv(|out| comparison.write_csv(out))?)?;
     }
     Ok(())
 }
@@ -85,10 +78,9 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Outcome<()> {
         .or_environment()
 }
 
+/// Writes the score's table into a file.
 pub(super) fn write_csv(path: &Path, report: &ScoreReport) -> Outcome<()> {
-    write_atomically(path, |file: &mut BufWriter<fs::File>| report.write_csv(file))
-        .with_context(|| format!("cannot write `{}`", path.display()))
-        .or_environment()
+    write_file(path, &csv(|out| report.write_csv(out))?)
 }
 
 /// Picture formats.

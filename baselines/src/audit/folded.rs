@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flair_scoring::{
     Finding, PatchId,
-    dataset::fold_ranges,
+    dataset::list_ranges,
     finding::{Kind, without_numbers},
 };
 
@@ -85,9 +85,7 @@ pub(super) fn name(part: Part) -> &'static str {
 
 /// Numbers as ranges, the first five of them: `000826-000830, 000833`.
 pub(super) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
-    let ranges = fold_ranges(ids);
-    let rest = if ranges.len() > MAX_RANGES { format!(", … ({} ranges)", ranges.len()) } else { String::new() };
-    ranges[..ranges.len().min(MAX_RANGES)].join(", ") + &rest
+    list_ranges(ids, MAX_RANGES)
 }
 
 #[cfg(test)]

@@ -90,6 +90,14 @@ pub fn fold_ranges(ids: impl IntoIterator<Item = PatchId>) -> Vec<String> {
     ranges.into_iter().map(show).collect()
 }
 
+/// The first `most` ranges of [`fold_ranges`] as text, and the number of all where there are more:
+/// `077413-077420, 077430, … (7 ranges)`.
+pub fn list_ranges(ids: impl IntoIterator<Item = PatchId>, most: usize) -> String {
+    let ranges = fold_ranges(ids);
+    let more = if ranges.len() > most { format!(", … ({} ranges)", ranges.len()) } else { String::new() };
+    ranges[..ranges.len().min(most)].join(", ") + &more
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,7 +41,7 @@ impl Kind {
 /// A registry of findings: an enum that [`finding_codes!`](crate::finding_codes) declares.
 pub trait Registry: Copy + Ord {
     /// The registered kind of this variant.
-    fn of(self) -> &'static Kind;
+    fn kind(self) -> &'static Kind;
 }
 
 /// Declares a registry of findings: an enum with one variant per kind, in report order (errors first).
@@ -96,8 +96,9 @@ macro_rules! finding_codes {
         }
 
         impl $crate::finding::Registry for $name {
-            fn of(self) -> &'static $crate::finding::Kind {
-                self.kind()
+            fn kind(self) -> &'static $crate::finding::Kind {
+                // The constant function of the same name.
+                Self::kind(self)
             }
         }
     };

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{registry::Registry, severity::Finding};
 use crate::{
-    dataset::{PatchId, fold_ranges},
+    dataset::{PatchId, list_ranges},
     text::shown,
 };
 
@@ -108,7 +108,7 @@ impl<'a> Kinds<'a> {
         if self.files > listed {
             let message =
                 format!("they have further problems of the same code; only the first {MAX_FINDINGS} are listed");
-            findings.push(code.of().finding(format!("{} more files", self.files - listed), message));
+            findings.push(code.kind().finding(format!("{} more files", self.files - listed), message));
         }
         findings
     }
@@ -156,7 +156,7 @@ impl Group<'_> {
         } else {
             with_files(message, self.files)
         };
-        code.of().finding(subject, message)
+        code.kind().finding(subject, message)
     }
 }
 
@@ -167,9 +167,7 @@ pub(crate) fn with_files(message: String, files: usize) -> String {
 
 /// Ranges of patches, for a subject: the first few, and the number of all.
 pub(crate) fn ranges(ids: impl IntoIterator<Item = PatchId>) -> String {
-    let ranges = fold_ranges(ids);
-    let more = if ranges.len() > MAX_RANGES { format!(", … ({} ranges)", ranges.len()) } else { String::new() };
-    ranges[..ranges.len().min(MAX_RANGES)].join(", ") + &more
+    list_ranges(ids, MAX_RANGES)
 }
 
 /// Replaces every number of a message by `0`, so that messages that differ only in numbers become equal.
