@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::fixture::flair_bench;
 
+/// A thin network: the tests that are about runs and not about what they learn take it.
+const THIN: [&str; 2] = ["--set", "flair_bench.unet_width=16"];
+
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -193,8 +196,8 @@ fn one_folder_holds_one_run() {
     let file = |name: &str| dir.path().join(name);
     run(&["data", "toy", "toy", "--patches", "3"], &[]).success();
     let settings = ["--data", "toy", "--out", "a", "--set", "flair_bench.schedule=constant"];
-    let baseline = [&["run", "baseline"], &settings[..]].concat();
-    let train = [&["train"], &settings[..], &["--resume"]].concat();
+    let baseline = [&["run", "baseline"], &settings[..], &THIN].concat();
+    let train = [&["train"], &settings[..], &["--resume"], &THIN].concat();
     run(&baseline, &["--set", "num_epochs=1"]).success();
     let whole = json(&file("a/run.json"));
     assert_eq!(whole["archive"], "unet.zip");
@@ -229,14 +232,14 @@ fn one_folder_holds_one_run() {
 fn a_training_that_failed_is_in_nobodys_way() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
-    let train = ["train", "--data", "toy", "--out", "my run", "--set", "num_epochs=1"];
+    let train = [&["train", "--data", "toy", "--out", "my run", "--set", "num_epochs=1"], &THIN[..]].concat();
     let wrong = ["--encoder-weights", "none.pth"];
-    flair_bench(dir.path()).args(train).args(wrong).assert().code(3).stderr(contains("none.pth"));
+    flair_bench(dir.path()).args(&train).args(wrong).assert().code(3).stderr(contains("none.pth"));
     let steep = ["--set", "lr=1e30", "--set", "batch_size=1", "--set", "num_epochs=8"];
-    flair_bench(dir.path()).args(train).args(steep).assert().code(3).stderr(contains("not finite"));
+    flair_bench(dir.path()).args(&train).args(steep).assert().code(3).stderr(contains("not finite"));
     // The record is of the run that learnt; `--resume` where there is nothing says so.
     flair_bench(dir.path())
-        .args(train)
+        .args(&train)
         .arg("--resume")
         .assert()
         .success()
@@ -245,7 +248,7 @@ fn a_training_that_failed_is_in_nobodys_way() {
     let record = json(&dir.path().join("my run/run.json"));
     assert!(record["finished"].is_string() && record["config"]["num_epochs"] == 1, "{record}");
     flair_bench(dir.path())
-        .args(train)
+        .args(&train)
         .arg("--resume")
         .assert()
         .success()
@@ -257,10 +260,11 @@ fn a_training_that_failed_is_in_nobodys_way() {
 fn a_signal_finishes_the_step_and_the_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
-    let train = ["train", "--data", "toy", "--set", "num_epochs=3", "--set", "batch_size=1", "--out"];
+    let train = ["train", "--data", "toy", "--set", "num_epochs=3", "--set", "batch_size=1"];
+    let train = [&train[..], &THIN, &["--out"]].concat();
     for (signal, out) in [("INT", "interrupted"), ("TERM", "terminated")] {
         let child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
-            .args(train)
+            .args(&train)
             .arg(out)
             .current_dir(dir.path())
             .stderr(std::process::Stdio::piped())
@@ -281,13 +285,13 @@ fn a_signal_finishes_the_step_and_the_run_goes_on() {
         assert!(talk.contains("stopping after this step") && talk.contains("--resume"), "{talk}");
         assert!(fs::read_dir(state).unwrap().count() > 0);
         flair_bench(dir.path())
-            .args(train)
+            .args(&train)
             .args([out, "--resume"])
             .assert()
             .success()
             .stdout(contains("epochs      3"));
     }
-    flair_bench(dir.path()).args(train).arg("straight").assert().success();
+    flair_bench(dir.path()).args(&train).arg("straight").assert().success();
     // Stopped or not, and wherever: the same bytes.
     for file in ["metrics.csv", "checkpoints/last.safetensors", "checkpoints/best.safetensors"] {
         let bytes = |out: &str| fs::read(dir.path().join(out).join(file)).unwrap();

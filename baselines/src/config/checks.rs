@@ -99,6 +99,9 @@ impl Config {
         ] {
             found.unless((1..=most).contains(&value), key, &value, format!("1 to {most}"));
         }
+        let width = self.flair_bench.unet_width;
+        let is_width = (4..=512).contains(&width) && width.is_multiple_of(4);
+        found.unless(is_width, "flair_bench.unet_width", &width, "4 to 512, a multiple of 4");
         let momentum = self.flair_bench.norm_momentum;
         let is_share = momentum > 0.0 && momentum <= 1.0;
         found.unless(is_share, "flair_bench.norm_momentum", &momentum, "above 0, at most 1");

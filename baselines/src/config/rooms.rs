@@ -71,6 +71,7 @@ impl Config {
             classes: self.num_classes,
             metadata: self.aerial_metadata.then_some(self.geo_enc_size + OTHER_VALUES),
             patch_size: PATCH_SIZE,
+            unet_width: self.flair_bench.unet_width,
             utae: (self.flair_bench.model == Model::Utt).then(utae),
             drop_satellite: self.drop_utae_modality,
             norm_momentum: self.flair_bench.norm_momentum,

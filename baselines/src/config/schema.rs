@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data::{DataPaths, Fidelity, Validation, dates::MonthDay},
-    models::utae::{Aggregation, EncoderNorm},
+    models::{
+        resnet34::WIDTH,
+        utae::{Aggregation, EncoderNorm},
+    },
     nn::{NORM_MOMENTUM, Padding},
     train::{OptimizerConfig, Schedule},
 };
@@ -121,6 +124,9 @@ pub struct Config {
 pub struct Bench {
     /// The network.
     pub model: Model,
+    /// Channels of the U-Net's finest map, to which all its other maps are in proportion. 64 is upstream's `ResNet34`; less
+    /// is a thin network for trials.
+    pub unet_width: usize,
     /// Whether upstream's quirks are reproduced.
     pub fidelity: Fidelity,
     /// The validation domains.
@@ -147,6 +153,7 @@ impl Default for Bench {
         // Upstream's values (`main.py`): its seed, plain SGD, a constant rate, patience of 30.
         Self {
             model: Model::Utt,
+            unet_width: WIDTH,
             fidelity: Fidelity::Upstream,
             validation: Validation::Hf,
             seed: 2022,

@@ -64,6 +64,7 @@ mod tests {
             classes: 13,
             metadata,
             patch_size: 512,
+            unet_width: crate::models::resnet34::WIDTH,
             utae: with_satellite.then_some(utae),
             drop_satellite: 0.0,
             norm_momentum: crate::nn::NORM_MOMENTUM,
@@ -108,7 +109,7 @@ mod tests {
         // The last date of the second series is padding.
         let empty = images.narrow(0, 1, 1).unwrap().narrow(1, 2, 1).unwrap().zeros_like().unwrap();
         let images = images.slice_assign(&[1..2, 2..3, 0..10, 0..16, 0..16], &empty).unwrap();
-        let base = UttConfig { patch_size: 64, ..config(None, true) };
+        let base = UttConfig { patch_size: 64, unet_width: 16, ..config(None, true) };
         let base_utae = base.utae.clone().unwrap();
         for aggregation in [Aggregation::AttGroup, Aggregation::AttMean, Aggregation::Mean] {
             for encoder_norm in [EncoderNorm::Group, EncoderNorm::Batch, EncoderNorm::Instance] {

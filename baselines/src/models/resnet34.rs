@@ -5,8 +5,15 @@ use candle_core::{Result, Tensor};
 
 use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Padding, Scope, max_pool_3x3_s2, relu};
 
-/// Channels of the five feature maps, from fine to coarse. The sixth, finest "map" is the image itself.
-pub const WIDTHS: [usize; 5] = [64, 64, 128, 256, 512];
+/// Channels of the finest feature map of `ResNet34`.
+pub const WIDTH: usize = 64;
+
+/// Channels of the five feature maps, from fine to coarse, where the finest has `width`. The sixth, finest "map" is the
+/// image itself.
+#[must_use]
+pub const fn widths(width: usize) -> [usize; 5] {
+    [width, width, 2 * width, 4 * width, 8 * width]
+}
 
 /// Blocks of each of the four stages.
 const DEPTHS: [usize; 4] = [3, 4, 6, 3];
@@ -20,17 +27,18 @@ pub struct ResNet34 {
 }
 
 impl ResNet34 {
-    /// An encoder of images of `channels` bands. The first convolution has torch's initialiser if there are not three
+    /// An encoder of images of `channels` bands, whose finest map has `width` channels ([`WIDTH`]). The first convolution has torch's initialiser if there are not three
     /// of them, as SMP's `patch_first_conv` leaves it.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn new(scope: &Scope<'_>, channels: usize) -> Result<Self> {
+    pub fn new(scope: &Scope<'_>, channels: usize, width: usize) -> Result<Self> {
         let stem = Conv2dConfig { kernel: 7, stride: 2, padding: 3, padding_mode: Padding::Zeros };
         let init = if channels == 3 { ConvInit::ResNet } else { ConvInit::Torch };
-        let mut c_in = WIDTHS[0];
+        let widths = widths(width);
+        let mut c_in = width;
         let mut stages = Vec::with_capacity(DEPTHS.len());
-        for (stage, (&depth, &c_out)) in DEPTHS.iter().zip(&WIDTHS[1..]).enumerate() {
+        for (stage, (&depth, &c_out)) in DEPTHS.iter().zip(&widths[1..]).enumerate() {
             let scope = scope.at(format!("layer{}", stage + 1));
             let mut blocks = Vec::with_capacity(depth);
             for block in 0..depth {
@@ -41,13 +49,13 @@ impl ResNet34 {
             stages.push(blocks);
         }
         Ok(Self {
-            conv1: Conv2d::without_bias(&scope.at("conv1"), channels, WIDTHS[0], stem, init)?,
-            bn1: BatchNorm::new(&scope.at("bn1"), WIDTHS[0])?,
+            conv1: Conv2d::without_bias(&scope.at("conv1"), channels, width, stem, init)?,
+            bn1: BatchNorm::new(&scope.at("bn1"), width)?,
             stages,
         })
     }
 
-    /// `[B, C, H, W]` (sides divisible by 32, values 0..1) to five maps: `[B, 64, H/2, W/2]`, `[B, 64, H/4, W/4]`,
+    /// `[B, C, H, W]` (sides divisible by 32, values 0..1) to five maps, with [`WIDTH`]: `[B, 64, H/2, W/2]`, `[B, 64, H/4, W/4]`,
     /// `[B, 128, H/8, W/8]`, `[B, 256, H/16, W/16]`, `[B, 512, H/32, W/32]`.
     ///
     /// # Errors

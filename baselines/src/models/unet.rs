@@ -5,8 +5,12 @@ use candle_core::{Result, Tensor};
 use super::resnet34::{self, ResNet34};
 use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Scope, nearest, relu};
 
-/// Channels of the decoder's five blocks, from coarse to fine.
-pub const DECODER_WIDTHS: [usize; 5] = [256, 128, 64, 32, 16];
+/// Channels of the decoder's five blocks, from coarse to fine, where the encoder's finest map has `width`, a multiple
+/// of 4.
+#[must_use]
+pub const fn decoder_widths(width: usize) -> [usize; 5] {
+    [4 * width, 2 * width, width, width / 2, width / 4]
+}
 
 /// The network. Names: `encoder.*`, `decoder.blocks.{0..4}.conv{1,2}.{0,1}`, `segmentation_head.0`.
 #[derive(Clone, Debug)]
@@ -19,16 +23,17 @@ pub struct Unet {
 }
 
 impl Unet {
-    /// A U-Net for images of `channels` bands and `classes` classes.
+    /// A U-Net for images of `channels` bands and `classes` classes. The encoder's finest map has `width` channels, 64
+    /// as upstream's; all other maps are in proportion.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn new(scope: &Scope<'_>, channels: usize, classes: usize) -> Result<Self> {
+    pub fn new(scope: &Scope<'_>, channels: usize, classes: usize, width: usize) -> Result<Self> {
         let head = scope.at("segmentation_head.0");
         Ok(Self {
-            encoder: ResNet34::new(&scope.at("encoder"), channels)?,
-            decoder: Decoder::new(&scope.at("decoder"))?,
-            head: Conv2d::new(&head, DECODER_WIDTHS[4], classes, Conv2dConfig::same(3), ConvInit::SmpHead)?,
+            encoder: ResNet34::new(&scope.at("encoder"), channels, width)?,
+            decoder: Decoder::new(&scope.at("decoder"), width)?,
+            head: Conv2d::new(&head, decoder_widths(width)[4], classes, Conv2dConfig::same(3), ConvInit::SmpHead)?,
         })
     }
 
@@ -64,12 +69,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    fn new(scope: &Scope<'_>) -> Result<Self> {
-        let [w1, w2, w3, w4, w5] = resnet34::WIDTHS;
+    fn new(scope: &Scope<'_>, width: usize) -> Result<Self> {
+        let [w1, w2, w3, w4, w5] = resnet34::widths(width);
+        let widths = decoder_widths(width);
         let skips = [w4, w3, w2, w1, 0];
         let mut c_in = w5;
-        let mut blocks = Vec::with_capacity(DECODER_WIDTHS.len());
-        for (i, (&c_out, skip)) in DECODER_WIDTHS.iter().zip(skips).enumerate() {
+        let mut blocks = Vec::with_capacity(widths.len());
+        for (i, (&c_out, skip)) in widths.iter().zip(skips).enumerate() {
             blocks.push(DecoderBlock::new(&scope.at("blocks").at(i), c_in + skip, c_out)?);
             c_in = c_out;
         }

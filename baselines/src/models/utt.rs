@@ -30,6 +30,8 @@ pub struct UttConfig {
     pub metadata: Option<usize>,
     /// Side of the aerial patch in pixels.
     pub patch_size: usize,
+    /// Channels of the U-Net's finest map, a multiple of 4: [`resnet34::WIDTH`] is upstream's.
+    pub unet_width: usize,
     /// The Sentinel-2 branch; `None` for the U-Net alone.
     pub utae: Option<UtaeConfig>,
     /// Modality dropout: probability that a training step skips the Sentinel-2 branch; from 1 on the branch is never
@@ -93,7 +95,7 @@ impl Utt {
             Some(utae) => Some(SatelliteBranch::new(scope, utae, config)?),
             None => None,
         };
-        let aerial = Unet::new(&scope.at("arch_vhr"), config.aerial_channels, config.classes)?;
+        let aerial = Unet::new(&scope.at("arch_vhr"), config.aerial_channels, config.classes, config.unet_width)?;
         Ok(Self { aerial, satellite, metadata })
     }
 
@@ -145,7 +147,8 @@ impl Utt {
 impl SatelliteBranch {
     fn new(scope: &Scope<'_>, utae: &UtaeConfig, config: &UttConfig) -> Result<Self> {
         let Some(&channels) = utae.decoder_widths.first() else { candle_core::bail!("U-TAE needs a stage") };
-        let widths: Vec<usize> = std::iter::once(config.aerial_channels).chain(resnet34::WIDTHS).collect();
+        let widths: Vec<usize> =
+            std::iter::once(config.aerial_channels).chain(resnet34::widths(config.unet_width)).collect();
         let head = scope.at("reshape_utae_output.1");
         Ok(Self {
             utae: Utae::new(&scope.at("arch_hr"), utae)?,

@@ -71,7 +71,8 @@ fn ids(numbers: std::ops::Range<u32>) -> Vec<PatchId> {
 
 fn config(preset: &str) -> Config {
     let mut config = Config::preset(preset).unwrap();
-    let small = ["encoder_widths=[16, 32]", "decoder_widths=[16, 32]", "d_model=32", "n_head=4"];
+    let small =
+        ["encoder_widths=[16, 32]", "decoder_widths=[16, 32]", "d_model=32", "n_head=4", "flair_bench.unet_width=16"];
     config.set_all(&small).unwrap();
     config
 }

@@ -134,6 +134,7 @@ mod tests {
             classes: 13,
             metadata: None,
             patch_size: 512,
+            unet_width: crate::models::resnet34::WIDTH,
             utae: None,
             drop_satellite: 0.0,
             norm_momentum: crate::nn::NORM_MOMENTUM,
