@@ -122,7 +122,7 @@ fn unlike_is_not_compared() {
 }
 
 #[test]
-fn places_come_from_folders_or_metadata() {
+fn locations_come_from_folders_or_metadata() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let by_folders = record(dir.path(), &["--by", "domain"]);
@@ -148,7 +148,7 @@ fn places_come_from_folders_or_metadata() {
     let output = flair_bench(dir.path()).args(score).args(arguments).assert().success();
     let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!(report["groups"], by_folders["groups"]);
-    // Without places, patches are drawn.
+    // Without locations, patches are drawn.
     let arguments = ["--bootstrap", "--json", "-"];
     let output = flair_bench(dir.path()).args(score).args(arguments).assert().success();
     let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
