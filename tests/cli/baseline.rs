@@ -312,7 +312,7 @@ fn a_listener_who_leaves_stops_nothing() {
 }
 
 #[test]
-fn wrong_settings_show_the_place() {
+fn messages_name_the_wrong_setting() {
     let dir = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| flair_bench(dir.path()).args(["run", "baseline"]).args(arguments).assert();
     run(&["--set", "aerial_metdata=true"])

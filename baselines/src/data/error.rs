@@ -20,7 +20,7 @@ pub enum DataError {
     #[error(
         "no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration"
     )]
-    NoPlace,
+    NotGiven,
     /// A path in the configuration does not exist.
     #[error("`{}` does not exist: correct `{key}` in the configuration", path.display())]
     NoSuchPath {

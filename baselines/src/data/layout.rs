@@ -187,7 +187,7 @@ impl Dataset {
             }
         }
         if trees.is_empty() {
-            return Err(DataError::NoPlace);
+            return Err(DataError::NotGiven);
         }
         let centroids = existing("data.path_sp_centroids", &paths.path_sp_centroids)?;
         let metadata = existing("data.path_metadata_aerial", &paths.path_metadata_aerial)?;
@@ -531,7 +531,7 @@ mod tests {
         let centroids = fixture.file("c.json", b"{}");
         let path = |name: &str| fixture.root().join(name).display().to_string();
         let mut paths = DataPaths::default();
-        assert!(matches!(Dataset::open(None, &paths), Err(DataError::NoPlace)));
+        assert!(matches!(Dataset::open(None, &paths), Err(DataError::NotGiven)));
         paths.path_aerial_train = path("a");
         paths.path_sen_train = path("b");
         paths.path_labels_train = path("b");

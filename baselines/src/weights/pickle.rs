@@ -94,7 +94,7 @@ struct Machine<'a> {
     stack: Vec<Ref>,
     marks: Vec<usize>,
     memo: BTreeMap<u64, Ref>,
-    /// Places that containers hold, beside the values themselves.
+    /// Number of references in all containers: memory that `values` does not count.
     held: usize,
 }
 

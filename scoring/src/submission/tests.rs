@@ -48,8 +48,8 @@ pub(super) fn white_is_zero(file: Vec<u8>) -> Vec<u8> {
 /// A file of ours with another photometric interpretation.
 pub(super) fn photometric(mut file: Vec<u8>, number: u8) -> Vec<u8> {
     let tag: [u8; 10] = [6, 1, 3, 0, 1, 0, 0, 0, 1, 0];
-    let place = file.windows(10).position(|window| window == tag).unwrap();
-    file[place + 8] = number;
+    let offset = file.windows(10).position(|window| window == tag).unwrap();
+    file[offset + 8] = number;
     file
 }
 
