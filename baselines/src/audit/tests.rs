@@ -101,7 +101,7 @@ fn faults_that_differ_in_numbers_are_one_finding_a_domain() {
     let codes = ["label-out-of-range", "unusable-raster"];
     insta::assert_snapshot!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), @r"
     error   [label-out-of-range] train/D004_2021: 6 pixels have labels 20, 21, 22, expected 1 to 19 (3 masks: 000001-000003)
-    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is cut short: 2 bytes are due at 49418, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
+    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is truncated: expected 2 bytes at offset 49418, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
     ");
 }
 
@@ -263,7 +263,7 @@ fn all_problems_are_reported() {
     error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
     error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it names 1 products, expected 2, as many as acquisitions
     error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels extends beyond the super-area: choose a smaller `sat_patch_size`
-    error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+    error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is truncated: expected 2 bytes at offset 2, the file has 3 bytes
     warning [missing-mask] train/D004_2021: 2 of 3 patches have no mask: 000002-000003
     warning [missing-super-area] train/D004_2021: 1 of 3 patches have no Sentinel-2 super-area: 000003
     warning [missing-super-area] train/D099_2021: 1 of 1 patches have no Sentinel-2 super-area: 000009

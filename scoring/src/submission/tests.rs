@@ -164,8 +164,8 @@ fn problems_of_contents_are_reported_at_once() {
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
     Error empty-file [PRED_000010.tif] the file is empty
     Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands, floating-point scores of all classes have millions: write the class with the highest score, as uint8
-    Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not begin as a TIFF does
-    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
+    Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not start with a TIFF signature
+    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is truncated: expected 2 bytes at offset 2480, the file has 2000 bytes
     Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
     Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
     Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8

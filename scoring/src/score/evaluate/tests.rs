@@ -127,8 +127,8 @@ fn every_problem_is_reported_at_once() {
     missing-prediction: 000008-000009: 2 of 10 masks have no prediction: every mask needs one
     extra-prediction: 000011: a prediction, but no mask to score it against
     duplicate-prediction: 000005: 2 predictions for one patch: `PRED_000005.tif`, `again/PRED_000005.tif`
-    unreadable-image: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
-    unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
+    unreadable-image: PRED_000003.tif: not a valid TIFF: it is truncated: expected 2 bytes at offset 2, the file has 3 bytes
+    unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are invalid: invalid code in LZW stream
     wrong-size: PRED_000004.tif: 3 × 2 pixels, its mask has 2 × 2
     wrong-bands: PRED_000004.tif: 3 bands, expected 1
     value-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
