@@ -1,4 +1,4 @@
-//! Finding a dataset's files: which patches there are, and what belongs to each.
+//! Finds a dataset's patches, and the files of each.
 //!
 //! Files are paired by the number, domain and zone in their paths, never by position in a list as upstream does
 //! (`src/load_data.py:30-43`).
@@ -73,7 +73,7 @@ pub struct DataPaths {
     pub path_metadata_aerial: String,
 }
 
-/// The files of a dataset, paired. No file is opened for it.
+/// The files of a dataset, by patch. Making it opens no file.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The folders that were searched.
@@ -88,7 +88,7 @@ pub struct Dataset {
     pub findings: Vec<Finding>,
 }
 
-/// A folder to search, and the part that it holds; `None` where the domain tells.
+/// A folder to search, and the part that it holds; `None` if the domain determines the part.
 type Tree = (PathBuf, Option<Part>);
 
 /// The known layouts: the folders of each, relative to a base.
@@ -118,7 +118,7 @@ const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
         &[("train-val", TRAIN), ("flair#2-test", TEST)],
         // Participants'.
         &[("train", TRAIN), ("test", TEST)],
-        // One folder of domains a kind.
+        // One folder of domains per kind of file.
         &[("aerial", None), ("labels", None), ("sen", None)],
     ]
 };
@@ -127,7 +127,7 @@ const LAYOUTS: [&[(&str, Option<Part>)]; 5] = {
 const BASES: [&str; 5] = ["", "flair_2_toy_dataset", "data", "raw", "data/raw"];
 
 impl Dataset {
-    /// Finds the dataset: under `root` if given, else at `paths`.
+    /// Finds the dataset under `root` if given, otherwise at `paths`.
     ///
     /// # Errors
     /// As [`Dataset::discover`] and [`Dataset::from_paths`].
@@ -135,7 +135,7 @@ impl Dataset {
         root.map_or_else(|| Self::from_paths(paths), Self::discover)
     }
 
-    /// Finds a dataset under one folder, in any of the layouts in which it is met: the official one, the toy set's,
+    /// Finds a dataset under one folder, in any of the known layouts: the official one, the toy set's,
     /// Hugging Face's (`data/train-val/D…`), participants' (`raw/train/aerial/D…`), or bare `aerial`, `labels`, `sen`.
     ///
     /// # Errors
@@ -330,7 +330,7 @@ impl Found {
             let more = if ranges.len() > 5 { ", …" } else { "" };
             let ranges = ranges[..ranges.len().min(5)].join(", ");
             let message = format!(
-                "{} in the train and in the test part, a leak of the test into the training: {ranges}{more}",
+                "{} in the train and in the test part, a leak of test data into training: {ranges}{more}",
                 if count == 1 { "1 patch has files".to_owned() } else { format!("{count} patches have files") }
             );
             self.findings.push(DataCode::TestInTrain.finding(domain, message));
@@ -364,18 +364,19 @@ fn zone_of(path: &Path, part: Option<Part>) -> Option<Zone> {
     Some((part.unwrap_or_else(by_domain), domain.to_owned(), zone.to_owned()))
 }
 
-/// Whether a domain's folder lies in this folder or in one of its folders.
+/// Whether this folder or one of its folders contains a domain's folder.
 fn holds_domains(path: &Path) -> bool {
     let entries = WalkDir::new(path).follow_links(true).min_depth(1).max_depth(2);
     entries.into_iter().filter_map(Result::ok).any(|entry| entry.file_name().to_str().is_some_and(is_domain))
 }
 
-/// The centroids and the metadata, wherever they were unpacked: their names differ from source to source.
+/// The JSON files of the centroids and the metadata, up to three folders deep: their names and folders differ between
+/// sources.
 fn find_json(root: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let (mut centroids, mut metadata) = (None, None);
     let is_domains = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_str().is_some_and(is_domain);
     let entries = WalkDir::new(root).follow_links(true).max_depth(3).sort_by_file_name();
-    // Folders that cannot be listed here are not the dataset's: its own folders are searched elsewhere.
+    // Errors are ignored: `Dataset::index` reports those in the dataset's own folders.
     for entry in entries.into_iter().filter_entry(|entry| !is_domains(entry)).filter_map(Result::ok) {
         let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
         if name.contains("centroids_sp_to_patch") {

@@ -13,10 +13,10 @@ use std::{
 
 use super::DataError;
 
-/// Longest header that is read, in bytes. `NumPy`'s are 118 bytes long.
+/// Maximum length of a header, in bytes. `NumPy` writes 118.
 const MAX_HEADER: usize = 65_536;
 
-/// Most bytes before it: magic number, format, and its own length.
+/// Maximum number of bytes before the header: magic number, version and header length.
 const MAX_PREFIX: usize = 12;
 
 /// The dtype of an array.
@@ -36,8 +36,8 @@ impl Dtype {
         bytes
     }
 
-    /// The factor by which skimage's `img_as_float` brings such numbers to `0..=1` or `-1..=1`: one over the largest
-    /// integer. Floating-point numbers stay.
+    /// The factor by which skimage's `img_as_float` scales such numbers to `0..=1` or `-1..=1`: one over the largest
+    /// integer. For floating-point numbers it is 1.
     pub fn unit_scale(self) -> f64 {
         match self {
             Self::Unsigned(bytes) => 1.0 / (u64::MAX >> (64 - 8 * bytes)) as f64,
@@ -58,12 +58,13 @@ impl std::fmt::Display for Dtype {
     }
 }
 
-/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order): no number is read before it is asked for. It
-/// can be shared between threads.
+/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order), whose numbers are read on request. Threads can
+/// share it.
 #[derive(Debug)]
 pub struct Npy {
     path: PathBuf,
     file: Mutex<File>,
+    /// Offset of the numbers, in bytes.
     start: u64,
     dtype: Dtype,
     is_big_endian: bool,
@@ -83,7 +84,7 @@ impl Npy {
         let most = (MAX_PREFIX + MAX_HEADER) as u64;
         file.by_ref().take(most).read_to_end(&mut head).map_err(DataError::io(path))?;
         let wrong = |reason: String| DataError::format(path, reason);
-        let (text, start) = header(&head).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
+        let (text, start) = header(&head).ok_or_else(|| wrong("it has no valid .npy header".to_owned()))?;
         let field = |name: &str| {
             text.split_once(&format!("'{name}':"))
                 .map(|(_, value)| value.trim_start())
@@ -101,7 +102,7 @@ impl Npy {
         let start = start as u64;
         let held = size.saturating_sub(start);
         if bytes.is_none_or(|bytes| bytes as u64 > held) {
-            return Err(wrong(format!("it is cut short: {held} bytes of numbers are not {shape:?} of {dtype}")));
+            return Err(wrong(format!("it is truncated: {held} bytes of data, expected {shape:?} of {dtype}")));
         }
         Ok(Self { path: path.to_owned(), file: Mutex::new(file), start, dtype, is_big_endian, shape })
     }
@@ -121,7 +122,7 @@ impl Npy {
         self.shape
     }
 
-    /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only those rows are read.
+    /// Appends the numbers at `[a, b, rows, columns]` to `out`, row after row. Reads only those rows of the file.
     ///
     /// # Errors
     /// If indices are out of bounds, or the file cannot be read or was truncated since it was opened; `out` is
@@ -144,11 +145,11 @@ impl Npy {
         if rows.is_empty() || columns.is_empty() {
             return Ok(());
         }
-        // All of it is below the number of bytes in the file, which was compared with the shape.
+        // These products cannot overflow: they are below the size of the array, which was compared with the file's.
         let (bytes, first) = (self.dtype.bytes(), (a * nb + b) * height + rows.start);
         let mut stored = vec![0; rows.len() * width * bytes];
         self.fill(&mut stored, self.start + (first * width * bytes) as u64).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => DataError::format(&self.path, "it was cut short while it was in use"),
+            io::ErrorKind::UnexpectedEof => DataError::format(&self.path, "it was truncated after it was opened"),
             _ => DataError::io(&self.path)(error),
         })?;
         for row in stored.chunks_exact(width * bytes) {
@@ -157,10 +158,10 @@ impl Npy {
         Ok(())
     }
 
-    /// Reads at an offset of the file.
-    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    /// Fills `bytes` from an offset of the file.
+    fn fill(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(at))?;
+        file.seek(SeekFrom::Start(offset))?;
         file.read_exact(bytes)
     }
 
@@ -206,7 +207,7 @@ fn header(bytes: &[u8]) -> Option<(&str, usize)> {
     Some((std::str::from_utf8(text).ok()?, before + length))
 }
 
-/// The type that a description such as `<u2` names, and whether it is big-endian.
+/// The dtype of a description such as `<u2`, and whether it is big-endian.
 fn dtype(descr: &str) -> Option<(Dtype, bool)> {
     let order = descr.chars().next().filter(|order| "<>|=".contains(*order))?;
     let dtype = match &descr[1..] {
@@ -231,9 +232,9 @@ fn shape(sizes: &str) -> Option<[usize; 4]> {
     sizes?.try_into().ok()
 }
 
-/// A type of number that [`write()`] stores.
+/// A type of number that [`write()`] supports.
 pub trait Number: Copy {
-    /// Its name in the header.
+    /// Its `descr` in the header.
     const NAME: &'static str;
     /// Its bytes, little-endian.
     fn bytes(self) -> impl IntoIterator<Item = u8>;
@@ -256,14 +257,14 @@ impl Number for u16 {
 /// Writes `numbers` as an array of `shape` in C order, format 1.0.
 ///
 /// # Errors
-/// If the shape does not hold that many numbers, or what the writer says.
+/// If the shape does not have that many numbers, or writing fails.
 pub fn write<N: Number>(to: &mut impl io::Write, shape: [usize; 4], numbers: &[N]) -> io::Result<()> {
     if shape.iter().product::<usize>() != numbers.len() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     let [a, b, c, d] = shape;
     let mut header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({a}, {b}, {c}, {d}), }}", N::NAME);
-    // Magic, version, length and header end on a multiple of 64 bytes, with a line feed.
+    // The header ends with a line feed, and the data begin at a multiple of 64 bytes.
     let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
     header.push_str(&" ".repeat(length - 1 - header.len()));
     header.push('\n');
@@ -273,7 +274,7 @@ pub fn write<N: Number>(to: &mut impl io::Write, shape: [usize; 4], numbers: &[N
     to.write_all(&numbers.iter().flat_map(|number| number.bytes()).collect::<Vec<u8>>())
 }
 
-/// `.npy` files of any type and header, for tests.
+/// Makes `.npy` files of any type and header, for tests.
 #[cfg(test)]
 pub(crate) mod forged {
     /// A `.npy` file.

@@ -27,16 +27,16 @@ pub struct Sample {
     pub id: PatchId,
     /// The aerial image: `[5, 512, 512]`, f32, `0..=1`.
     pub aerial: Vec<f32>,
-    /// The Sentinel-2 series, where the model takes it.
+    /// The Sentinel-2 series, if the model uses it.
     pub series: Option<SuperPatch>,
-    /// The encoded metadata, `[geo_enc_size + 13]`, where the model takes them.
+    /// The encoded metadata, `[geo_enc_size + 13]`, if the model uses them.
     pub metadata: Option<Vec<f32>>,
 }
 
 /// Opened super-areas, or the errors of opening them.
 type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
 
-/// Makes samples of a dataset's patches. Shared by threads.
+/// Makes samples of a dataset's patches. Threads can share it.
 #[derive(Debug)]
 pub struct Preprocessor<'a> {
     dataset: &'a Dataset,
@@ -45,7 +45,7 @@ pub struct Preprocessor<'a> {
 }
 
 impl<'a> Preprocessor<'a> {
-    /// Reads only those of the two JSON files that the model needs.
+    /// Reads the JSON files that the model needs: centroids, metadata.
     ///
     /// # Errors
     /// If a required JSON file is missing or cannot be read.
@@ -81,14 +81,14 @@ impl<'a> Preprocessor<'a> {
         let record = self.record(id)?;
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         let series = self.series.as_ref().map(|(settings, centroids)| {
-            let (centroid, paths) = location(record, centroids)?;
+            let (centroid, paths) = centroid_and_area(record, centroids)?;
             SuperArea::open(paths)?.around(id, centroid, settings)
         });
         Ok(Sample { id, aerial: aerial::read_image(image)?, series: series.transpose()?, metadata: self.metadata(id)? })
     }
 
-    /// Problems that would make [`sample`](Self::sample) fail for any of these patches, found from names, JSON entries
-    /// and the headers of the super-areas before a long run. No pixel is read.
+    /// Problems that would make [`sample`](Self::sample) fail for any of these patches. Checks file names, JSON entries
+    /// and the headers of the super-areas before a long run, without reading pixels.
     pub fn problems(&self, ids: &[PatchId]) -> Vec<Finding> {
         // Patches share their super-areas: each is opened once.
         let mut areas = BTreeMap::new();
@@ -108,7 +108,7 @@ impl<'a> Preprocessor<'a> {
         let image = record.image.as_ref().ok_or_else(|| missing(id, "aerial image", format!("add IMG_{id}.tif")))?;
         std::fs::metadata(image).map_err(DataError::io(image))?;
         if let Some((settings, centroids)) = &self.series {
-            let (centroid, paths) = location(record, centroids)?;
+            let (centroid, paths) = centroid_and_area(record, centroids)?;
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
                 Ok(area) => area.window(id, centroid, settings.size)?,
@@ -118,7 +118,7 @@ impl<'a> Preprocessor<'a> {
         self.metadata(id).map(drop)
     }
 
-    /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` where it has no mask.
+    /// The classes of a patch, `[512, 512]`, u8, `0..=12`; `None` if it has no mask.
     ///
     /// # Errors
     /// If the dataset has no such patch, or its mask cannot be read.
@@ -126,7 +126,7 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area where the model takes them;
+    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area if the model uses them;
     /// 0 for missing files.
     pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
         let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
@@ -136,7 +136,7 @@ impl<'a> Preprocessor<'a> {
         files.map(|file| file.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())).collect()
     }
 
-    /// A patch's encoded metadata, where the model takes them.
+    /// A patch's encoded metadata, if the model uses them.
     fn metadata(&self, id: PatchId) -> Result<Option<Vec<f32>>, DataError> {
         let Some((settings, entries)) = &self.metadata else { return Ok(None) };
         let entry = entries.get(&id).ok_or_else(|| missing(id, "metadata", format!("add IMG_{id} to them")))?;
@@ -148,8 +148,8 @@ impl<'a> Preprocessor<'a> {
     }
 }
 
-/// A patch's position in its super-area.
-fn location<'a>(
+/// A patch's centroid and the files of its super-area.
+fn centroid_and_area<'a>(
     record: &'a PatchRecord,
     centroids: &BTreeMap<PatchId, [i64; 2]>,
 ) -> Result<([i64; 2], &'a SuperAreaPaths), DataError> {
@@ -242,7 +242,7 @@ mod tests {
         insta::assert_snapshot!(error(no_metadata, 1), @"patch 000001 has no aerial image: add IMG_000001.tif");
     }
 
-    /// The distance of two numbers in steps of f32.
+    /// The distance of two numbers in ulps of f32.
     fn ulps(a: f32, b: f32) -> u32 {
         let ordered =
             |x: f32| if x.is_sign_negative() { -i64::from(x.to_bits() & 0x7fff_ffff) } else { i64::from(x.to_bits()) };
@@ -272,7 +272,7 @@ mod tests {
                     assert_eq!(tensor.shape(), shape, "{name}");
                     assert_eq!(tensor.data().len(), 4 * values.len(), "{name}");
                     let expected = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-                    // Preprocessing to 1 ulp of f32: upstream rounds once, at the end, as is done here.
+                    // Tolerance 1 ulp of f32: upstream rounds once, at the end, and so does this crate.
                     let far = expected.zip(values).map(|(a, b)| ulps(a, *b)).max().unwrap_or(0);
                     assert!(far <= 1, "{variant} {patch} {name}: {far} ulps");
                 };

@@ -125,8 +125,8 @@ fn a_patch_of_both_parts_is_a_leak() {
     fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077413.tif", b"");
     std::fs::remove_file(fixture.root().join("test/aerial/D015_2020/Z1_UA/img/IMG_077414.tif")).unwrap();
     fixture.file("train/aerial/D015_2020/Z1_UA/img/IMG_077414.tif", b"");
-    let told = findings(&Dataset::discover(fixture.root()).unwrap(), &fixture);
-    insta::assert_snapshot!(told.lines().filter(|line| !line.starts_with("unused")).collect::<Vec<_>>().join("\n"), @"test-in-train D015_2020: 2 patches have files in the train and in the test part, a leak of the test into the training: 077413-077414");
+    let text = findings(&Dataset::discover(fixture.root()).unwrap(), &fixture);
+    insta::assert_snapshot!(text.lines().filter(|line| !line.starts_with("unused")).collect::<Vec<_>>().join("\n"), @"test-in-train D015_2020: 2 patches have files in the train and in the test part, a leak of test data into training: 077413-077414");
 }
 
 #[test]

@@ -57,18 +57,18 @@ fn invalid_arrays_are_errors() {
     let header = |descr: &str, fortran: &str, shape: &str| {
         raw_npy(1, &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"), &[0; 64])
     };
-    insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it does not begin as a .npy file");
-    insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it does not begin as a .npy file");
+    insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it has no valid .npy header");
+    insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it has no valid .npy header");
     insta::assert_snapshot!(reason(&raw_npy(1, "{}", &[])), @"its header has no `descr`");
     insta::assert_snapshot!(reason(&header("'<U2'", "False", "(1, 1, 1, 1)")), @"it holds `<U2`, expected integers or floats");
     insta::assert_snapshot!(reason(&header("[('a', '<u2')]", "False", "(1, 1, 1, 1)")), @"it holds `a list`, expected integers or floats");
     insta::assert_snapshot!(reason(&header("'<u2'", "True", "(1, 1, 1, 1)")), @"it is in Fortran order: save `numpy.ascontiguousarray(it)`");
     insta::assert_snapshot!(reason(&header("'<u2'", "False", "(4, 4)")), @"its shape is (4, 4), expected four axes");
     insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 1, -1, 1)")), @"its shape is (1, 1, -1, 1), expected four axes");
-    insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 3, 1, 11)")), @"it is cut short: 64 bytes of numbers are not [1, 3, 1, 11] of uint16");
+    insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 3, 1, 11)")), @"it is truncated: 64 bytes of data, expected [1, 3, 1, 11] of uint16");
     insta::assert_snapshot!(
         reason(&header("'<u2'", "False", "(9999999999, 9999999999, 9999999999, 9999999999)")),
-        @"it is cut short: 64 bytes of numbers are not [9999999999, 9999999999, 9999999999, 9999999999] of uint16"
+        @"it is truncated: 64 bytes of data, expected [9999999999, 9999999999, 9999999999, 9999999999] of uint16"
     );
     let whole = npy("<u2", &[1, 1, 1, 1], &[1, 2]);
     for length in 0..whole.len() {
@@ -80,7 +80,7 @@ fn invalid_arrays_are_errors() {
 }
 
 #[test]
-fn a_file_that_is_cut_while_it_is_open_is_an_error() {
+fn a_file_truncated_while_it_is_open_is_an_error() {
     let fixture = Fixture::new();
     let path = fixture.file("a.npy", &npy("<u2", &[1, 1, 64, 64], &[1; 2 * 64 * 64]));
     let array = Npy::open(&path).unwrap();
@@ -88,7 +88,7 @@ fn a_file_that_is_cut_while_it_is_open_is_an_error() {
     array.read((0, 0), 0..64, 0..64, &mut out).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
     let error = array.read((0, 0), 32..64, 0..64, &mut out).unwrap_err().to_string();
-    assert!(error.ends_with("it was cut short while it was in use"), "{error}");
+    assert!(error.ends_with("it was truncated after it was opened"), "{error}");
     assert_eq!(out.len(), 64 * 64);
 }
 
