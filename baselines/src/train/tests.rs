@@ -267,9 +267,9 @@ fn errors_name_their_cause() {
     let config = config("unet");
     let options = TrainOptions { epochs: 1, ..options(&config, folder.path()) };
     let broken = TrainOptions { batch_size: 4, ..options.clone() };
-    let told = refusal(&broken, PatchId::new(2));
-    assert!(["000001", "000002", "000003", "000004"].iter().all(|id| told.contains(id)), "{told}");
-    assert!(told.starts_with("the loss is not finite on the patches 0000"), "{told}");
+    let message = refusal(&broken, PatchId::new(2));
+    assert!(["000001", "000002", "000003", "000004"].iter().all(|id| message.contains(id)), "{message}");
+    assert!(message.starts_with("the loss is not finite on the patches 0000"), "{message}");
 
     let examples = MadeUp { has_series: false, broken: None };
     let network = network(&config, 1);
@@ -293,10 +293,10 @@ fn errors_name_their_cause() {
     other.set("flair_bench.norm_momentum=0.9").unwrap();
     let resumed = as_now(&other);
     let examples = MadeUp { has_series: true, broken: None };
-    let told = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
-    let told: Vec<_> = told.lines().skip(1).map(str::trim).collect();
-    assert_eq!(told[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
-    assert!(told.len() == 2 && told[1].starts_with("`training patches` was 4 with the digest"), "{told:?}");
+    let message = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
+    let lines: Vec<_> = message.lines().skip(1).map(str::trim).collect();
+    assert_eq!(lines[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
+    assert!(lines.len() == 2 && lines[1].starts_with("`training patches` was 4 with the digest"), "{lines:?}");
 
     let checkpoints = Checkpoints::of(folder.path());
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
@@ -307,7 +307,7 @@ fn errors_name_their_cause() {
     weights::save(&checkpoints.state(), &tensors, &old).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it was written by another version of flair-bench: resume with that version, or start a new run in another folder");
     fs::write(checkpoints.state(), b"cut").unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it can still predict, but to train, start a new run in another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one of torch.save; the weights beside it can still predict, but to train, start a new run in another folder");
     fs::remove_file(checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is missing; the weights beside it can still predict, but to train, start a new run in another folder");
     // Existing weights are not overwritten either.

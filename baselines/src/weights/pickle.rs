@@ -1,14 +1,14 @@
 //! The subset of Python's pickle format that `torch.save` uses, interpreted without executing anything.
 //!
-//! Nothing is called: a global is a name, an object is opaque. Values live in one table and point at each other by
-//! number, so that neither cycles nor deep nesting in a hostile file can recurse.
+//! No code is called: a global is a name, an object is opaque. Values are in one table and refer to each other by index,
+//! so that neither cycles nor deep nesting in a hostile file cause recursion.
 
 use std::collections::BTreeMap;
 
-/// Most values that a file may make. A state dict has about 20 a tensor.
+/// Maximum number of values in a pickle. A state dict has about 20 per tensor.
 const MAX_VALUES: usize = 8_000_000;
 
-/// Number of a value in the table.
+/// Index of a value in the table.
 pub(super) type Ref = usize;
 
 /// A value.
@@ -24,28 +24,28 @@ pub(super) enum Value {
     Tuple(Vec<Ref>),
     List(Vec<Ref>),
     Dict(Vec<(Ref, Ref)>),
-    /// A persistent id, which `torch.load` resolves outside the pickle: the tuple that identifies it.
+    /// An object outside the pickle, by the tuple that identifies it: a storage.
     Persistent(Ref),
-    /// The call of a global that is not understood further: the global, its arguments.
+    /// The call of a global, not interpreted: the global, its arguments.
     Call(Ref, Ref),
     /// Anything else.
     Opaque,
 }
 
-/// Why a pickle cannot be read.
+/// Errors when parsing a pickle.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PickleError {
-    #[error("its pickle is cut short")]
+    #[error("its pickle is truncated")]
     Truncated,
     #[error("its pickle is damaged at byte {0}")]
     Damaged(usize),
     #[error("its pickle holds opcode {0:#04x}, which torch.save does not write")]
     Opcode(u8),
-    #[error("its pickle makes more than {MAX_VALUES} values")]
+    #[error("its pickle has more than {MAX_VALUES} values")]
     TooLarge,
 }
 
-/// A pickle that was read: a table of values and the one on top.
+/// A parsed pickle: a table of values, and the index of the root.
 #[derive(Debug)]
 pub(super) struct Pickle {
     values: Vec<Value>,
@@ -87,6 +87,7 @@ impl Pickle {
     }
 }
 
+/// The pickle's stack machine.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -109,7 +110,7 @@ impl Machine<'_> {
                 return Ok(Pickle { values: self.values, root });
             }
             self.step(opcode)?;
-            // One byte makes each of them as well.
+            // A single byte can add an entry to each of these, too.
             if self.stack.len() + self.marks.len() + self.memo.len() > MAX_VALUES {
                 return Err(PickleError::TooLarge);
             }
@@ -119,7 +120,7 @@ impl Machine<'_> {
     #[expect(clippy::too_many_lines, reason = "one arm an opcode: the format's own table")]
     fn step(&mut self, opcode: u8) -> Step {
         match opcode {
-            // Protocol, frame: nothing to do.
+            // Protocol, frame: ignored.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
@@ -147,7 +148,7 @@ impl Machine<'_> {
             0x8a | 0x8b => {
                 let length = self.unsigned(if opcode == 0x8a { 1 } else { 4 })?;
                 let bytes = self.take_u64(length)?;
-                // Longer than an i64: some unrelated number beside the weights.
+                // Longer than an i64: not a size, an offset or an index of a tensor.
                 let value = little_endian(bytes).map_or(Value::Opaque, Value::Int);
                 self.push(value)?;
             }
@@ -361,7 +362,7 @@ impl Machine<'_> {
     }
 }
 
-/// A signed number of up to 8 bytes; `None` of more.
+/// A signed number of up to 8 bytes; `None` if there are more.
 fn little_endian(bytes: &[u8]) -> Option<i64> {
     if bytes.len() > 8 {
         return None;

@@ -1,4 +1,4 @@
-//! The zip archive of `torch.save`: a pickle that refers to storages, and the storages as separate entries.
+//! Reads the zip archive of `torch.save`: a pickle that refers to storages, and the storages as separate entries.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{
     pickle::{Pickle, Ref, Value},
 };
 
-/// Largest accepted pickle; that of a U-T&T checkpoint is 200 KB.
+/// Maximum size of the pickle; that of a U-T&T checkpoint has 200 KB.
 const MAX_PICKLE: u64 = 256 << 20;
 
 /// Approximate memory of a tensor besides its elements, in bytes.
@@ -24,8 +24,8 @@ const TENSOR_COST: u64 = 256;
 /// Maximum number of axes of a tensor.
 const MAX_RANK: usize = 8;
 
-/// Reads the `state_dict` of a `.pth` or `.ckpt`: the value of the key `state_dict` if there is one (Lightning), else
-/// the whole file, if it is a dict of tensors.
+/// Reads the `state_dict` of a `.pth` or `.ckpt`: the value of the key `state_dict` if there is one (Lightning),
+/// otherwise the root, which must be a dict of tensors.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     Archive::open(path)?.state_dict()
 }
@@ -33,8 +33,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError
 struct Archive<'a> {
     path: &'a Path,
     zip: ZipArchive<BufReader<File>>,
-    /// Name of the folder within, with the slash.
+    /// Name of the archive's folder, with the slash.
     root: String,
+    /// Size of the file, in bytes.
     size: u64,
 }
 
@@ -47,9 +48,8 @@ impl<'a> Archive<'a> {
             ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(format!("its archive cannot be read: {e}")))?;
         let root =
             zip.file_names().filter_map(Result::ok).find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
-        let root = root.ok_or_else(|| {
-            damaged("it is a zip archive, but torch.save did not write it: no `data.pkl` within".into())
-        })?;
+        let root =
+            root.ok_or_else(|| damaged("it is a zip archive without `data.pkl`, so not one of torch.save".into()))?;
         Ok(Self { path, zip, root, size })
     }
 
@@ -57,8 +57,8 @@ impl<'a> Archive<'a> {
         WeightsError::Damaged { path: self.path.to_owned(), why: why.into() }
     }
 
-    /// The bytes of an entry of at most `limit`. `torch.save` compresses nothing, so an entry is no larger than the
-    /// file; anything else is refused rather than unpacked.
+    /// The bytes of an entry, at most `limit`. `torch.save` does not compress, so an entry is no larger than the file;
+    /// compressed or larger entries are refused.
     fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, WeightsError> {
         let name = format!("{}{name}", self.root);
         let (path, total) = (self.path.to_owned(), self.size);
@@ -67,14 +67,14 @@ impl<'a> Archive<'a> {
         let size = entry.size();
         if entry.compression() != CompressionMethod::Stored || size > total || size > limit {
             return Err(damaged(format!(
-                "its entry `{name}` is compressed, or claims {size} bytes of a file of {total} that holds others, too"
+                "its entry `{name}` is compressed, or larger than its share of the file: {size} of {total} bytes"
             )));
         }
         let mut bytes = Vec::new();
         let read = entry.take(size).read_to_end(&mut bytes);
         match read {
             Ok(count) if count as u64 == size => Ok(bytes),
-            Ok(_) => Err(damaged(format!("its entry `{name}` is cut short"))),
+            Ok(_) => Err(damaged(format!("its entry `{name}` is truncated"))),
             Err(e) => Err(damaged(format!("its entry `{name}` cannot be read: {e}"))),
         }
     }
@@ -87,7 +87,7 @@ impl<'a> Archive<'a> {
         let pickle = self.entry("data.pkl", MAX_PICKLE)?;
         let pickle = Pickle::parse(&pickle).map_err(|e| self.damaged(e.to_string()))?;
         let Value::Dict(root) = pickle.root() else {
-            return Err(self.damaged("it holds a whole object, no state dict; save `model.state_dict()` instead"));
+            return Err(self.damaged("it holds a whole object, not a state dict: save `model.state_dict()` instead"));
         };
         let inner = root.iter().find(|(key, _)| pickle.text(*key) == Some("state_dict")).map(|&(_, value)| value);
         let dict = match inner.map(|value| pickle.get(value)) {
@@ -96,7 +96,7 @@ impl<'a> Archive<'a> {
             None => root,
         };
         let mut storages = BTreeMap::new();
-        // Many views of one storage could ask for any amount of memory, and so could many names of the same bytes.
+        // Limits memory and reads: many views of one storage, or many entries of the same bytes, could claim any amount.
         let mut allowed = 4 * self.size + (1 << 20);
         let mut unread = self.size;
         let mut tensors = BTreeMap::new();
@@ -105,7 +105,7 @@ impl<'a> Archive<'a> {
             let view = view.map_err(|why| self.damaged(format!("its tensor `{name}` {why}")))?;
             allowed = match view.size().and_then(|size| allowed.checked_sub(size.saturating_add(TENSOR_COST))) {
                 Some(rest) => rest,
-                None => return Err(self.damaged("its tensors claim far more than the file holds")),
+                None => return Err(self.damaged("its tensors need much more memory than the file has bytes")),
             };
             let storage = match storages.entry(view.storage.clone()) {
                 std::collections::btree_map::Entry::Occupied(read) => read.into_mut(),
@@ -119,13 +119,13 @@ impl<'a> Archive<'a> {
             tensors.insert(name.to_owned(), tensor);
         }
         if tensors.is_empty() {
-            return Err(self.damaged("it holds no tensors by name"));
+            return Err(self.damaged("its state dict has no tensors"));
         }
         Ok(tensors)
     }
 }
 
-/// A tensor as the pickle describes it.
+/// The pickle's description of a tensor: a view of a storage.
 struct View {
     storage: String,
     scalar: Scalar,
@@ -174,7 +174,7 @@ impl Scalar {
 }
 
 impl View {
-    /// The tensor behind a value; `None` if it is no tensor.
+    /// The view that a value describes; `None` if the value is not a tensor.
     fn of(pickle: &Pickle, value: Ref) -> Option<Result<Self, String>> {
         let Value::Call(callee, arguments) = pickle.get(value) else { return None };
         let Value::Global(callee) = pickle.get(*callee) else { return None };
@@ -182,12 +182,12 @@ impl View {
         match callee.as_str() {
             "torch._utils._rebuild_parameter" => {
                 let inner = *arguments.first()?;
-                // One level only: a parameter of a parameter is not what torch writes.
+                // One level only: torch does not write parameters of parameters.
                 match pickle.get(inner) {
                     Value::Call(c, a) if pickle.get(*c) == &Value::Global("torch._utils._rebuild_tensor_v2".into()) => {
                         Some(Self::parse(pickle, pickle.tuple(*a)?))
                     }
-                    _ => Some(Err("is no plain tensor".into())),
+                    _ => Some(Err("is not a plain tensor".into())),
                 }
             }
             "torch._utils._rebuild_tensor_v2" => Some(Self::parse(pickle, arguments)),
@@ -196,17 +196,17 @@ impl View {
     }
 
     fn parse(pickle: &Pickle, arguments: &[Ref]) -> Result<Self, String> {
-        let malformed = || String::from("is described in a way that torch.save does not write");
+        let malformed = || String::from("has a description that torch.save does not write");
         let &[storage, offset, shape, strides, ..] = arguments else { return Err(malformed()) };
         let Value::Persistent(storage) = pickle.get(storage) else { return Err(malformed()) };
         // ('storage', type, key, location, length)
         let &[_, scalar, key, ..] = pickle.tuple(*storage).ok_or_else(malformed)? else { return Err(malformed()) };
         let Value::Global(scalar) = pickle.get(scalar) else { return Err(malformed()) };
-        let scalar = Scalar::of(scalar).ok_or_else(|| format!("has a type that is not read: {scalar}"))?;
+        let scalar = Scalar::of(scalar).ok_or_else(|| format!("has an unsupported type: {scalar}"))?;
         let key =
             pickle.text(key).filter(|key| key.bytes().all(|b| b.is_ascii_alphanumeric())).ok_or_else(malformed)?;
         let size = |r: Ref| pickle.int(r).and_then(|int| usize::try_from(int).ok()).ok_or_else(malformed);
-        // A tuple of millions could be the shape of millions of tensors.
+        // Without this limit, many tensors could share a shape of millions of axes.
         let axes = |r: Ref| pickle.tuple(r).filter(|axes| axes.len() <= MAX_RANK).ok_or_else(malformed);
         let sizes = |r: Ref| axes(r)?.iter().map(|&r| size(r)).collect::<Result<Vec<_>, _>>();
         let (shape, strides) = (sizes(shape)?, sizes(strides)?);
@@ -216,20 +216,20 @@ impl View {
         Ok(Self { storage: key.to_owned(), scalar, offset: size(offset)?, shape, strides })
     }
 
-    /// Its bytes once read.
+    /// Its size in memory, in bytes, at most; `None` if that overflows.
     fn size(&self) -> Option<u64> {
-        // The other axes count even if one has length 0: candle multiplies them for its strides.
+        // An axis of length 0 counts as 1: candle multiplies the others for its strides.
         let count = self.shape.iter().try_fold(8u64, |n, &d| n.checked_mul(u64::try_from(d.max(1)).ok()?));
-        // Integers of all widths become i64.
+        // 8 bytes per element: integers of all widths become i64.
         count.filter(|&count| count <= u64::MAX / 8)
     }
 
     /// Its elements, in row-major order.
     fn tensor(&self, storage: &[u8]) -> Result<Tensor, String> {
         let length = storage.len() / self.scalar.size();
-        let beyond = || String::from("reaches beyond its storage");
+        let beyond = || String::from("extends beyond its storage");
         let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(beyond)?;
-        // Overlapping views could claim any size out of a small file.
+        // Overlapping views of a small file could claim any size.
         if count > length {
             return Err(beyond());
         }

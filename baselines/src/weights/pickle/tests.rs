@@ -28,7 +28,7 @@ fn truncated_or_modified_pickles_are_errors_not_panics() {
         }
     }
     assert_eq!(Pickle::parse(b"\x80\x02i").unwrap_err(), PickleError::Opcode(b'i'));
-    // A text of four gigabytes, claimed.
+    // A claimed length of four gigabytes.
     assert_eq!(Pickle::parse(b"X\xff\xff\xff\xffa").unwrap_err(), PickleError::Truncated);
 }
 

@@ -92,10 +92,10 @@ fn every_type_of_a_checkpoint_is_read() {
 
 #[test]
 fn claimed_sizes_beyond_the_data_are_errors() {
-    let beyond = "its tensor `w` reaches beyond its storage";
-    // More elements than numbers; a view without strides would make any size of one number.
+    let beyond = "its tensor `w` extends beyond its storage";
+    // More elements than numbers. With strides of 0, one number gives any size.
     assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 4], &[4, 1], false), &floats(), stored()), beyond);
-    let all = "its tensors claim far more than the file holds";
+    let all = "its tensors need much more memory than the file has bytes";
     assert_eq!(reason(&pickle("FloatStorage", 6, &[200, 200, 200], &[0, 0, 0], false), &floats(), stored()), all);
     assert_eq!(reason(&pickle("FloatStorage", 6, &[20, 2], &[0, 0], false), &floats(), stored()), beyond);
     assert_eq!(reason(&pickle("FloatStorage", 6, &[2, 2], &[9, 1], false), &floats(), stored()), beyond);
@@ -103,11 +103,11 @@ fn claimed_sizes_beyond_the_data_are_errors() {
     let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     assert!(reason(&pickle("FloatStorage", 6, &[6], &[1], false), &floats(), deflated).contains("is compressed"));
     let unknown = reason(&pickle("QUInt8Storage", 6, &[6], &[1], false), &floats(), stored());
-    assert_eq!(unknown, "its tensor `w` has a type that is not read: torch.QUInt8Storage");
+    assert_eq!(unknown, "its tensor `w` has an unsupported type: torch.QUInt8Storage");
 }
 
 #[test]
-fn names_of_the_same_bytes_are_not_all_read() {
+fn entries_of_the_same_bytes_are_an_error() {
     let one = pickle("FloatStorage", 6, &[1], &[1], false);
     let item = &one[3..one.len() - 1];
     let mut other = item.to_vec();
@@ -122,7 +122,7 @@ fn names_of_the_same_bytes_are_not_all_read() {
     }
     zip.finish().unwrap();
     assert_eq!(read(file.path()).unwrap().len(), 2);
-    // The directory gives the second the first's checksum, sizes and offset.
+    // The directory then has the first entry's checksum, sizes and offset for the second one, too.
     let mut bytes = std::fs::read(file.path()).unwrap();
     let record = |name: &[u8]| bytes.windows(8).rposition(|text| text == name).unwrap() - 46;
     let (first, second) = (record(b"a/data/0"), record(b"a/data/1"));
@@ -134,7 +134,7 @@ fn names_of_the_same_bytes_are_not_all_read() {
 }
 
 #[test]
-fn a_file_cut_anywhere_is_an_error_and_never_a_panic() {
+fn truncated_or_modified_files_are_errors_not_panics() {
     let file = archive(&pickle("FloatStorage", 6, &[2, 3], &[3, 1], true), &floats(), stored());
     let bytes = std::fs::read(file.path()).unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ fn a_file_cut_anywhere_is_an_error_and_never_a_panic() {
 
 #[test]
 fn a_pickle_without_tensors_is_an_error() {
-    assert_eq!(reason(b"\x80\x02}.", &[], stored()), "it holds no tensors by name");
+    assert_eq!(reason(b"\x80\x02}.", &[], stored()), "its state dict has no tensors");
     assert!(reason(b"\x80\x02].", &[], stored()).starts_with("it holds a whole object"));
 }
 
