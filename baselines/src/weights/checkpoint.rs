@@ -186,11 +186,10 @@ pub fn save(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::models::{fixture, utt::UttConfig};
 
     fn unet(seed: u64) -> Network {
-        let config = Config::preset("unet").unwrap().network();
-        Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
+        Network::new(&fixture::unet(), DType::F32, &Device::Cpu, seed).unwrap()
     }
 
     fn prefixed(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
@@ -222,8 +221,8 @@ mod tests {
     fn weights_of_another_network_are_errors_with_advice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let config = Config::preset("unet-mtd-aug").unwrap();
-        let with_metadata = Network::new(&config.network(), DType::F32, &Device::Cpu, 0).unwrap();
+        let config = UttConfig { metadata: Some(45), ..fixture::unet() };
+        let with_metadata = Network::new(&config, DType::F32, &Device::Cpu, 0).unwrap();
         save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
         let text = load(&path, &unet(0)).unwrap_err().to_string();
         assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");

@@ -125,19 +125,14 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{models::utt::UttConfig, weights::save};
+    use crate::{
+        models::{fixture, utt::UttConfig},
+        weights::save,
+    };
     use candle_core::{DType, Device};
 
     fn unet(channels: usize, seed: u64) -> Network {
-        let config = UttConfig {
-            aerial_channels: channels,
-            classes: 13,
-            metadata: None,
-            patch_size: 512,
-            utae: None,
-            drop_satellite: 0.0,
-            norm_momentum: crate::nn::NORM_MOMENTUM,
-        };
+        let config = UttConfig { aerial_channels: channels, ..fixture::unet() };
         Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
     }
 
