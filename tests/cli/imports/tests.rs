@@ -40,7 +40,7 @@ fn a_circle_of_two_files_is_found_with_its_two_lines() {
 }
 
 #[test]
-fn a_room_and_its_file_are_told_apart() {
+fn rooms_and_files_are_distinguished() {
     // Two files of `a` and one of `b`: no circle of files, and one of rooms.
     let files = [
         ("lib.rs", "mod a;\nmod b;\n"),
@@ -77,7 +77,7 @@ fn a_reexport_is_followed_to_the_file_that_defines() {
 }
 
 #[test]
-fn what_only_tests_import_is_left_out() {
+fn imports_of_tests_are_ignored() {
     let a = "pub struct A;\n#[cfg(test)]\nuse crate::b::B;\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n";
     let a_too = "#[cfg(test)]\nmod checks;\nimpl A { #[cfg(test)] fn f() { crate::b::g(); } }\n";
     let files = [

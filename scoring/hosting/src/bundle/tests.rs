@@ -212,7 +212,7 @@ fn what_a_platform_would_refuse_is_found() {
         let findings = tampered(bundle, name, |_| None);
         findings.first().map_or_else(|| "nothing".to_owned(), |f| format!("{}: {}", f.subject, f.message))
     };
-    let told = [
+    let messages = [
         yaml(bench, "title: ", "title: "),
         yaml(bench, "version: 2", "version: 1"),
         yaml(bench, "image: logo.png", "image: terms.html"),
@@ -240,7 +240,7 @@ fn what_a_platform_would_refuse_is_found() {
         gone(lab, "evaluation.html"),
         gone(lab, "scoring_program.zip"),
     ];
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(messages.join("\n"));
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn a_problem_of_many_files_is_reported_once() {
         let classes = match number {
             1..=100 => [0, 1, 255, 254 - (number % 4) as u8],
             101..=150 => [1, 2, 3, 13],
-            // 13 and nothing above, but 0 too: whatever it is, it was not counted from 1.
+            // The maximum is 13, but there is a 0: the values were not counted from 1.
             151 => [0, 1, 2, 13],
             _ => [0, 1, 2, 3],
         };
