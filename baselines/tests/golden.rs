@@ -1,4 +1,4 @@
-//! Parity of the networks with upstream's code: every stored intermediate, the logits, the predictions.
+//! Parity with upstream's code: the networks' inputs, every stored intermediate, the logits, the predictions.
 //!
 //! Patches, variants and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name;
 //! see the README for how to run these tests.
@@ -12,10 +12,12 @@ use std::{
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 use flair_baselines::{
     config::Config,
+    data::{Dataset, Preprocessor},
     models::{Collapse, Network, utt::UttConfig},
     nn::Mode,
     weights,
 };
+use flair_scoring::PatchId;
 use serde_json::Value;
 
 /// f32 may stray from upstream's f32 by this many times what upstream's f32 strays from f64 itself: both are sums of
@@ -33,6 +35,9 @@ fn folder(variable: &str) -> PathBuf {
 /// One patch of one variant: upstream's inputs and outputs.
 struct Case {
     name: String,
+    patch: PatchId,
+    /// Number of acquisitions, or months, of its series.
+    dates_kept: Value,
     expected: BTreeMap<String, Tensor>,
     noise: Value,
     aerial: Tensor,
@@ -77,6 +82,13 @@ impl Case {
         assert!(sure.contains(&1));
         assert_eq!(wrong, 0, "{}: {argmax}", self.name);
     }
+}
+
+/// The distance of two numbers in ulps of f32.
+fn ulps(a: f32, b: f32) -> u32 {
+    let ordered =
+        |x: f32| if x.is_sign_negative() { -i64::from(x.to_bits() & 0x7fff_ffff) } else { i64::from(x.to_bits()) };
+    u32::try_from((ordered(a) - ordered(b)).unsigned_abs()).unwrap()
 }
 
 /// Each `step`-th pixel of both last axes, as the golden files store large maps.
@@ -124,6 +136,8 @@ fn variants() -> Vec<(String, Config, Vec<Case>)> {
         }
         let case = |(id, patch): (&String, &Value)| Case {
             name: format!("{name}-{id}"),
+            patch: id.parse().unwrap(),
+            dates_kept: patch["dates_kept"].clone(),
             expected: weights::read(&golden.join(format!("{name}-{id}.safetensors"))).unwrap().tensors,
             noise: patch["noise"].clone(),
             aerial: aerial(id),
@@ -137,6 +151,33 @@ fn network(variant: &str, config: &UttConfig, dtype: DType) -> Network {
     let network = Network::new(config, dtype, &Device::Cpu, 0).unwrap();
     weights::load(&folder("FLAIR_BENCH_GOLDEN").join(format!("{variant}.ckpt")), &network).unwrap();
     network
+}
+
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_inputs_are_upstreams() {
+    let dataset = Dataset::discover(&folder("FLAIR_BENCH_SAMPLE")).unwrap();
+    for (_, config, cases) in variants() {
+        let preprocessor = Preprocessor::new(&config.inputs(), &dataset).unwrap();
+        for case in cases {
+            let sample = preprocessor.sample(case.patch).unwrap();
+            let near = |name: &str, shape: &[usize], values: &[f32]| {
+                let expected = &case.expected[name];
+                assert_eq!((expected.dims(), expected.dtype()), (shape, DType::F32), "{}: {name}", case.name);
+                let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert_eq!(expected.len(), values.len(), "{}: {name}", case.name);
+                // Tolerance 1 ulp of f32: upstream rounds once, at the end, and so does this crate.
+                let far = expected.iter().zip(values).map(|(a, b)| ulps(*a, *b)).max().unwrap_or(0);
+                assert!(far <= 1, "{}: {name} is off by {far} ulps", case.name);
+            };
+            let series = sample.series.unwrap();
+            near("spatch", &[1, series.t, series.channels, series.size, series.size], &series.values);
+            near("dates", &[1, series.t], &series.positions);
+            let metadata = sample.metadata.unwrap_or_default();
+            near("mtd", &[1, metadata.len()], &metadata);
+            assert_eq!(case.dates_kept, series.t, "{}", case.name);
+        }
+    }
 }
 
 #[test]

@@ -213,7 +213,7 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
         _ => Outcome::NotJudged,
     };
     // Computed from the factors, since the product in a record from another program may be wrong.
-    // The number of devices is at least 1, whatever the record states.
+    // At least 1 device, even if the record states 0.
     let devices = f64::from(timing.nodes.max(1)) * f64::from(timing.devices_per_node.max(1));
     let device_seconds = timing.seconds * devices;
     Verdict {
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scripted_clock_tells_its_times_and_the_real_one_goes_forward() {
+    fn the_scripted_clock_returns_its_times_and_the_real_one_advances() {
         let clock = ScriptedClock::new([3, 5].map(Duration::from_secs));
         assert_eq!([clock.now(), clock.now(), clock.now()], [3, 5, 5].map(Duration::from_secs));
         let clock = MonotonicClock::default();

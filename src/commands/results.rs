@@ -4,7 +4,7 @@ use std::{io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    ScoreReport, analysis::normalized::Share, dataset::places::Unit, files::write_atomically, report::figure,
+    ScoreReport, analysis::normalized::Share, dataset::locations::Unit, files::write_atomically, report::figure,
 };
 
 use crate::exit::{Exit, Failure, OrExit, Outcome};

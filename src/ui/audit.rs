@@ -18,8 +18,8 @@ const COUNTS: usize = 6;
 pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    let place = if rows == Rows::Zones { "zone" } else { "domain" };
-    table.set_header(["part", place, "zones", "images", "masks", "super-areas", "acquisitions", "published"]);
+    let unit = if rows == Rows::Zones { "zone" } else { "domain" };
+    table.set_header(["part", unit, "zones", "images", "masks", "super-areas", "acquisitions", "published"]);
     let mut add = |part: &str, name: &str, counts: [String; COUNTS]| {
         let counts = counts.map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
         table.add_row([Cell::new(part), Cell::new(name)].into_iter().chain(counts));
@@ -32,8 +32,8 @@ pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
                 Rows::Domains => add(&name, &domain.domain, counts(&domain.zones, domain.zones.len(), published)),
                 Rows::Zones => {
                     for zone in &domain.zones {
-                        let place = format!("{}/{}", domain.domain, zone.zone);
-                        add(&name, &place, counts(std::slice::from_ref(zone), 1, "–".to_owned()));
+                        let zone_name = format!("{}/{}", domain.domain, zone.zone);
+                        add(&name, &zone_name, counts(std::slice::from_ref(zone), 1, "–".to_owned()));
                     }
                 }
             }

@@ -8,7 +8,7 @@ use flair_scoring::{
         compare::{Comparison, Difference, GroupDifference},
         uncertainty::Drawn,
     },
-    dataset::places::Unit,
+    dataset::locations::Unit,
 };
 
 use super::cells::{drawn, figure, percent, plain, range, right};

@@ -1,7 +1,7 @@
 //! The scores of domains, zones or patches as a table.
 
 use comfy_table::{Cell, Table};
-use flair_scoring::{analysis::groups::GroupReport, dataset::places::Unit, text::shown};
+use flair_scoring::{analysis::groups::GroupReport, dataset::locations::Unit, text::shown};
 
 use super::cells::{figure, plain, right};
 

@@ -9,7 +9,7 @@ use comfy_table::{Cell, Table};
 use flair_scoring::{
     ScoreReport,
     analysis::{bootstrap::Interval, uncertainty::Uncertainty},
-    dataset::places::Unit,
+    dataset::locations::Unit,
     score::boundary::BoundaryWidth,
     text::counted,
     text::shown,
@@ -113,8 +113,8 @@ fn classes(report: &ScoreReport) -> Table {
 /// The costliest confusions, one per line.
 fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
     let name = |class: usize| report.classes.get(class).map_or("–", |class| class.name.as_str());
-    for (place, confusion) in report.costliest.iter().take(SHOWN_CONFUSIONS).enumerate() {
-        let begin = if place == 0 { "costliest confusions" } else { "" };
+    for (index, confusion) in report.costliest.iter().take(SHOWN_CONFUSIONS).enumerate() {
+        let begin = if index == 0 { "costliest confusions" } else { "" };
         let (truth, prediction) = (name(confusion.truth), name(confusion.prediction));
         let share = 100.0 * confusion.share;
         let what = format!("{truth} taken for {prediction} ({share:.1} % of it)");

@@ -21,7 +21,7 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
+fn a_run_writes_everything_and_resumes_where_it_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let toy = ["data", "toy", "toy", "--patches", "3"];
     flair_bench(dir.path()).args(toy).assert().success().stdout(contains("synthetic dataset of 3 patches made"));
@@ -54,24 +54,24 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
     assert_eq!(archives.len(), 1);
     assert!(archives[0].to_string_lossy().starts_with("unet-untrained_59-0_"));
 
-    // Again: everything is kept, the time with it.
+    // A second run keeps everything, including the time.
     flair_bench(dir.path())
         .args(run)
         .assert()
         .success()
         .stderr(contains("predictions were there already, and are kept"));
     assert_eq!(json(&out.join("timing.json")), timing);
-    // With other settings it is another run.
+    // Other settings make it another run.
     flair_bench(dir.path())
         .args(run)
         .args(["--set", "aerial_metadata=true"])
         .assert()
         .code(2)
         .stderr(contains("`out` holds a run with other settings"));
-    // What changes no prediction may change.
+    // Settings that do not affect predictions may change.
     let other = [&run[..], &["--set", "num_workers=1", "--batch-size", "2"]].concat();
     flair_bench(dir.path()).args(other).assert().success();
-    // Another image is another run, and so is a file that somebody put there.
+    // Another image makes it another run, and so does an unrelated file in the folder.
     let images = dir.path().join("toy/flair_2_aerial_test");
     let image = walk(&images).into_iter().find(|path| path.extension().is_some_and(|e| e == "tif")).unwrap();
     let bytes = fs::read(&image).unwrap();
@@ -87,14 +87,14 @@ fn a_run_leaves_everything_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_run_over_time_is_negative_and_stays_so() {
+fn a_run_over_time_fails_and_so_does_its_repetition() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "6"]).assert().success();
     let run = ["predict", "--data", "toy", "--out", "out", "--split", "test"];
     let archives = || fs::read_dir(dir.path().join("out/submission")).unwrap().count();
     flair_bench(dir.path()).args(run).assert().success();
     assert_eq!(archives(), 1);
-    // An archive's name tells the times: the one without them goes.
+    // An archive's name contains the times: the archive without them is removed.
     flair_bench(dir.path()).args(run).args(["--baseline-time", "59-0"]).assert().success();
     assert_eq!(archives(), 1);
     let over = ["--time-limit", "0.001"];
@@ -106,7 +106,7 @@ fn a_run_over_time_is_negative_and_stays_so() {
         .stdout(contains("TOO LONG").and(contains("submission  none: longer")));
     assert!(dir.path().join("out/score.json").exists());
     assert_eq!(archives(), 0);
-    // Doing a part again does not make the whole faster.
+    // Repeating a part does not shorten the measured time.
     let timing = fs::read(dir.path().join("out/timing.json")).unwrap();
     let prediction = walk(&dir.path().join("out/predictions")).remove(0);
     fs::remove_file(&prediction).unwrap();
@@ -122,7 +122,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn problems_are_told_all_at_once_before_anything_is_computed() {
+fn all_problems_are_reported_before_anything_is_computed() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "6"]).assert().success();
     for path in walk(&dir.path().join("toy/flair_2_sen_test")) {
@@ -141,7 +141,7 @@ fn problems_are_told_all_at_once_before_anything_is_computed() {
 }
 
 #[test]
-fn a_baseline_trains_predicts_and_says_how_to_go_on() {
+fn a_baseline_trains_predicts_and_names_the_next_command() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
     let run = ["run", "baseline", "--data", "toy", "--out", "out", "--set", "num_epochs=1"];
@@ -160,7 +160,7 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
     assert!(record["encoder_weights"].is_null() && record["archive"] == "unet.zip");
     flair_bench(dir.path()).args(run).assert().code(2).stderr(contains("--resume"));
     flair_bench(dir.path()).args(run).arg("--resume").assert().success().stderr(contains("are kept"));
-    // Weights know what they were trained with: nothing more has to be said, and what is said otherwise is told.
+    // The weights contain their settings: none have to be given, and deviating ones are reported.
     let predict = |out: &str, more: &[&str]| {
         let weights = ["--weights", "out/checkpoints/last.safetensors"];
         let predict = ["predict", "--data", "toy", "--out", out];
@@ -170,7 +170,7 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
         contains("trained with: unet, flair_bench.fidelity=\"corrected\"").and(contains("another value").not()),
     );
     assert_eq!(json(&dir.path().join("again/run.json"))["config"]["flair_bench"]["fidelity"], "corrected");
-    // Converted ones know it too, and are the same whenever they are converted.
+    // Converted weights contain them, too, and each conversion gives the same bytes.
     for converted in ["1.safetensors", "2.safetensors"] {
         let convert = ["weights", "convert", "out/checkpoints/last.safetensors", converted];
         flair_bench(dir.path()).args(convert).assert().success();
@@ -182,7 +182,7 @@ fn a_baseline_trains_predicts_and_says_how_to_go_on() {
         .assert()
         .success()
         .stderr(contains("trained with: unet"));
-    // Month and metadata are nothing to this network; which patches it learnt from is.
+    // Settings of months and metadata do not affect this network; the training patches do.
     predict("same", &["--preset", "unet"]).stderr(contains("another value").not());
     let split = ["--split", "val", "--set", "flair_bench.validation=flair1"];
     predict("other", &split).stderr(contains("flair_bench.validation=\"hf\", and predict with another value"));
@@ -201,13 +201,13 @@ fn one_folder_holds_one_run() {
     run(&baseline, &["--set", "num_epochs=1"]).success();
     let whole = json(&file("a/run.json"));
     assert_eq!(whole["archive"], "unet.zip");
-    // Where nothing is left to train, nothing changes.
+    // If the training is finished, nothing changes.
     run(&train, &["--set", "num_epochs=1"]).success();
     assert_eq!(json(&file("a/run.json")), whole);
     let weights = ["--weights", "a/checkpoints/best.safetensors", "--data", "toy"];
     run(&["predict", "--out", "a"], &weights).code(2).stderr(contains("`a` holds a training"));
     assert_eq!(json(&file("a/run.json")), whole);
-    // Where weights change, what followed from the old ones goes.
+    // If the weights change, the results of the old weights are removed.
     run(&train, &["--set", "num_epochs=2"]).success();
     let record = json(&file("a/run.json"));
     assert!(record["archive"].is_null() && record["finished"].is_string() && record["config"]["num_epochs"] == 2);
@@ -229,7 +229,7 @@ fn one_folder_holds_one_run() {
 }
 
 #[test]
-fn a_training_that_failed_is_in_nobodys_way() {
+fn a_training_that_failed_does_not_block_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
     let train = [&["train", "--data", "toy", "--out", "my run", "--set", "num_epochs=1"], &THIN[..]].concat();
@@ -237,7 +237,7 @@ fn a_training_that_failed_is_in_nobodys_way() {
     flair_bench(dir.path()).args(&train).args(wrong).assert().code(3).stderr(contains("none.pth"));
     let steep = ["--set", "lr=1e30", "--set", "batch_size=1", "--set", "num_epochs=8"];
     flair_bench(dir.path()).args(&train).args(steep).assert().code(3).stderr(contains("not finite"));
-    // The record is of the run that learnt; `--resume` where there is nothing says so.
+    // The record is of the run that trained; `--resume` reports that there is nothing to resume.
     flair_bench(dir.path())
         .args(&train)
         .arg("--resume")
@@ -257,7 +257,7 @@ fn a_training_that_failed_is_in_nobodys_way() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_finishes_the_step_and_the_run_goes_on() {
+fn a_signal_finishes_the_step_and_the_run_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
     let train = ["train", "--data", "toy", "--set", "num_epochs=3", "--set", "batch_size=1"];
@@ -271,7 +271,7 @@ fn a_signal_finishes_the_step_and_the_run_goes_on() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // Once its record is there it listens; a checkpoint of an epoch is not there yet.
+        // Once its record exists, it handles signals; no epoch has a checkpoint yet.
         let (run, state) = (dir.path().join(out), dir.path().join(out).join("checkpoints"));
         while !run.join("tensorboard").exists() {
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -292,7 +292,7 @@ fn a_signal_finishes_the_step_and_the_run_goes_on() {
             .stdout(contains("epochs      3"));
     }
     flair_bench(dir.path()).args(&train).arg("straight").assert().success();
-    // Stopped or not, and wherever: the same bytes.
+    // With or without interruption, the bytes are the same.
     for file in ["metrics.csv", "checkpoints/last.safetensors", "checkpoints/best.safetensors"] {
         let bytes = |out: &str| fs::read(dir.path().join(out).join(file)).unwrap();
         assert!(bytes("interrupted") == bytes("straight") && bytes("terminated") == bytes("straight"), "{file}");
@@ -300,7 +300,7 @@ fn a_signal_finishes_the_step_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_listener_who_leaves_stops_nothing() {
+fn a_closed_output_does_not_stop_the_run() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
@@ -316,7 +316,7 @@ fn a_listener_who_leaves_stops_nothing() {
 }
 
 #[test]
-fn wrong_settings_show_the_place() {
+fn messages_name_the_wrong_setting() {
     let dir = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| flair_bench(dir.path()).args(["run", "baseline"]).args(arguments).assert();
     run(&["--set", "aerial_metdata=true"])

@@ -35,7 +35,7 @@ fn record(root: &Path, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn everything_that_can_be_asked_for_is_shown_and_written() {
+fn all_requested_parts_are_shown_and_written() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let arguments = ["--by", "zone", "--worst", "3", "--bootstrap", "--boundary", "--out", "out"];
@@ -52,7 +52,7 @@ fn everything_that_can_be_asked_for_is_shown_and_written() {
     assert!((low..=high).contains(&report["miou"].as_f64().unwrap()), "{low} {high}");
     assert_eq!(report["boundary"]["width"], "relative");
     assert_eq!(report["worst_patches"].as_array().unwrap().len(), 3);
-    // The zones' matrices add up to that of the whole.
+    // The zones' matrices add up to the overall matrix.
     let groups = report["groups"]["groups"].as_array().unwrap();
     let count = |matrix: &Value| matrix[4][0].as_u64().unwrap();
     assert_eq!(groups.iter().map(|group| count(&group["confusion"])).sum::<u64>(), count(&report["confusion"]));
@@ -68,7 +68,7 @@ fn two_sets_are_compared() {
     assert_eq!(report["comparison"]["miou"]["better"], 0.0);
     assert!(fs::read_to_string(dir.path().join("out/comparison.csv")).unwrap().contains("domain D002_2020"));
 
-    // A record knows the whole, and no patches to draw.
+    // A record has the overall score, and no patches to draw.
     flair_bench(dir.path())
         .args(["score", "--truth", "truth", "--pred", "better", "--json", "b.json"])
         .assert()
@@ -79,7 +79,7 @@ fn two_sets_are_compared() {
 }
 
 #[test]
-fn a_note_is_told_once() {
+fn a_note_is_shown_once() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let arguments = ["--bootstrap", "patch", "--against", "better", "--replicates", "100"];
@@ -107,22 +107,24 @@ fn draws_follow_from_the_seed_alone() {
 }
 
 #[test]
-fn unlike_is_not_compared() {
+fn different_protocols_or_patches_are_not_compared() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let record = ["score", "--truth", "truth", "--pred", "better", "--protocol", "flair-hub", "--json", "hub.json"];
     flair_bench(dir.path()).args(record).assert().success();
-    let told = |other: &str| flair_bench(dir.path()).args(SCORE).args(["--against", other]).assert().code(3);
-    told("hub.json").stderr(contains("cannot compare with `hub.json`").and(contains("`flair2` and `flair-hub`")));
-    told("none.json").stderr(contains("cannot read `none.json`"));
-    told("none").stderr(contains("none"));
-    // Other predictions that cannot be scored are told as one's own are.
+    let compared = |other: &str| flair_bench(dir.path()).args(SCORE).args(["--against", other]).assert().code(3);
+    compared("hub.json").stderr(contains("cannot compare with `hub.json`").and(contains("`flair2` and `flair-hub`")));
+    compared("none.json").stderr(contains("cannot read `none.json`"));
+    compared("none").stderr(contains("none"));
+    // Findings about the other predictions are reported like those about the scored ones.
     fs::remove_file(dir.path().join("better/PRED_000003.tif")).unwrap();
-    told("better").stdout(contains("of `better`:\nerror   [missing-prediction] 000003")).stderr(contains("`better`"));
+    compared("better")
+        .stdout(contains("of `better`:\nerror   [missing-prediction] 000003"))
+        .stderr(contains("`better`"));
 }
 
 #[test]
-fn places_come_from_folders_or_metadata() {
+fn locations_come_from_folders_or_metadata() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let by_folders = record(dir.path(), &["--by", "domain"]);
@@ -148,7 +150,7 @@ fn places_come_from_folders_or_metadata() {
     let output = flair_bench(dir.path()).args(score).args(arguments).assert().success();
     let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!(report["groups"], by_folders["groups"]);
-    // Without places, patches are drawn.
+    // Without locations, patches are drawn.
     let arguments = ["--bootstrap", "--json", "-"];
     let output = flair_bench(dir.path()).args(score).args(arguments).assert().success();
     let report: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
@@ -156,7 +158,7 @@ fn places_come_from_folders_or_metadata() {
 }
 
 #[test]
-fn settings_without_sense_are_usage_errors() {
+fn invalid_settings_are_usage_errors() {
     let dir = tempfile::tempdir().unwrap();
     patches(dir.path());
     let refused = |arguments: &[&str]| flair_bench(dir.path()).args(SCORE).args(arguments).assert().code(2);

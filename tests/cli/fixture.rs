@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use assert_cmd::Command;
 use flair_scoring::{PatchId, raster, raster::Raster};
 
-/// The binary, in a folder of its own, without what the caller's environment may change.
+/// The binary in the folder `dir`, without environment variables that change its behaviour.
 pub(crate) fn flair_bench(folder: &Path) -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("flair-bench");
     command.current_dir(folder).env_remove("FLAIR_BENCH_LOG").env_remove("RUST_BACKTRACE");
@@ -17,8 +17,8 @@ pub(crate) fn square(size: usize, value: impl Fn(usize) -> u8) -> Raster {
     Raster::new(1, size, size, (0..size * size).map(value).collect()).unwrap()
 }
 
-/// Masks of that many patches of 16 × 16 pixels, in official folders below `root`, and predictions of them in `pred`
-/// that are right but for every seventh pixel.
+/// Masks of that many patches of 16 × 16 pixels, in official folders below `root`, and predictions in `pred` in which
+/// every seventh pixel is wrong.
 pub(crate) fn pairs(root: &Path, patches: u32) {
     for number in 1..=patches {
         let id = PatchId::new(77_412 + number).unwrap();

@@ -1,4 +1,4 @@
-//! The main job on real patches, against what upstream's own code gives.
+//! `run baseline` and `score` on real patches, compared with the results of upstream's code.
 //!
 //! Variants, patches and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name.
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::fixture::flair_bench;
 
-/// Scores are ratios of the same integers: only their printing and reading lies between.
+/// Scores are ratios of the same integers: they differ only by printing and parsing.
 const TOLERANCE: f64 = 1e-12;
 
 fn folder(variable: &str) -> PathBuf {
@@ -33,7 +33,7 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Upstream's metric (`src/metrics.py:15-47`) of a matrix, written down anew.
+/// Upstream's metric (`src/metrics.py:15-47`) of a matrix, implemented independently.
 fn miou(confusion: &Value) -> f64 {
     let cell = |row: usize, column: usize| confusion[row][column].as_u64().unwrap() as f64;
     let ious = (0..12).filter_map(|class| {
@@ -72,7 +72,7 @@ fn golden_run_baseline_on_real_patches() {
             let wrong = predicted.samples().iter().zip(&argmax).zip(&sure).filter(|((p, a), s)| **s == 1 && p != a);
             assert_eq!(wrong.count(), 0, "{variant} {id}");
         }
-        // The matrix anew from the files themselves: a wrong pairing or a shifted label could not hide.
+        // Counts the matrix from the files, to detect a wrong pairing or a shifted label.
         let mut confusion = vec![vec![0u64; 13]; 13];
         for id in expected["patches"].as_object().unwrap().keys() {
             let read = |path: &Path| raster::read(path, &raster::Limits::default()).unwrap().into_samples();

@@ -39,7 +39,7 @@ fn miou(root: &Path, truth: &str, pred: &str) -> f64 {
     serde_json::from_slice::<Value>(&output.get_output().stdout).unwrap()["miou"].as_f64().unwrap()
 }
 
-/// What CodaLab's server makes of scores.txt: split at every colon, two parts, the second a float.
+/// Parses scores.txt as CodaLab's server does: split at every colon, two parts, the second a float.
 fn codalab_reads(text: &str) -> Vec<(String, f64)> {
     let line = |line: &str| {
         let parts: Vec<_> = line.split(':').collect();
@@ -69,7 +69,7 @@ fn a_submission_is_scored_as_a_platform_asks() {
 }
 
 #[test]
-fn a_zip_within_the_submission_is_read_as_it_is_and_its_record_held_against_its_name() {
+fn a_zip_inside_the_submission_is_read_and_its_record_compared_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
     input(dir.path(), "preds");
     let (res, preds) = (dir.path().join("input/res"), dir.path().join("input/res/preds"));
@@ -100,7 +100,7 @@ fn a_zip_within_the_submission_is_read_as_it_is_and_its_record_held_against_its_
 }
 
 #[test]
-fn an_invalid_submission_has_no_score_and_is_told_why() {
+fn an_invalid_submission_has_findings_and_no_score() {
     let dir = tempfile::tempdir().unwrap();
     input(dir.path(), "preds");
     flair_bench(dir.path()).args(["codalab", "input", "output"]).assert().success();
@@ -112,7 +112,7 @@ fn an_invalid_submission_has_no_score_and_is_told_why() {
     fs::write(dir.path().join("input/res/preds/PRED_<b>.tif"), b"").unwrap();
     let output = flair_bench(dir.path()).args(["codalab", "input", "output"]).assert().code(1);
     insta::assert_snapshot!(String::from_utf8_lossy(&output.get_output().stderr));
-    // The score of the run before is gone, too.
+    // The score of the previous run is removed.
     let left: Vec<_> = fs::read_dir(dir.path().join("output")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["detailed_results.html"]);
     let page = read(dir.path().join("output/detailed_results.html"));
@@ -121,7 +121,7 @@ fn an_invalid_submission_has_no_score_and_is_told_why() {
 }
 
 #[test]
-fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault() {
+fn faults_of_the_organiser_or_the_platform_are_not_the_participants() {
     let dir = tempfile::tempdir().unwrap();
     let codalab = || flair_bench(dir.path()).args(["codalab", "input", "output"]).assert();
     codalab().code(3).stderr(contains("`input/ref` is not a folder"));
@@ -129,7 +129,7 @@ fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault()
     let mask = dir.path().join("input/ref/flair_2_labels_test/D015_2020/Z1_AA/msk/MSK_077413.tif");
     raster::write(&mask, &square(16, |_| 0)).unwrap();
     codalab().code(3).stderr(contains("the reference data of this challenge are broken: 1 problem"));
-    // A mask of another form is a mask that is broken, not a prediction.
+    // A mask of another form is a fault of the reference data, not of the submission.
     let plain = raster::encode(&square(16, |_| 1));
     let patched = |old: &[u8], new: &[u8]| {
         let at = plain.windows(old.len()).position(|window| window == old).unwrap();
@@ -141,11 +141,11 @@ fn what_the_organisers_or_the_platform_did_wrong_is_not_the_participants_fault()
         (patched(&entry(262, 1), &entry(262, 0)), "0 means white"),
         (raster::encode(&Raster::new(3, 16, 16, vec![1; 768]).unwrap()), "3 bands, expected 1"),
     ];
-    for (bytes, told) in forms {
+    for (bytes, message) in forms {
         fs::write(&mask, bytes).unwrap();
         codalab().code(3).stderr(
             contains("the reference data of this challenge are broken: 1 problem")
-                .and(contains("[wrong-mask-form]").and(contains(told))),
+                .and(contains("[wrong-mask-form]").and(contains(message))),
         );
     }
     assert!(dir.path().join("output/detailed_results.html").exists());
@@ -250,9 +250,9 @@ fn a_bundles_own_program_scores_its_own_sample_as_the_platform_would() {
         let run = || run_program(&path("program"), metadata, &path("input"), &path("output"));
         let output = run();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // All of one class outside the mean: valid, and worth nothing.
+        // All of one class outside the mean: valid, with a score of 0.
         assert_eq!(codalab_reads(&read(path("output/scores.txt")))[0], ("miou".to_owned(), 0.0));
-        // A participant's.
+        // A participant's submission.
         fs::remove_dir_all(path("input/res")).unwrap();
         fs::create_dir(path("input/res")).unwrap();
         pack(&path("input/res/unet_5-57_20-0.zip"), &pred);
@@ -260,7 +260,7 @@ fn a_bundles_own_program_scores_its_own_sample_as_the_platform_would() {
         let scores = codalab_reads(&read(path("output/scores.txt")));
         assert!((scores[0].1 - miou(dir.path(), "truth", "pred")).abs() < 1e-10);
         assert!(scores.contains(&("over_time".to_owned(), 1.0)));
-        // Nothing that is wrong gets through.
+        // Invalid submissions are refused.
         fs::write(path("input/res/unet_5-57_20-0.zip"), b"PK").unwrap();
         let output = run();
         assert_eq!(output.status.code(), Some(1));
@@ -289,7 +289,7 @@ fn every_column_of_a_leaderboard_is_a_key_of_the_scores() {
 }
 
 #[test]
-fn a_program_that_would_not_run_elsewhere_is_refused_or_told() {
+fn a_program_that_would_not_run_elsewhere_is_refused_or_warned_about() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 1);
     let arguments = ["bundle", "out", "--truth", "truth"];

@@ -7,7 +7,7 @@ use predicates::{prelude::PredicateBooleanExt, str::contains};
 use crate::fixture::{flair_bench, pairs};
 
 #[test]
-fn benchmarks_have_tables_of_their_own() {
+fn each_benchmark_has_a_table() {
     let dir = tempfile::tempdir().unwrap();
     let output = flair_bench(dir.path()).args(["leaderboard", "--benchmark", "FLAIR#2 test"]).assert().success();
     insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap());

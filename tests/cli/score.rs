@@ -19,7 +19,7 @@ fn a_score_is_shown_and_written() {
 
     let out = dir.path().join("out");
     let report: Value = serde_json::from_slice(&fs::read(out.join("score.json")).unwrap()).unwrap();
-    // By hand, from the same rule as the fixture's.
+    // Computed by hand from the fixture's rule.
     let mut matrix = [[0u64; 13]; 13];
     for number in 1..=3 {
         for i in 0..256usize {
@@ -51,7 +51,7 @@ fn json_goes_to_a_pipe_alone() {
 }
 
 #[test]
-fn a_protocol_is_named_or_a_file() {
+fn a_protocol_is_a_name_or_a_file() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 2);
     let score = |arguments: &[&str]| {
@@ -126,10 +126,10 @@ fn an_archive_scores_like_its_folder() {
 }
 
 #[test]
-fn values_above_12_are_refused_or_dropped_by_word() {
+fn values_above_12_are_refused_or_dropped_by_option() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 2);
-    // Right wherever it dares: upstream's scorer would call it perfect.
+    // All predicted classes are right: upstream's scorer gives it the full score.
     let name = PatchId::new(77_413).unwrap().file_name("PRED");
     let gamed = square(16, |i| if i < 10 { 255 } else { ((i + 1) % 13) as u8 });
     raster::write(&dir.path().join("pred").join(&name), &gamed).unwrap();
@@ -150,7 +150,7 @@ fn values_above_12_are_refused_or_dropped_by_word() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_findings_are_reported_at_once() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 5);
     let pred = |number: u32| dir.path().join("pred").join(PatchId::new(77_412 + number).unwrap().file_name("PRED"));
@@ -181,7 +181,7 @@ fn wrong_paths_and_names_have_their_codes() {
 }
 
 #[test]
-fn a_reader_that_hangs_up_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 1);
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flair-bench"))
@@ -216,7 +216,7 @@ fn a_mistake_of_all_files_is_one_line() {
     }
     let limited = flair_bench(dir.path()).args(SCORE).args(["--max-findings", "2"]).assert().code(3);
     limited.stdout(contains("[wrong-name]").count(2).and(contains("… and 2 more (--max-findings 0 shows all)")));
-    // A program gets an object too where there is no score.
+    // With `--json` there is an object even without a score.
     let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().code(3);
     let refusal: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!((&refusal["schema"], &refusal["pred"]), (&"flair-bench/refusal/1".into(), &"pred".into()));
@@ -228,14 +228,14 @@ fn a_mistake_of_all_files_is_one_line() {
 }
 
 #[test]
-fn masks_under_other_names_are_told() {
+fn masks_under_other_names_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     pairs(dir.path(), 3);
     let zone = dir.path().join("truth/flair_2_labels_test/D015_2020/Z1_AA/msk");
     fs::rename(zone.join("MSK_077413.tif"), zone.join("msk_077413.tif")).unwrap();
     fs::rename(zone.join("MSK_077414.tif"), zone.join("MSK_077414.tiff")).unwrap();
-    let told = flair_bench(dir.path()).args(SCORE).assert().code(3);
-    told.stdout(
+    let result = flair_bench(dir.path()).args(SCORE).assert().code(3);
+    result.stdout(
         contains("[wrong-mask-name]").count(2).and(contains("[extra-prediction] 077413-077414: 2 predictions")),
     );
 }

@@ -1,4 +1,4 @@
-//! What is no regular file: never waited for where files are read, never replaced where they are written.
+//! Pipes and devices: commands never block on them as inputs, and never replace them as outputs.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process, time::Duration};
 
@@ -48,9 +48,9 @@ fn no_command_waits_for_a_pipe() {
     ];
     for (command, more, code) in cases {
         let output = flair_bench(root).args(*command).args(*more).timeout(Duration::from_mins(1)).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(*code), "{command:?} {more:?}: {told}");
-        assert!(told.contains("it is a pipe, not a regular file"), "{command:?} {more:?}: {told}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{command:?} {more:?}: {message}");
+        assert!(message.contains("it is a pipe, not a regular file"), "{command:?} {more:?}: {message}");
     }
     // A mask, and a prediction.
     fs::remove_file(root.join("pred/PRED_077413.tif")).unwrap();
@@ -68,7 +68,7 @@ fn no_command_waits_for_a_pipe() {
 }
 
 #[test]
-fn what_stands_at_an_outputs_place_is_written_into() {
+fn an_existing_pipe_or_device_is_written_to() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     pairs(root, 1);

@@ -33,7 +33,7 @@ fn a_good_submission_is_checked_and_packed() {
 }
 
 #[test]
-fn times_that_do_not_count_are_told() {
+fn times_that_do_not_count_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     submission(&dir.path().join("pred"), 1);
     let package = |seconds, kept_patches| {
@@ -46,7 +46,7 @@ fn times_that_do_not_count_are_told() {
     package(893, 0).code(1).stderr(contains("longer than the rules allow"));
     assert!(!dir.path().join("x_5-57_14-53.zip").exists());
     package(800, 0).code(0);
-    // What a name declares weighs the same.
+    // The times in a name have the same effect.
     fs::rename(dir.path().join("x_5-57_13-20.zip"), dir.path().join("x_5-57_14-53.zip")).unwrap();
     let check = ["check", "x_5-57_14-53.zip", "--ids", "ids.txt"];
     flair_bench(dir.path()).args(check).assert().code(1).stdout(contains("error   [over-time]"));
@@ -59,7 +59,7 @@ fn times_that_do_not_count_are_told() {
 }
 
 #[test]
-fn a_bad_submission_is_told_whole_and_not_packed() {
+fn a_bad_submission_is_reported_and_not_packed() {
     let dir = tempfile::tempdir().unwrap();
     let pred = dir.path().join("pred");
     submission(&pred, 4);
@@ -98,7 +98,7 @@ fn classes_are_those_of_the_protocol() {
 }
 
 #[test]
-fn the_official_test_set_is_expected_by_a_word() {
+fn the_official_test_set_has_a_keyword() {
     let dir = tempfile::tempdir().unwrap();
     submission(&dir.path().join("pred"), 2);
     let missing = contains("[missing-prediction] 077415-093462: 16048 of 16050 expected predictions are missing");
@@ -108,7 +108,7 @@ fn the_official_test_set_is_expected_by_a_word() {
 }
 
 #[test]
-fn many_findings_are_cut_and_counted() {
+fn many_findings_are_truncated_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let pred = dir.path().join("pred");
     submission(&pred, 1);
@@ -123,10 +123,10 @@ fn many_findings_are_cut_and_counted() {
         String::from_utf8(output.get_output().stdout.clone()).unwrap()
     };
     // 60 duplicates, the empty files, the other part of the dataset, no list of patches.
-    let told = lines(&[]);
-    assert_eq!(told.lines().count(), 52);
-    assert!(told.contains("\n… and 13 more (--max-findings 0 shows all)\n"), "{told}");
-    assert!(told.ends_with("; 61 errors, 1 warning, 1 note\n"), "{told}");
+    let text = lines(&[]);
+    assert_eq!(text.lines().count(), 52);
+    assert!(text.contains("\n… and 13 more (--max-findings 0 shows all)\n"), "{text}");
+    assert!(text.ends_with("; 61 errors, 1 warning, 1 note\n"), "{text}");
     assert_eq!(lines(&["--max-findings", "0"]).lines().count(), 64);
     let report =
         |arguments: &[&str]| -> Value { serde_json::from_str(&lines(&[&["--json"], arguments].concat())).unwrap() };
@@ -151,7 +151,7 @@ fn a_code_is_explained() {
 }
 
 #[test]
-fn what_is_no_submission_has_its_code() {
+fn paths_that_are_not_submissions_have_their_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     flair_bench(dir.path()).args(["check", "none.zip"]).assert().code(3);
     fs::write(dir.path().join("x.zip"), b"PK no archive").unwrap();

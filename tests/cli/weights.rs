@@ -7,7 +7,7 @@ use predicates::str::contains;
 use crate::fixture::flair_bench;
 
 #[test]
-fn what_is_no_checkpoint_is_bad_input() {
+fn a_file_that_is_not_a_checkpoint_is_bad_input() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("x.ckpt"), b"PK\x03\x04 cut short").unwrap();
     fs::write(dir.path().join("empty.safetensors"), b"\x02\0\0\0\0\0\0\0{}").unwrap();

@@ -33,7 +33,7 @@ struct Group {
     first: String,
     /// The message.
     message: String,
-    /// Whether the numbers in the messages differ.
+    /// Whether the messages differ in their numbers.
     differs: bool,
     ids: Vec<PatchId>,
 }
@@ -69,8 +69,8 @@ impl<'a> Folded<'a> {
             if ids.len() == 1 {
                 return kind.finding(first, message);
             }
-            let own = if differs { ", each with numbers of its own" } else { "" };
-            let message = format!("{message} ({} {what}{own}: {})", ids.len(), ranges(ids));
+            let note = if differs { "; the numbers differ" } else { "" };
+            let message = format!("{message} ({} {what}: {}{note})", ids.len(), ranges(ids));
             kind.finding(format!("{}/{domain}", name(part)), message)
         })
     }

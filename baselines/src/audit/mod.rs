@@ -188,7 +188,8 @@ impl<'a> Audit<'a> {
                 Some(Ok(_)) | None => {}
             }
             let Some(StatedLocation { domain, zone }) = locations.get(&record.id) else { continue };
-            let is_there = |told: &Option<String>, found: &str| told.as_deref().is_none_or(|told| told == found);
+            let is_there =
+                |stated: &Option<String>, found: &str| stated.as_deref().is_none_or(|stated| stated == found);
             if !is_there(domain, &record.domain) || !is_there(zone, &record.zone) {
                 let stated = shown(&[domain, zone].map(|name| name.as_deref().unwrap_or("…")).join("/"));
                 let message = format!("its metadata say {stated}, but it is in {}/{}", record.domain, record.zone);
@@ -229,7 +230,7 @@ impl<'a> Audit<'a> {
         for record in self.records().filter(|record| !numbers(record.part).contains(&record.id.number())) {
             let numbers = numbers(record.part);
             let is_leak = record.part == Part::Train && (77_413..=93_462).contains(&record.id.number());
-            let leak = if is_leak { "; this is the test's, and training on it leaks the test" } else { "" };
+            let leak = if is_leak { ": it is of the test part, and training on it leaks test data" } else { "" };
             let message = format!(
                 "the published {} part has {:06} to {:06}{leak}",
                 name(record.part),

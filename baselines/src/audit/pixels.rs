@@ -42,13 +42,13 @@ pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding
     let records: Vec<_> = dataset.patches.values().collect();
     let files = |record: &&PatchRecord| u64::from(record.image.is_some()) + u64::from(record.mask.is_some());
     progress.event(Event::Started { stage: "reading rasters", steps: records.iter().map(files).sum() });
-    let looks: Vec<_> = records
+    let read: Vec<_> = records
         .par_iter()
         .flat_map_iter(|record| {
-            let step = |path, look: fn(&Path) -> RasterSummary| {
-                let look = look(path);
+            let step = |path, summarize: fn(&Path) -> RasterSummary| {
+                let summary = summarize(path);
                 progress.event(Event::Step { patch: Some(record.id) });
-                (*record, path, look)
+                (*record, path, summary)
             };
             let image = record.image.as_deref().map(|path| step(path, image));
             let mask = record.mask.as_deref().map(|path| step(path, mask));
@@ -56,12 +56,12 @@ pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding
         })
         .collect();
     progress.event(Event::Finished);
-    let mut findings: Vec<_> = strays(&looks).into_iter().chain(blank_bands(&looks)).collect();
-    findings.extend(single_label(&looks));
+    let mut findings: Vec<_> = invalid_labels(&read).into_iter().chain(blank_bands(&read)).collect();
+    findings.extend(single_label(&read));
     let (mut images, mut masks) = (Folded::of("images"), Folded::of("masks"));
-    for (record, path, look) in looks {
+    for (record, path, summary) in read {
         let folded = if record.mask.as_deref() == Some(path) { &mut masks } else { &mut images };
-        if let Some((kind, message)) = look.remark {
+        if let Some((kind, message)) = summary.remark {
             folded.add(record, kind, path.display().to_string(), message);
         }
     }
@@ -70,22 +70,22 @@ pub(super) fn rasters(dataset: &Dataset, progress: &dyn Progress) -> Vec<Finding
 }
 
 /// A patch, the path of its image or mask, and the result of reading it.
-type Looked<'a> = (&'a PatchRecord, &'a Path, RasterSummary);
+type Read<'a> = (&'a PatchRecord, &'a Path, RasterSummary);
 
 /// Mask values that are not labels: one finding per domain.
-fn strays(looks: &[Looked<'_>]) -> Vec<Finding> {
+fn invalid_labels(read: &[Read<'_>]) -> Vec<Finding> {
     type Domain<'a> = (&'a Path, Vec<PatchId>, BTreeMap<u8, u64>);
     let mut domains: BTreeMap<(Part, &str), Domain<'_>> = BTreeMap::new();
-    for (record, path, look) in looks {
-        let strays = look.labels.iter().flatten().filter(|(label, _)| RawLabel::new(*label).is_none());
-        for &(label, pixels) in strays {
+    for (record, path, summary) in read {
+        let invalid = summary.labels.iter().flatten().filter(|(label, _)| RawLabel::new(*label).is_none());
+        for &(label, pixels) in invalid {
             let key = (record.part, record.domain.as_str());
             let (_, ids, counts) = domains.entry(key).or_insert_with(|| (path, Vec::new(), BTreeMap::new()));
             ids.push(record.id);
             *counts.entry(label).or_default() += pixels;
         }
     }
-    let told = domains.into_iter().map(|((part, domain), (path, mut ids, counts))| {
+    let findings = domains.into_iter().map(|((part, domain), (path, mut ids, counts))| {
         ids.dedup();
         let labels: Vec<_> = counts.keys().map(u8::to_string).collect();
         let more = if labels.len() > 8 { ", …" } else { "" };
@@ -98,26 +98,26 @@ fn strays(looks: &[Looked<'_>]) -> Vec<Finding> {
         let message = format!("{message} ({} masks: {})", ids.len(), ranges(ids));
         Code::LabelOutOfRange.finding(format!("{}/{domain}", name(part)), message)
     });
-    told.collect()
+    findings.collect()
 }
 
 /// Bands that are 0 in all images.
-fn blank_bands(looks: &[Looked<'_>]) -> Vec<Finding> {
-    let images: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.bands).collect();
+fn blank_bands(read: &[Read<'_>]) -> Vec<Finding> {
+    let images: Vec<_> = read.iter().filter_map(|(_, _, summary)| summary.bands).collect();
     // Blank images are reported on their own.
     let blank =
         (0..aerial::BANDS).filter(|&band| images.iter().any(|i| i.contains(&true)) && !images.iter().any(|i| i[band]));
-    let told = blank.map(|band| {
+    let findings = blank.map(|band| {
         let message =
             format!("band {} ({}) is 0 everywhere in all {} images", band + 1, BAND_NAMES[band], images.len());
         DataCode::BlankBand.finding("the dataset", message)
     });
-    told.collect()
+    findings.collect()
 }
 
 /// Whether all masks, if there are at least two, have the same single label.
-fn single_label(looks: &[Looked<'_>]) -> Option<Finding> {
-    let masks: Vec<_> = looks.iter().filter_map(|(_, _, look)| look.labels.as_ref()).collect();
+fn single_label(read: &[Read<'_>]) -> Option<Finding> {
+    let masks: Vec<_> = read.iter().filter_map(|(_, _, summary)| summary.labels.as_ref()).collect();
     let labels: BTreeSet<u8> = masks.iter().flat_map(|labels| labels.iter().map(|(label, _)| *label)).collect();
     let label = labels.first().filter(|_| labels.len() == 1 && masks.len() > 1)?;
     let message = format!("all {} masks are {label} everywhere", masks.len());
@@ -194,25 +194,25 @@ fn values(area: &SuperArea) -> Result<Vec<Finding>, DataError> {
         range = range.and(of_day);
     }
     let mut findings = Vec::new();
-    let mut tell = |code: DataCode, file: &Npy, message| {
+    let mut report = |code: DataCode, file: &Npy, message| {
         findings.push(code.finding(file.path().display().to_string(), message));
     };
     let is_scaled = matches!(data.dtype(), Dtype::Float(_)) && (0.0..=2.0).contains(&range.most) && range.most > 0.0;
     if range.least < 0.0 || range.most > MAX_REFLECTANCE || range.has_nan || is_scaled {
         let message = format!("its values are {range}, expected 0 to 19779 or so, reflectance × 10,000");
-        tell(DataCode::ReflectanceOutOfRange, data, message);
+        report(DataCode::ReflectanceOutOfRange, data, message);
     }
     if !empty.is_empty() {
         let shown = empty[..empty.len().min(8)].join(", ");
         let more = if empty.len() > 8 { ", …" } else { "" };
         let message =
             format!("{} of {} acquisitions are 0 everywhere: {shown}{more} (from 0)", empty.len(), data.shape()[0]);
-        tell(DataCode::EmptyAcquisition, data, message);
+        report(DataCode::EmptyAcquisition, data, message);
     }
     let range = (0..masks.shape()[0])
         .try_fold(Range::NONE, |range, t| Ok::<_, DataError>(range.and(Range::of(masks, t, 2)?)))?;
     if range.least < 0.0 || range.most > 100.0 || range.has_nan {
-        tell(DataCode::ProbabilityOutOfRange, masks, format!("its values are {range}, expected 0 to 100"));
+        report(DataCode::ProbabilityOutOfRange, masks, format!("its values are {range}, expected 0 to 100"));
     }
     Ok(findings)
 }

@@ -70,7 +70,7 @@ pub struct PartCounts {
 
 impl PartCounts {
     /// The sums over the domains of a part. The zones of the two parts are deduced from the whole dataset's 916 and
-    /// FLAIR #1's 757 for training; all else is as IGNF/FLAIR-2's `README.md` has it.
+    /// FLAIR #1's 757 for training; all other counts are from IGNF/FLAIR-2's `README.md`.
     pub(super) fn of(part: Part, all: &[DomainCounts]) -> Self {
         let published = match part {
             Part::Train => [40, 757, 41_029],
@@ -97,7 +97,7 @@ pub struct DomainCounts {
     pub part: Part,
     /// Its name.
     pub domain: String,
-    /// Patches that it has as published; `None` where that is not known.
+    /// Its published number of patches; `None` if unknown.
     pub official: Option<usize>,
     /// Its zones, in order of their names.
     pub zones: Vec<ZoneCounts>,
@@ -112,7 +112,7 @@ pub struct ZoneCounts {
     pub images: usize,
     /// Masks.
     pub masks: usize,
-    /// The shape of its super-area, acquisitions × bands × rows × columns; `None` where it has none.
+    /// The shape of its super-area, acquisitions × bands × rows × columns; `None` if it has none.
     pub super_area: Option<[usize; 4]>,
 }
 

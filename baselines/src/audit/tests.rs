@@ -57,8 +57,8 @@ fn write(fixture: &Fixture, path: &str, bands: usize, samples: impl Iterator<Ite
 
 /// Findings of these codes, a line each.
 fn of_codes(report: &AuditReport, fixture: &Fixture, codes: &[&str]) -> String {
-    let told = lines(report, fixture);
-    told.lines()
+    let text = lines(report, fixture);
+    text.lines()
         .filter(|line| codes.iter().any(|code| line.contains(&format!("[{code}]"))))
         .collect::<Vec<_>>()
         .join("\n")
@@ -101,20 +101,20 @@ fn faults_that_differ_in_numbers_are_one_finding_a_domain() {
     let codes = ["label-out-of-range", "unusable-raster"];
     insta::assert_snapshot!(of_codes(&report(&fixture, Depth::Values).0, &fixture, &codes), @r"
     error   [label-out-of-range] train/D004_2021: 6 pixels have labels 20, 21, 22, expected 1 to 19 (3 masks: 000001-000003)
-    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is cut short: 2 bytes are due at 49418, the file has 301 bytes (3 images, each with numbers of its own: 000001-000003)
+    error   [unusable-raster] train/D004_2021: not a valid TIFF: it is truncated: expected 2 bytes at offset 49418, the file has 301 bytes (3 images: 000001-000003; the numbers differ)
     ");
 }
 
 fn report(fixture: &Fixture, depth: Depth) -> (AuditReport, String) {
     let report = audit(&Dataset::discover(fixture.root()).unwrap(), 40, depth, &Silent);
-    let told = lines(&report, fixture);
-    (report, told)
+    let text = lines(&report, fixture);
+    (report, text)
 }
 
 fn lines(report: &AuditReport, fixture: &Fixture) -> String {
     let line = |f: &Finding| format!("{:7} [{}] {}: {}\n", f.severity.name(), f.code, f.subject, f.message);
-    let told = report.findings.iter().map(line).collect::<String>();
-    told.replace(&fixture.root().display().to_string(), "ROOT")
+    let text = report.findings.iter().map(line).collect::<String>();
+    text.replace(&fixture.root().display().to_string(), "ROOT")
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn parts_are_compared_with_the_published_dataset() {
 
 #[test]
 fn a_sound_dataset_is_only_counted() {
-    let (report, told) = report(&fixture(), Depth::Values);
+    let (report, text) = report(&fixture(), Depth::Values);
     assert_eq!((report.errors, report.warnings), (0, 0));
     insta::assert_json_snapshot!(report.domains, @r#"
     [
@@ -226,7 +226,7 @@ fn a_sound_dataset_is_only_counted() {
       }
     ]
     "#);
-    insta::assert_snapshot!(told, @r"
+    insta::assert_snapshot!(text, @r"
     note    [part-of-the-dataset] test: it holds 1 of 16050 patches
     note    [part-of-the-dataset] train: it holds 3 of 61712 patches
     note    [missing-domains] test: 9 of 10 domains are missing: D022_2021, D026_2020, D036_2020, D061_2020, D064_2021, D068_2021, D069_2020, D071_2020, …
@@ -261,9 +261,9 @@ fn all_problems_are_reported() {
     let (fixture, found) = everything_wrong();
     insta::assert_snapshot!(lines(&found, &fixture), @r"
     error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
-    error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it names 1 products, expected 2, as many as acquisitions
+    error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it lists 1 products, expected one per acquisition: 2
     error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels extends beyond the super-area: choose a smaller `sat_patch_size`
-    error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
+    error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is truncated: expected 2 bytes at offset 2, the file has 3 bytes
     warning [missing-mask] train/D004_2021: 2 of 3 patches have no mask: 000002-000003
     warning [missing-super-area] train/D004_2021: 1 of 3 patches have no Sentinel-2 super-area: 000003
     warning [missing-super-area] train/D099_2021: 1 of 1 patches have no Sentinel-2 super-area: 000009
@@ -361,24 +361,24 @@ fn values_are_looked_at() {
 #[test]
 fn every_finding_is_met() {
     let mut met: BTreeSet<String> = BTreeSet::new();
-    let mut told = String::new();
-    let mut look = |case: &str, change: &dyn Fn(&Fixture)| {
+    let mut text = String::new();
+    let mut audit_case = |case: &str, change: &dyn Fn(&Fixture)| {
         let fixture = fixture();
         change(&fixture);
         let (report, lines) = report(&fixture, Depth::Values);
         met.extend(report.findings.into_iter().map(|finding| finding.code));
-        writeln!(told, "== {case}\n{lines}").unwrap();
+        writeln!(text, "== {case}\n{lines}").unwrap();
     };
-    look("sound", &|_| ());
-    look("JSON files that are cut short", &|fixture| {
+    audit_case("sound", &|_| ());
+    audit_case("truncated JSON files", &|fixture| {
         fixture.file("flair-2_centroids_sp_to_patch.json", b"{");
         fixture.file("flair_aerial_metadata.json", b"{");
     });
-    look("no JSON files", &|fixture| {
+    audit_case("no JSON files", &|fixture| {
         fs::remove_file(fixture.root().join("flair-2_centroids_sp_to_patch.json")).unwrap();
         fs::remove_file(fixture.root().join("flair_aerial_metadata.json")).unwrap();
     });
-    look("metadata of elsewhere", &|fixture| {
+    audit_case("metadata of elsewhere", &|fixture| {
         let entry = |date: &str| {
             format!(
                 r#"{{"domain": "D004_2021", "zone": "Z9_UA", "date": "{date}", "time": "10h25", "camera": "UCE",
@@ -388,7 +388,7 @@ fn every_finding_is_met() {
         let text = format!(r#"{{"IMG_000001": {}, "IMG_000002": {}}}"#, entry("2021-06-01"), entry("1999-06-01"));
         fixture.file("flair_aerial_metadata.json", text.as_bytes());
     });
-    look("files where they do not belong", &|fixture| {
+    audit_case("files where they do not belong", &|fixture| {
         fixture.file("flair_aerial_train/IMG_000009.tif", b"");
         fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_000001.tif", b"");
         fixture.file("flair_aerial_train/D004_2021/Z2_UA/img/IMG_6.tif", b"");
@@ -397,7 +397,7 @@ fn every_finding_is_met() {
         fixture.patch(Part::Train, "D015_2020/Z1_UA", 77_413);
         fs::remove_file(fixture.root().join("flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif")).unwrap();
     });
-    look("masks of one label", &|fixture| {
+    audit_case("masks of one label", &|fixture| {
         for (folder, number) in [
             ("flair_labels_train/D004_2021/Z1_UA", 1),
             ("flair_labels_train/D004_2021/Z1_UA", 2),
@@ -414,7 +414,7 @@ fn every_finding_is_met() {
     met.extend(["no-clear-acquisition", "unusable-patch"].map(str::to_owned));
     let unmet: Vec<_> = DataCode::KINDS.iter().map(|kind| kind.code).filter(|code| !met.contains(*code)).collect();
     assert!(unmet.is_empty(), "no case meets {unmet:?}");
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(text);
 }
 
 #[test]

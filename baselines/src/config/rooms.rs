@@ -81,7 +81,8 @@ impl Config {
     /// The weights of the classes and of the losses.
     #[must_use]
     pub fn loss_weights(&self) -> LossWeights {
-        // The first weight is the satellite's, whatever its key says (upstream `src/task_module.py:62`).
+        // The first weight is the satellite branch's, despite the order in the key's name (upstream
+        // `src/task_module.py:62`).
         let [satellite, aerial] = self.w_unet_utae;
         let (classes_aerial, classes_satellite) = self.weights_aerial_satellite.values().map(|&[a, s]| (a, s)).unzip();
         LossWeights { classes_aerial, classes_satellite, aerial, satellite }

@@ -9,10 +9,10 @@ finding_codes! {
             cause: "Files were moved out of their folders: the names of images and masks do not contain domain and zone.",
             fix: "Keep the folders of the archives: `D004_2021/Z10_AU/img/IMG_000826.tif`.";
         DuplicatePatch = "duplicate-patch", Error, "two images, or two masks, have the same number",
-            cause: "An archive was unpacked twice, or two copies of the dataset lie below one folder.",
+            cause: "An archive was unpacked twice, or two copies of the dataset are below one folder.",
             fix: "Keep one of them: numbers are unique over the whole dataset.";
         SuperAreaFiles = "super-area-files", Error, "a zone does not have one file each of data, masks and products",
-            cause: "A download or its extraction failed, or files of two zones lie in one folder.",
+            cause: "A download or its extraction failed, or files of two zones are in one folder.",
             fix: "Unpack the Sentinel-2 archive again.";
         TestInTrain = "test-in-train", Error, "patches are in both the training and the test part",
             cause: "Test files were copied or unpacked into the training folders, or vice versa.",

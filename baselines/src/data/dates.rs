@@ -1,4 +1,4 @@
-//! Days of the year, on which every acquisition of a Sentinel-2 series is placed.
+//! Days of the year: the dates of a Sentinel-2 series without the year.
 
 use std::{fmt, str::FromStr};
 

@@ -22,7 +22,7 @@ impl Part {
     }
 }
 
-/// The ten domains of FLAIR #2's test.
+/// The ten domains of the FLAIR #2 test part.
 pub const TEST_DOMAINS: [&str; 10] = [
     "D015_2020",
     "D022_2021",
@@ -80,7 +80,7 @@ pub const TRAIN_DOMAINS: [&str; 40] = [
     "D091_2021",
 ];
 
-/// Patches of the domains of which the published number is known.
+/// The domains whose number of patches is published, with that number.
 pub(crate) const OFFICIAL_PATCHES: [(Part, &str, usize); 8] = [
     (Part::Train, "D004_2021", 1800),
     (Part::Train, "D014_2020", 1750),

@@ -20,7 +20,7 @@ pub enum DataError {
     #[error(
         "no dataset given: name its folder (`--data DIR`), or set the paths in the section `data` of the configuration"
     )]
-    NoPlace,
+    NotGiven,
     /// A path in the configuration does not exist.
     #[error("`{}` does not exist: correct `{key}` in the configuration", path.display())]
     NoSuchPath {
@@ -29,7 +29,7 @@ pub enum DataError {
         /// Its value.
         path: PathBuf,
     },
-    /// A file of the whole dataset that the settings need.
+    /// The dataset lacks a JSON file that the settings need.
     #[error("the dataset has no file `*{name}*.json`: add it to the dataset's folder, or set `{key}`")]
     NoJson {
         /// Part of the file's name.
@@ -78,7 +78,7 @@ pub enum DataError {
     },
     /// The crop around a patch extends beyond its super-area.
     #[error(
-        "patch {patch} lies at row {row}, column {column} of `{}`, which has {height} rows and {width} columns: a crop \
+        "patch {patch} is at row {row}, column {column} of `{}`, which has {height} rows and {width} columns: a crop \
          of {size} pixels does not fit; choose a smaller `sat_patch_size`",
         path.display()
     )]

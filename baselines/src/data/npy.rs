@@ -13,10 +13,10 @@ use std::{
 
 use super::DataError;
 
-/// Longest header that is read, in bytes. `NumPy`'s are 118 bytes long.
+/// Maximum length of a header, in bytes. `NumPy` writes 118.
 const MAX_HEADER: usize = 65_536;
 
-/// Most bytes before it: magic number, format, and its own length.
+/// Maximum number of bytes before the header: magic number, version and header length.
 const MAX_PREFIX: usize = 12;
 
 /// The dtype of an array.
@@ -36,8 +36,8 @@ impl Dtype {
         bytes
     }
 
-    /// The factor by which skimage's `img_as_float` brings such numbers to `0..=1` or `-1..=1`: one over the largest
-    /// integer. Floating-point numbers stay.
+    /// The factor by which skimage's `img_as_float` scales such numbers to `0..=1` or `-1..=1`: one over the largest
+    /// integer. For floating-point numbers it is 1.
     pub fn unit_scale(self) -> f64 {
         match self {
             Self::Unsigned(bytes) => 1.0 / (u64::MAX >> (64 - 8 * bytes)) as f64,
@@ -58,12 +58,13 @@ impl std::fmt::Display for Dtype {
     }
 }
 
-/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order): no number is read before it is asked for. It
-/// can be shared between threads.
+/// An array of four axes in a `.npy` file (format 1, 2 or 3, C order), whose numbers are read on request. Threads can
+/// share it.
 #[derive(Debug)]
 pub struct Npy {
     path: PathBuf,
     file: Mutex<File>,
+    /// Offset of the numbers, in bytes.
     start: u64,
     dtype: Dtype,
     is_big_endian: bool,
@@ -83,7 +84,7 @@ impl Npy {
         let most = (MAX_PREFIX + MAX_HEADER) as u64;
         file.by_ref().take(most).read_to_end(&mut head).map_err(DataError::io(path))?;
         let wrong = |reason: String| DataError::format(path, reason);
-        let (text, start) = header(&head).ok_or_else(|| wrong("it does not begin as a .npy file".to_owned()))?;
+        let (text, start) = header(&head).ok_or_else(|| wrong("it has no valid .npy header".to_owned()))?;
         let field = |name: &str| {
             text.split_once(&format!("'{name}':"))
                 .map(|(_, value)| value.trim_start())
@@ -101,7 +102,7 @@ impl Npy {
         let start = start as u64;
         let held = size.saturating_sub(start);
         if bytes.is_none_or(|bytes| bytes as u64 > held) {
-            return Err(wrong(format!("it is cut short: {held} bytes of numbers are not {shape:?} of {dtype}")));
+            return Err(wrong(format!("it is truncated: {held} bytes of data, expected {shape:?} of {dtype}")));
         }
         Ok(Self { path: path.to_owned(), file: Mutex::new(file), start, dtype, is_big_endian, shape })
     }
@@ -121,7 +122,7 @@ impl Npy {
         self.shape
     }
 
-    /// Appends to `out` the numbers at `[a, b, rows, columns]`, row after row. Only those rows are read.
+    /// Appends the numbers at `[a, b, rows, columns]` to `out`, row after row. Reads only those rows of the file.
     ///
     /// # Errors
     /// If indices are out of bounds, or the file cannot be read or was truncated since it was opened; `out` is
@@ -144,11 +145,11 @@ impl Npy {
         if rows.is_empty() || columns.is_empty() {
             return Ok(());
         }
-        // All of it is below the number of bytes in the file, which was compared with the shape.
+        // These products cannot overflow: they are below the size of the array, which was compared with the file's.
         let (bytes, first) = (self.dtype.bytes(), (a * nb + b) * height + rows.start);
         let mut stored = vec![0; rows.len() * width * bytes];
         self.fill(&mut stored, self.start + (first * width * bytes) as u64).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => DataError::format(&self.path, "it was cut short while it was in use"),
+            io::ErrorKind::UnexpectedEof => DataError::format(&self.path, "it was truncated after it was opened"),
             _ => DataError::io(&self.path)(error),
         })?;
         for row in stored.chunks_exact(width * bytes) {
@@ -157,10 +158,10 @@ impl Npy {
         Ok(())
     }
 
-    /// Reads at an offset of the file.
-    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    /// Fills `bytes` from an offset of the file.
+    fn fill(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(at))?;
+        file.seek(SeekFrom::Start(offset))?;
         file.read_exact(bytes)
     }
 
@@ -206,7 +207,7 @@ fn header(bytes: &[u8]) -> Option<(&str, usize)> {
     Some((std::str::from_utf8(text).ok()?, before + length))
 }
 
-/// The type that a description such as `<u2` names, and whether it is big-endian.
+/// The dtype of a description such as `<u2`, and whether it is big-endian.
 fn dtype(descr: &str) -> Option<(Dtype, bool)> {
     let order = descr.chars().next().filter(|order| "<>|=".contains(*order))?;
     let dtype = match &descr[1..] {
@@ -231,9 +232,9 @@ fn shape(sizes: &str) -> Option<[usize; 4]> {
     sizes?.try_into().ok()
 }
 
-/// A type of number that [`write()`] stores.
+/// A type of number that [`write()`] supports.
 pub trait Number: Copy {
-    /// Its name in the header.
+    /// Its `descr` in the header.
     const NAME: &'static str;
     /// Its bytes, little-endian.
     fn bytes(self) -> impl IntoIterator<Item = u8>;
@@ -256,14 +257,14 @@ impl Number for u16 {
 /// Writes `numbers` as an array of `shape` in C order, format 1.0.
 ///
 /// # Errors
-/// If the shape does not hold that many numbers, or what the writer says.
+/// If the shape does not have that many numbers, or writing fails.
 pub fn write<N: Number>(to: &mut impl io::Write, shape: [usize; 4], numbers: &[N]) -> io::Result<()> {
     if shape.iter().product::<usize>() != numbers.len() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     let [a, b, c, d] = shape;
     let mut header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({a}, {b}, {c}, {d}), }}", N::NAME);
-    // Magic, version, length and header end on a multiple of 64 bytes, with a line feed.
+    // The header ends with a line feed, and the data begin at a multiple of 64 bytes.
     let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
     header.push_str(&" ".repeat(length - 1 - header.len()));
     header.push('\n');
@@ -273,7 +274,7 @@ pub fn write<N: Number>(to: &mut impl io::Write, shape: [usize; 4], numbers: &[N
     to.write_all(&numbers.iter().flat_map(|number| number.bytes()).collect::<Vec<u8>>())
 }
 
-/// `.npy` files of any type and header, for tests.
+/// Makes `.npy` files of any type and header, for tests.
 #[cfg(test)]
 pub(crate) mod forged {
     /// A `.npy` file.
@@ -302,159 +303,4 @@ pub(crate) mod forged {
 
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "the values are exact")]
-mod tests {
-    use super::forged::{npy, raw_npy};
-    use super::*;
-    use crate::data::fixture::Fixture;
-
-    fn open(bytes: &[u8]) -> Result<Npy, DataError> {
-        Npy::open(&Fixture::new().file("a.npy", bytes))
-    }
-
-    fn all(bytes: &[u8]) -> Vec<f64> {
-        let array = open(bytes).unwrap();
-        let [_, _, height, width] = array.shape();
-        let mut out = Vec::new();
-        array.read((0, 0), 0..height, 0..width, &mut out).unwrap();
-        out
-    }
-
-    fn reason(bytes: &[u8]) -> String {
-        match open(bytes).unwrap_err() {
-            DataError::Format { reason, .. } => reason,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn numbers_of_every_type_are_read() {
-        assert_eq!(all(&npy("|u1", &[1, 1, 1, 2], &[7, 255])), [7.0, 255.0]);
-        assert_eq!(all(&npy("|i1", &[1, 1, 1, 2], &[7, 255])), [7.0, -1.0]);
-        assert_eq!(all(&npy("<u2", &[1, 1, 1, 2], &[1, 2, 255, 255])), [513.0, 65_535.0]);
-        assert_eq!(all(&npy(">u2", &[1, 1, 1, 2], &[1, 2, 255, 255])), [258.0, 65_535.0]);
-        assert_eq!(all(&npy("<i2", &[1, 1, 1, 1], &[255, 255])), [-1.0]);
-        assert_eq!(all(&npy("<u4", &[1, 1, 1, 1], &[0, 0, 1, 0])), [65_536.0]);
-        assert_eq!(all(&npy("<i8", &[1, 1, 1, 1], &(-5_i64).to_le_bytes())), [-5.0]);
-        assert_eq!(all(&npy("<f4", &[1, 1, 1, 1], &0.25_f32.to_le_bytes())), [0.25]);
-        assert_eq!(all(&npy(">f8", &[1, 1, 1, 1], &0.1_f64.to_be_bytes())), [0.1]);
-        for format in [1, 2, 3] {
-            let header = "{'shape': (1,1,1,1), 'fortran_order':False,'descr':  '<u2'}";
-            assert_eq!(all(&raw_npy(format, header, &[9, 0])), [9.0]);
-        }
-    }
-
-    #[test]
-    fn reads_return_the_requested_window() {
-        // [2, 2, 3, 4], counting up
-        let array = open(&npy("|u1", &[2, 2, 3, 4], &(0..48).collect::<Vec<u8>>())).unwrap();
-        let mut out = vec![-1.0];
-        array.read((1, 0), 1..3, 2..4, &mut out).unwrap();
-        assert_eq!(out, [-1.0, 30.0, 31.0, 34.0, 35.0]);
-        for (at, rows, columns) in
-            [((2, 0), 0..1, 0..1), ((0, 2), 0..1, 0..1), ((0, 0), 2..4, 0..1), ((0, 0), 0..1, 4..5)]
-        {
-            assert!(array.read(at, rows, columns, &mut out).is_err());
-        }
-        assert_eq!(out.len(), 5);
-    }
-
-    #[test]
-    fn invalid_arrays_are_errors() {
-        let header = |descr: &str, fortran: &str, shape: &str| {
-            raw_npy(1, &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"), &[0; 64])
-        };
-        insta::assert_snapshot!(reason(b"II*\0 a picture"), @"it does not begin as a .npy file");
-        insta::assert_snapshot!(reason(&raw_npy(4, "{}", &[])), @"it does not begin as a .npy file");
-        insta::assert_snapshot!(reason(&raw_npy(1, "{}", &[])), @"its header has no `descr`");
-        insta::assert_snapshot!(reason(&header("'<U2'", "False", "(1, 1, 1, 1)")), @"it holds `<U2`, expected integers or floats");
-        insta::assert_snapshot!(reason(&header("[('a', '<u2')]", "False", "(1, 1, 1, 1)")), @"it holds `a list`, expected integers or floats");
-        insta::assert_snapshot!(reason(&header("'<u2'", "True", "(1, 1, 1, 1)")), @"it is in Fortran order: save `numpy.ascontiguousarray(it)`");
-        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(4, 4)")), @"its shape is (4, 4), expected four axes");
-        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 1, -1, 1)")), @"its shape is (1, 1, -1, 1), expected four axes");
-        insta::assert_snapshot!(reason(&header("'<u2'", "False", "(1, 3, 1, 11)")), @"it is cut short: 64 bytes of numbers are not [1, 3, 1, 11] of uint16");
-        insta::assert_snapshot!(
-            reason(&header("'<u2'", "False", "(9999999999, 9999999999, 9999999999, 9999999999)")),
-            @"it is cut short: 64 bytes of numbers are not [9999999999, 9999999999, 9999999999, 9999999999] of uint16"
-        );
-        let whole = npy("<u2", &[1, 1, 1, 1], &[1, 2]);
-        for length in 0..whole.len() {
-            assert!(open(&whole[..length]).is_err(), "{length}");
-        }
-        let mut claims = raw_npy(2, "", &[]);
-        claims[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(open(&claims).is_err());
-    }
-
-    #[test]
-    fn a_file_that_is_cut_while_it_is_open_is_an_error() {
-        let fixture = Fixture::new();
-        let path = fixture.file("a.npy", &npy("<u2", &[1, 1, 64, 64], &[1; 2 * 64 * 64]));
-        let array = Npy::open(&path).unwrap();
-        let mut out = Vec::new();
-        array.read((0, 0), 0..64, 0..64, &mut out).unwrap();
-        File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
-        let error = array.read((0, 0), 32..64, 0..64, &mut out).unwrap_err().to_string();
-        assert!(error.ends_with("it was cut short while it was in use"), "{error}");
-        assert_eq!(out.len(), 64 * 64);
-    }
-
-    #[test]
-    fn the_fuzzers_inputs_are_there() {
-        let mut files: std::collections::BTreeMap<_, _> =
-            ["|u1", "|i1", "<u2", ">u2", "<i2", "<u4", "<i4", "<u8", ">i8", "<f4", ">f4", "<f8"]
-                .map(|descr| {
-                    let bytes = usize::from(descr.as_bytes()[2] - b'0');
-                    let name = format!("{}-{}.npy", if descr.starts_with('>') { "big" } else { "little" }, &descr[1..]);
-                    (name, npy(descr, &[2, 2, 3, 4], &(0..48 * bytes).map(|i| i.to_le_bytes()[0]).collect::<Vec<_>>()))
-                })
-                .into();
-        let spaced = "{'shape': (1,1,2,1), 'fortran_order':False,'descr':  '<u2'}";
-        for format in [1, 2, 3] {
-            files.insert(format!("format-{format}.npy"), raw_npy(format, spaced, &[9, 0, 8, 0]));
-        }
-        files.insert("fortran.npy".to_owned(), raw_npy(1, &spaced.replace("False", "True"), &[9, 0, 8, 0]));
-        files.insert("text.npy".to_owned(), raw_npy(1, &spaced.replace("<u2", "<U2"), &[9, 0, 8, 0]));
-        files.insert("huge.npy".to_owned(), npy("<u2", &[usize::MAX, 1, 2, 2], &[0; 8]));
-        files.insert("overflow.npy".to_owned(), npy("<u2", &[1 << 32, 1 << 31, 1, 1], &[0; 8]));
-        files.insert("empty.npy".to_owned(), npy("<u2", &[0, 1 << 40, 3, 1 << 40], &[]));
-        crate::seeds::keep("npy", &files);
-    }
-
-    #[test]
-    fn scales_are_those_of_skimage() {
-        assert_eq!(Dtype::Unsigned(1).unit_scale(), 1.0 / 255.0);
-        assert_eq!(Dtype::Unsigned(2).unit_scale(), 1.0 / 65_535.0);
-        assert_eq!(Dtype::Signed(2).unit_scale(), 1.0 / 32_767.0);
-        assert_eq!(Dtype::Signed(8).unit_scale(), 1.0 / i64::MAX as f64);
-        assert_eq!(Dtype::Float(4).unit_scale(), 1.0);
-        assert_eq!(Dtype::Unsigned(2).to_string(), "uint16");
-    }
-
-    #[test]
-    fn written_headers_are_numpys() {
-        let mut file = Vec::new();
-        write(&mut file, [1, 1, 2, 2], &[1_u16, 2, 3, 0x0405]).unwrap();
-        assert_eq!(file.len(), 128 + 8);
-        assert_eq!(&file[..10], b"\x93NUMPY\x01\x00\x76\x00");
-        assert_eq!(
-            std::str::from_utf8(&file[10..128]).unwrap().trim_end(),
-            "{'descr': '<u2', 'fortran_order': False, 'shape': (1, 1, 2, 2), }"
-        );
-        assert_eq!(&file[128..], [1, 0, 2, 0, 3, 0, 5, 4]);
-        assert!(write(&mut file, [1, 1, 2, 2], &[1_u8]).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, at in 0_usize..130, byte: u8) {
-            let _ = open(&bytes);
-            let mut whole = npy("<u2", &[1, 1, 2, 2], &[0; 8]);
-            let at = at % whole.len();
-            whole[at] = byte;
-            if let Ok(array) = open(&whole) {
-                let [_, _, height, width] = array.shape();
-                let _ = array.read((0, 0), 0..height, 0..width, &mut Vec::new());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! Prefetching: a few dedicated threads make items, which arrive in order.
+//! Prefetching: worker threads make items, and the consumer gets them in order.
 //!
-//! The threads are not candle's: its kernels share one global pool, and loading there would starve the network.
+//! The threads are separate from the global pool of candle's kernels: loading there would starve the network.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -13,12 +13,12 @@ use std::{
 pub struct Prefetch {
     /// Threads that make items; 0 counts as 1.
     pub workers: usize,
-    /// Maximum number of items that are in progress or waiting, which bounds the memory; 0 counts as 1.
+    /// Maximum number of items in progress or waiting, which limits the memory; 0 counts as 1.
     pub ahead: usize,
 }
 
-/// Makes items `0..count` with `make`, and gives `take` an iterator over them, in order. Returns what `take` returns;
-/// items that it leaves are not all made.
+/// Makes items `0..count` with `make`, and passes an iterator over them, in order, to `take`. Returns the result of
+/// `take`. If `take` stops early, the remaining items are not all made.
 ///
 /// # Panics
 /// If `make` or `take` panics, with the same panic.
@@ -28,44 +28,46 @@ pub fn in_order<T: Send, R>(
     make: impl Fn(usize) -> T + Sync,
     take: impl FnOnce(&mut dyn Iterator<Item = T>) -> R,
 ) -> R {
-    let shelf = Shelf {
+    let queue = Queue {
         state: Mutex::new(State { slots: Vec::new(), claimed: 0, taken: 0, closed: false }),
         changed: Condvar::new(),
     };
-    shelf.lock().slots.resize_with(prefetch.ahead.max(1), || None);
+    queue.lock().slots.resize_with(prefetch.ahead.max(1), || None);
     thread::scope(|scope| {
-        // Closed on any exit from this scope; the workers then end.
-        let _closing = Closing(&shelf);
+        // Any exit from this scope closes the queue.
+        let _closing = Closing(&queue);
         for _ in 0..prefetch.workers.clamp(1, prefetch.ahead.max(1)).min(count) {
             scope.spawn(|| {
-                while let Some(item) = shelf.claim(count) {
-                    shelf.put(item, catch_unwind(AssertUnwindSafe(|| make(item))));
+                while let Some(item) = queue.claim(count) {
+                    queue.put(item, catch_unwind(AssertUnwindSafe(|| make(item))));
                 }
             });
         }
-        take(&mut (0..count).map(|item| match shelf.take(item) {
+        take(&mut (0..count).map(|item| match queue.take(item) {
             Ok(made) => made,
             Err(panic) => resume_unwind(panic),
         }))
     })
 }
 
-/// Items that are made and not yet taken: item `i` in slot `i % slots`.
-struct Shelf<T> {
+/// Finished items that are not yet taken, a ring buffer: item `i` is in slot `i % slots`.
+struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
 }
 
 struct State<T> {
     slots: Vec<Option<thread::Result<T>>>,
+    /// Number of items that a worker has begun.
     claimed: usize,
+    /// Number of items that the consumer has taken.
     taken: usize,
     closed: bool,
 }
 
-impl<T> Shelf<T> {
+impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing panics while it holds the lock, so a poisoned one is as good as any.
+        // No code panics while holding the lock, so a poisoned lock still has valid data.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +75,7 @@ impl<T> Shelf<T> {
         self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next item to make, as soon as there is room for it.
+    /// Waits for a free slot, and returns the next item to make; `None` if there are no more items.
     fn claim(&self, count: usize) -> Option<usize> {
         let mut state = self.wait_while(|s| !s.closed && s.claimed < count && s.claimed >= s.taken + s.slots.len());
         if state.closed || state.claimed >= count {
@@ -103,7 +105,8 @@ impl<T> Shelf<T> {
     }
 }
 
-struct Closing<'a, T>(&'a Shelf<T>);
+/// Closes the queue when dropped, so that the workers end.
+struct Closing<'a, T>(&'a Queue<T>);
 
 impl<T> Drop for Closing<'_, T> {
     fn drop(&mut self) {
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_made_than_there_is_room_for() {
+    fn at_most_ahead_items_are_in_progress_or_waiting() {
         let made = AtomicUsize::new(0);
         in_order(
             1_000,

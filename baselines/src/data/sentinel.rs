@@ -13,7 +13,7 @@ use super::{
 
 /// Bands of an acquisition: B2 B3 B4 B5 B6 B7 B8 B8A B11 B12, all at 10 m.
 pub const BANDS: usize = 10;
-/// Largest list of products that is read, in bytes: a year has some hundred, of 60 letters each.
+/// Maximum size of a list of products, in bytes: a year has some hundred products of 60 characters each.
 const MAX_PRODUCTS: u64 = 1 << 20;
 
 /// Settings of a series.
@@ -21,13 +21,13 @@ const MAX_PRODUCTS: u64 = 1 << 20;
 pub struct SeriesSettings {
     /// Side of the crop in pixels of 10 m, even.
     pub size: usize,
-    /// Whether acquisitions under clouds or snow are left out.
+    /// Whether to exclude acquisitions with clouds or snow.
     pub filter_clouds: bool,
-    /// Whether the rest is averaged by month.
+    /// Whether to average the remaining acquisitions by month.
     pub average_month: bool,
-    /// The day from which positions are counted.
+    /// The reference date of the positions.
     pub ref_date: MonthDay,
-    /// The year in which all acquisitions are placed.
+    /// The year that all acquisitions are assigned to.
     pub ref_year: u16,
 }
 
@@ -40,13 +40,13 @@ pub struct SuperPatch {
     pub channels: usize,
     /// Height and width, `H` and `W`, in pixels of 10 m.
     pub size: usize,
-    /// `[T, C, H, W]`. Averaged by month: means of the stored numbers, unscaled, so reflectance × 10,000. Otherwise
+    /// `[T, C, H, W]`. If averaged by month: means of the stored numbers, unscaled, so reflectance × 10,000. Otherwise
     /// scaled as skimage's `img_as_float` does: uint16 by 1/65535, int16 by 1/32767 and not below -1, floats unchanged.
-    /// The difference is upstream's (`src/dataset.py:108-113`); weights of the one are useless for the other.
+    /// Upstream has this difference (`src/dataset.py:108-113`); weights trained with one scale are useless with the other.
     pub values: Vec<f32>,
     /// `[T]`: days from the acquisition, or from the 15th of its month, to the reference date.
     pub positions: Vec<f32>,
-    /// The acquisitions that were used, counted from 0 in the super-area.
+    /// Indices of the used acquisitions in the super-area.
     pub kept: Vec<usize>,
     /// A finding if no acquisition passed the filter.
     pub finding: Option<Finding>,
@@ -61,7 +61,7 @@ pub struct SuperArea {
 }
 
 impl SuperArea {
-    /// Opens the three files of a super-area; no pixel is read.
+    /// Opens the three files of a super-area, without reading pixels.
     ///
     /// # Errors
     /// If a file cannot be read, is not an array `[T, 10, H, W]` or `[T, 2, H, W]`, or the three disagree.
@@ -73,15 +73,15 @@ impl SuperArea {
             return Err(DataError::format(&paths.data, format!("it has {bands} bands, expected {BANDS}")));
         }
         if t == 0 {
-            return Err(DataError::format(&paths.data, "it has no acquisition"));
+            return Err(DataError::format(&paths.data, "it has no acquisitions"));
         }
         if masks.shape() != [t, 2, height, width] {
             let reason =
-                format!("its shape is {:?}, expected {:?}, as the data's", masks.shape(), [t, 2, height, width]);
+                format!("its shape is {:?}, expected {:?} as in the data", masks.shape(), [t, 2, height, width]);
             return Err(DataError::format(&paths.masks, reason));
         }
         if dates.len() != t {
-            let reason = format!("it names {} products, expected {t}, as many as acquisitions", dates.len());
+            let reason = format!("it lists {} products, expected one per acquisition: {t}", dates.len());
             return Err(DataError::format(&paths.products, reason));
         }
         Ok(Self { data, masks, dates })
@@ -102,7 +102,8 @@ impl SuperArea {
         &self.dates
     }
 
-    /// The rows and columns of a crop around `[row, column]`, `size / 2` before it and as many from it on.
+    /// The rows and columns of a crop of `size` × `size` pixels whose first row is `row - size / 2`, and whose first
+    /// column is `column - size / 2`.
     ///
     /// # Errors
     /// If they extend beyond the super-area. Upstream's slices then wrap around or are too small
@@ -129,7 +130,7 @@ impl SuperArea {
         })
     }
 
-    /// The series around a patch: cropped, filtered, averaged and scaled as the settings say.
+    /// The series around a patch: cropped, filtered, averaged and scaled by the settings.
     ///
     /// # Errors
     /// As [`SuperArea::window`].
@@ -153,7 +154,7 @@ impl SuperArea {
             kept = clear.acquisitions;
             if clear.is_last_resort {
                 let message = format!(
-                    "clouds or snow cover all {} acquisitions: the clearest, of {}, is used alone",
+                    "clouds or snow cover all {} acquisitions: only the clearest, of {}, is used",
                     self.dates.len(),
                     self.dates[kept[0]]
                 );
@@ -175,8 +176,8 @@ impl SuperArea {
             let dates: Vec<_> = series.kept.iter().map(|t| self.dates[*t]).collect();
             for (middle, of_month) in months::by_month(&dates) {
                 let mut sum = vec![0.0; BANDS * settings.size * settings.size];
-                for at in &of_month {
-                    let values = crop(&self.data, series.kept[*at], BANDS)?;
+                for index in &of_month {
+                    let values = crop(&self.data, series.kept[*index], BANDS)?;
                     sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
                 }
                 let count = of_month.len() as f64;
@@ -204,7 +205,7 @@ impl SuperPatch {
     }
 }
 
-/// The day of each product: letters 15 to 18 of its name, such as
+/// The day of each product: characters 15 to 18 of its name (from 0), such as
 /// `S2A_MSIL2A_20210415T105021_N0300_R051_T31UDP_20210415T135921` (upstream `src/dataset.py:62-72`).
 fn read_dates(path: &Path) -> Result<Vec<MonthDay>, DataError> {
     let text = read_text(path, MAX_PRODUCTS).map_err(DataError::io(path))?;
@@ -213,7 +214,7 @@ fn read_dates(path: &Path) -> Result<Vec<MonthDay>, DataError> {
         .map(|(index, line)| {
             let day = line.get(15..17).zip(line.get(17..19)).and_then(|(m, d)| format!("{m}-{d}").parse().ok());
             day.ok_or_else(|| {
-                DataError::format(path, format!("line {} is no product with a date: `{line:.80}`", index + 1))
+                DataError::format(path, format!("line {} is not a product name with a date: `{line:.80}`", index + 1))
             })
         })
         .collect()
@@ -252,7 +253,7 @@ mod tests {
         SuperArea::open(&area(&fixture, acquisitions)).unwrap().around(id(1), [10, 15], settings).unwrap()
     }
 
-    /// The mean over acquisitions of what is stored, in the order `[C, H, W]`.
+    /// The mean of the stored numbers over acquisitions, in the order `[C, H, W]`.
     fn expected(of: &[usize], scale: f64) -> Vec<f32> {
         let mut values = Vec::new();
         for c in 0..10 {
@@ -293,7 +294,7 @@ mod tests {
           "severity": "warning",
           "code": "no-clear-acquisition",
           "subject": "IMG_000001",
-          "message": "clouds or snow cover all 3 acquisitions: the clearest, of 02-29, is used alone"
+          "message": "clouds or snow cover all 3 acquisitions: only the clearest, of 02-29, is used"
         }
         "#);
     }
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(write("<i2", &i16::MIN.to_le_bytes()), -1.0);
         assert_eq!(write("<i2", &i16::MAX.to_le_bytes()), 1.0);
         assert_eq!(write("<f4", &1234.5_f32.to_le_bytes()), 1234.5);
-        assert!(write("<f4", &f32::NAN.to_le_bytes()).is_nan(), "no number is made up");
+        assert!(write("<f4", &f32::NAN.to_le_bytes()).is_nan(), "NaN stays NaN");
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
         assert!(!fits([3, 10]) && !fits([10, 3]) && !fits([21, 10]) && !fits([10, 21]) && !fits([-1, 10]));
         assert!(!fits([i64::MIN, i64::MAX]));
         let message = area.window(id(1), [3, 10], 8).unwrap_err().to_string();
-        insta::assert_snapshot!(message.replace(&fixture.root().display().to_string(), "ROOT"), @"patch 000001 lies at row 3, column 10 of `ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy`, which has 24 rows and 24 columns: a crop of 8 pixels does not fit; choose a smaller `sat_patch_size`");
+        insta::assert_snapshot!(message.replace(&fixture.root().display().to_string(), "ROOT"), @"patch 000001 is at row 3, column 10 of `ROOT/flair_sen_train/D004_2021/Z1_UA/sen/SEN2_sp_D004_2021-Z1_UA_data.npy`, which has 24 rows and 24 columns: a crop of 8 pixels does not fit; choose a smaller `sat_patch_size`");
     }
 
     #[test]
@@ -336,10 +337,10 @@ mod tests {
             message.split_once(": ").unwrap().1.to_owned()
         };
         insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[2, 9, 24, 24], &vec![0; 20_736])), @"it has 9 bands, expected 10");
-        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[0, 10, 24, 24], &[])), @"it has no acquisition");
-        insta::assert_snapshot!(refused(&paths.masks, &npy("|u1", &[2, 2, 24, 23], &[0; 2208])), @"its shape is [2, 2, 24, 23], expected [2, 2, 24, 24], as the data's");
-        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it names 1 products, expected 2, as many as acquisitions");
-        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\nS2A_MSIL2A_20211315T105021\n"), @"line 2 is no product with a date: `S2A_MSIL2A_20211315T105021`");
-        insta::assert_snapshot!(refused(&paths.products, "S2A_MSIL2A_2021\u{e9}15\n".as_bytes()), @"line 1 is no product with a date: `S2A_MSIL2A_2021é15`");
+        insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[0, 10, 24, 24], &[])), @"it has no acquisitions");
+        insta::assert_snapshot!(refused(&paths.masks, &npy("|u1", &[2, 2, 24, 23], &[0; 2208])), @"its shape is [2, 2, 24, 23], expected [2, 2, 24, 24] as in the data");
+        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it lists 1 products, expected one per acquisition: 2");
+        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\nS2A_MSIL2A_20211315T105021\n"), @"line 2 is not a product name with a date: `S2A_MSIL2A_20211315T105021`");
+        insta::assert_snapshot!(refused(&paths.products, "S2A_MSIL2A_2021\u{e9}15\n".as_bytes()), @"line 1 is not a product name with a date: `S2A_MSIL2A_2021é15`");
     }
 }

@@ -9,6 +9,8 @@
 //!                                                       └──> auxiliary logits [B, 13, 512, 512]
 //! ```
 
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod fusion;
 pub(crate) mod inputs;
 pub mod ltae;

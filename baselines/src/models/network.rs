@@ -40,36 +40,13 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::utae::{Aggregation, EncoderNorm, UtaeConfig};
-    use crate::models::{Collapse, utt::UttConfig};
+    use crate::models::{
+        Collapse,
+        fixture::{unet, utae, utt},
+        utae::{Aggregation, EncoderNorm, UtaeConfig},
+        utt::UttConfig,
+    };
     use crate::nn::{Kind, Mode, Padding};
-
-    fn config(metadata: Option<usize>, with_satellite: bool) -> UttConfig {
-        let utae = UtaeConfig {
-            channels: 10,
-            encoder_widths: vec![64, 64, 128, 128],
-            decoder_widths: vec![64, 64, 128, 128],
-            out_conv: vec![32, 13],
-            strided: (4, 2, 1),
-            aggregation: Aggregation::AttGroup,
-            encoder_norm: EncoderNorm::Group,
-            heads: 16,
-            d_model: 256,
-            d_k: 4,
-            pad_value: 0.0,
-            padding: Padding::Reflect,
-        };
-        UttConfig {
-            aerial_channels: 5,
-            classes: 13,
-            metadata,
-            patch_size: 512,
-            unet_width: crate::models::resnet34::WIDTH,
-            utae: with_satellite.then_some(utae),
-            drop_satellite: 0.0,
-            norm_momentum: crate::nn::NORM_MOMENTUM,
-        }
-    }
 
     fn network(config: &UttConfig) -> Network {
         Network::new(config, DType::F32, &Device::Cpu, 1).unwrap()
@@ -78,16 +55,15 @@ mod tests {
     #[test]
     fn parameters_are_as_many_as_upstreams() {
         // Counted from upstream's code.
-        for (metadata, with_satellite, count) in
-            [(None, false, 24_444_381), (None, true, 27_254_744), (Some(45), true, 27_260_296)]
-        {
-            assert_eq!(network(&config(metadata, with_satellite)).parameters.weight_count(), count);
+        let with_metadata = UttConfig { metadata: Some(45), ..utt() };
+        for (config, count) in [(unet(), 24_444_381), (utt(), 27_254_744), (with_metadata, 27_260_296)] {
+            assert_eq!(network(&config).parameters.weight_count(), count);
         }
     }
 
     #[test]
     fn a_part_has_the_same_initial_values_in_every_network() {
-        let (unet, utt) = (network(&config(None, false)), network(&config(Some(45), true)));
+        let (unet, utt) = (network(&unet()), network(&UttConfig { metadata: Some(45), ..utt() }));
         for (name, parameter) in unet.parameters.iter() {
             let [a, b] = [parameter, utt.parameters.get(name).unwrap()].map(|p| p.var().flatten_all().unwrap());
             if parameter.kind() == Kind::Weight {
@@ -109,19 +85,17 @@ mod tests {
         // The last date of the second series is padding.
         let empty = images.narrow(0, 1, 1).unwrap().narrow(1, 2, 1).unwrap().zeros_like().unwrap();
         let images = images.slice_assign(&[1..2, 2..3, 0..10, 0..16, 0..16], &empty).unwrap();
-        let base = UttConfig { patch_size: 64, unet_width: 16, ..config(None, true) };
-        let base_utae = base.utae.clone().unwrap();
         for aggregation in [Aggregation::AttGroup, Aggregation::AttMean, Aggregation::Mean] {
             for encoder_norm in [EncoderNorm::Group, EncoderNorm::Batch, EncoderNorm::Instance] {
-                let utae = UtaeConfig {
+                let small = UtaeConfig {
                     aggregation,
                     encoder_norm,
                     encoder_widths: vec![16, 32],
                     decoder_widths: vec![16, 32],
                     padding: Padding::Replicate,
-                    ..base_utae.clone()
+                    ..utae()
                 };
-                let network = network(&UttConfig { utae: Some(utae), ..base.clone() });
+                let network = network(&UttConfig { patch_size: 64, unet_width: 16, utae: Some(small), ..unet() });
                 let logits =
                     network.layers.forward(&aerial, Some((&images, &dates)), None, Collapse::Each, Mode::EVAL).unwrap();
                 for logits in [logits.aerial, logits.satellite.unwrap()] {

@@ -228,7 +228,7 @@ impl Frames {
 
     /// Applies `layer` to every image that is not padding; the maps of padding are 0.
     ///
-    /// Upstream fills in the padding value, and looks for padding anew before each block; with the value 0 of all its
+    /// Upstream fills in the padding value, and searches for padding again before each block; with the value 0 of all its
     /// configurations both are the same.
     fn share(&self, x: &Tensor, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let (batch, dates, channels, height, width) = x.dims5()?;

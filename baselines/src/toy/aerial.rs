@@ -5,7 +5,7 @@ use flair_scoring::{PATCH_SIZE, raster::Raster};
 use super::{
     cover::Cover,
     landscape::{Ground, Landscape},
-    noise::{Noise, Point, along, cell, unit},
+    noise::{Noise, Point, add_scaled, cell, unit},
     plan::{AERIAL_M, PATCH_M, Patch, Zone},
 };
 use crate::{data::aerial::BANDS, random::Generator};
@@ -13,7 +13,7 @@ use crate::{data::aerial::BANDS, random::Generator};
 /// Pixels around the patch whose shadows may fall into it: 10 m.
 const MARGIN: usize = 50;
 const WIDE: usize = PATCH_SIZE + 2 * MARGIN;
-/// Digital numbers of the elevation band to a metre.
+/// Digital numbers of the elevation band per metre.
 const DN_PER_M: f32 = 5.0;
 /// Tangent of the sun's elevation: metres that a ray descends per metre of horizontal distance.
 const SUN_SLOPE: f32 = 1.5;
@@ -39,7 +39,7 @@ impl Camera {
     pub(super) fn new(seed: u64, domain: &str) -> Self {
         let noise = Noise::new(&mut Generator::new(seed, &format!("toy/{domain}/camera")));
         let chance = |layer: i32| [0, 1, 2, 3].map(|band| 2.0 * noise.uniform(band, layer) - 1.0);
-        // The whole image brighter or darker, and each band a little for itself.
+        // Exposure changes the whole image, the gain each band.
         let exposure = 1.0 + 0.05 * chance(0)[0];
         Self { gain: chance(1).map(|c| exposure * (1.0 + 0.03 * c)), offset: chance(2).map(|c| 4.0 * c), noise }
     }
@@ -47,13 +47,13 @@ impl Camera {
 
 /// Renders a patch. `None` if the number of samples is wrong, which cannot happen.
 pub(super) fn picture(landscape: &Landscape, camera: &Camera, zone: &Zone, patch: &Patch) -> Option<Picture> {
-    let corner = along(patch.centre, -PATCH_M / 2.0 - MARGIN as f32 * AERIAL_M, [1.0, 1.0]);
+    let corner = add_scaled(patch.centre, -PATCH_M / 2.0 - MARGIN as f32 * AERIAL_M, [1.0, 1.0]);
     let metres = |start: f32, pixel: usize| start + (pixel as f32 + 0.5) * AERIAL_M;
     let grounds: Vec<Ground> = (0..WIDE * WIDE)
         .map(|pixel| landscape.ground([metres(corner[0], pixel % WIDE), metres(corner[1], pixel / WIDE)]))
         .collect();
 
-    // One pixel more on each side than the patch, for the blur.
+    // The blur needs one more pixel on each side of the patch.
     let side = PATCH_SIZE + 2;
     let rays = rays(zone.light());
     let radiances: Vec<_> = (0..side * side)
@@ -76,7 +76,7 @@ pub(super) fn picture(landscape: &Landscape, camera: &Camera, zone: &Zone, patch
             let own = 3.0 * (unit(chance.rotate_left(turn)) - 0.5);
             samples[band * plane + pixel] = byte(seen[band] * speckle * camera.gain[band] + camera.offset[band] + own);
         }
-        // Height models made of photographs are off by a step here and there.
+        // Height models from photographs have small errors: here one step in some pixels.
         let error = f32::from(u8::from(chance.is_multiple_of(7)));
         samples[4 * plane + pixel] = byte(seen[4] * DN_PER_M + error);
         labels[pixel] = cover.label;
@@ -92,7 +92,7 @@ fn byte(value: f32) -> u8 {
     value.round().clamp(0.0, 255.0) as u8
 }
 
-/// Colours and height of a piece of ground, in the light or not.
+/// Colours and height of the ground. `lit` is 1 in the light, 0 in the shadow.
 fn radiance(ground: &Ground, lit: f32) -> [f32; BANDS] {
     /// How a warm hue shifts the bands against each other.
     const WARM: [f32; 4] = [1.0, 0.15, -0.5, -0.7];
@@ -115,10 +115,10 @@ fn rays(light: Point) -> [(isize, isize, f32); 12] {
     })
 }
 
-/// How much of the sun reaches a pixel: 0 or 1.
+/// Whether the sun reaches a pixel: 0 or 1.
 fn lightness(grounds: &[Ground], row: usize, column: usize, rays: &[(isize, isize, f32)]) -> f32 {
     let ground = &grounds[row * WIDE + column];
-    // Inside a wood the crowns' own shading does it.
+    // Crowns in a forest have their own shading.
     if matches!(ground.cover, Cover::Conifer | Cover::Broadleaf) && ground.height > 2.5 {
         return 1.0;
     }
@@ -130,7 +130,7 @@ fn lightness(grounds: &[Ground], row: usize, column: usize, rays: &[(isize, isiz
     f32::from(u8::from(!is_hidden))
 }
 
-/// The binomial mean of three by three pixels, which is about what optics do.
+/// The binomial mean of three by three pixels, which approximates the blur of the optics.
 fn blur(radiances: &[[f32; BANDS]], side: usize, row: usize, column: usize) -> [f32; BANDS] {
     const WEIGHTS: [f32; 3] = [0.2, 0.6, 0.2];
     let mut sum = [0.0; BANDS];

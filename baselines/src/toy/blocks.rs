@@ -1,19 +1,18 @@
-//! How a landscape is divided: blocks of land (Voronoi cells) with roads, tracks and hedges along their borders.
+//! The division of a landscape into blocks (Voronoi cells), with roads, tracks and hedges along their borders.
 
 use super::{
-    noise::{Noise, Point, across, along, cell, dot, from},
+    noise::{Noise, Point, add_scaled, cell, dot, perpendicular, vector},
     scene::Scene,
 };
 
-/// Distance of neighbouring blocks in metres: a patch shows one or two, and each fills dozens
-/// of Sentinel-2 pixels.
+/// Distance of neighbouring blocks, in metres: a patch shows one or two, and each covers dozens of Sentinel-2 pixels.
 const SPACING_M: f32 = 86.0;
 /// Half the width of roads and tracks, in metres.
 pub(super) const ROAD_M: f32 = 3.4;
 pub(super) const TRACK_M: f32 = 2.3;
 const HEDGE_M: f32 = 2.2;
 
-/// A piece of land of one use.
+/// A block of land of one use.
 pub(super) struct Block {
     pub(super) site: Point,
     pub(super) scene: Scene,
@@ -21,7 +20,7 @@ pub(super) struct Block {
     pub(super) axis: Point,
     /// Its random variation: brightness and hue, each in `[-1, 1]`.
     pub(super) parcel: [f32; 2],
-    /// The parcels around which roads and tracks run: borders between different values are roads and tracks, so
+    /// Its district of roads and its district of tracks. Borders between different districts are roads or tracks, so
     /// these never end in a field.
     districts: [bool; 2],
     noise: u32,
@@ -30,11 +29,11 @@ pub(super) struct Block {
 /// The feature along a border.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Border {
-    /// Nothing within reach.
+    /// No feature within reach.
     Open,
-    /// A road; how far its middle is away, in metres.
+    /// A road, and the distance to its centre line, in metres.
     Road(f32),
-    /// A track; how far its middle is away, in metres.
+    /// A track, and the distance to its centre line, in metres.
     Track(f32),
     Hedge,
 }
@@ -74,12 +73,12 @@ impl River {
     /// A river past `middle`.
     pub(super) fn new(noise: Noise, middle: Point) -> Self {
         let (sine, cosine) = (noise.uniform(0, 0) * std::f32::consts::PI).sin_cos();
-        Self { through: along(middle, 30.0, [-sine, cosine]), direction: [cosine, sine], noise: noise.layer(1) }
+        Self { through: add_scaled(middle, 30.0, [-sine, cosine]), direction: [cosine, sine], noise: noise.layer(1) }
     }
 
     fn shore(&self, point: Point) -> f32 {
-        let offset = from(self.through, point);
-        let (down, aside) = (dot(offset, self.direction), dot(offset, across(self.direction)));
+        let offset = vector(self.through, point);
+        let (down, aside) = (dot(offset, self.direction), dot(offset, perpendicular(self.direction)));
         let bends = 28.0 * (down / 70.0).sin() + 5.0 * self.noise.smooth(point.map(|metres| metres / 30.0));
         Self::HALF_M - (aside - bends).abs()
     }
@@ -88,7 +87,7 @@ impl River {
 impl Blocks {
     /// Blocks over `extent` metres (to the east, to the south) and a little beyond; all meadows at first.
     pub(super) fn new(noise: Noise, extent: Point, river: Option<River>) -> Self {
-        // One ring around, so that every point inside has all its neighbours.
+        // One extra ring, so that every point inside has all its neighbours.
         let [columns, rows] = extent.map(|side| usize::try_from(cell(side / SPACING_M)).unwrap_or(0) + 3);
         let mut blocks = Vec::with_capacity(columns * rows);
         for (row, column) in (0_i16..).take(rows).flat_map(|row| (0_i16..).take(columns).map(move |c| (row, c))) {
@@ -130,7 +129,7 @@ impl Blocks {
         let mut distances = [0.0; 9];
         let mut nearest = 0;
         for i in 0..9 {
-            let offset = from(self.all[around[i]].site, point);
+            let offset = vector(self.all[around[i]].site, point);
             distances[i] = dot(offset, offset);
             if distances[i] < distances[nearest] {
                 nearest = i;
@@ -142,7 +141,7 @@ impl Blocks {
             Location { block: around[nearest], inset: f32::MAX, outward: [1.0, 0.0], border: Border::Open, shore };
         for i in (0..9).filter(|&i| i != nearest) {
             let other = &self.all[around[i]];
-            let way = from(block.site, other.site);
+            let way = vector(block.site, other.site);
             let length = dot(way, way).sqrt();
             let inset = (distances[i] - distances[nearest]) / (2.0 * length);
             if inset < location.inset {
@@ -172,7 +171,7 @@ impl Block {
 }
 
 impl Border {
-    /// The one that lies above the other where two meet: the wider one, then the nearer one.
+    /// The border on top where two meet: the wider one, then the nearer one.
     fn or(self, other: Self) -> Self {
         let order = |border| match border {
             Self::Road(off) => (0, off),

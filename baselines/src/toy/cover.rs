@@ -35,13 +35,13 @@ pub(super) struct Traits {
     pub(super) label: u8,
     /// Red, green, blue and near infrared from the air, digital numbers.
     pub(super) colour: [f32; 4],
-    /// Strength of its fine grain, as a part of its brightness.
+    /// Strength of its fine grain, relative to its brightness.
     pub(super) grain: f32,
-    /// Strength of the variation from parcel to parcel, as a part of its brightness.
+    /// Strength of the variation between parcels, relative to its brightness.
     pub(super) variety: f32,
-    /// Spectrum where nothing grows.
+    /// Spectrum without vegetation.
     ground: &'static [f32; BANDS],
-    /// Spectrum where it is all green.
+    /// Spectrum at full greenness.
     canopy: &'static [f32; BANDS],
     greenness: Greenness,
 }
@@ -52,7 +52,7 @@ struct Greenness {
     summer: f32,
     up: f32,
     down: f32,
-    /// Time that the change takes, in days.
+    /// Time scale of each change, in days.
     pace: f32,
 }
 
@@ -121,8 +121,8 @@ impl Cover {
 
     /// Its properties.
     ///
-    /// Grass and crops have one look from the air and two lives through the year; needles and leaves differ a little
-    /// from the air and much in winter.
+    /// Grass and crops have the same colours from the air and different seasons. Needles and leaves differ slightly from
+    /// the air and strongly in winter.
     #[rustfmt::skip]
     pub(super) fn traits(self) -> &'static Traits {
         const fn dead(label: u8, colour: [f32; 4], grain: f32, variety: f32, ground: &'static [f32; BANDS]) -> Traits {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_alike_pairs_part_in_their_seasons() {
+    fn pairs_of_equal_colours_differ_in_their_seasons() {
         let bits = |cover: Cover| cover.traits().colour.map(f32::to_bits);
         assert_eq!(bits(Cover::Grass), bits(Cover::Crop));
         assert!((ndvi(Cover::Grass, 160.0) - ndvi(Cover::Crop, 160.0)).abs() < 0.1);

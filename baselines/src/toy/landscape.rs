@@ -1,19 +1,19 @@
-//! The ground of a zone: what covers it at any point, how high it stands, how bright it is.
+//! The ground of a zone: its cover, height and brightness at any point.
 
 use std::cmp::Reverse;
 
 use super::{
     blocks::{Blocks, Border, ROAD_M, River},
     cover::Cover,
-    noise::{Noise, Point, across, along, cell, dot, from, ramp, unit},
+    noise::{Noise, Point, add_scaled, cell, dot, perpendicular, smoothstep, unit, vector},
     objects::{Builder, Object, Shape},
     plan::{Kind, PATCH_M, SENTINEL_M, Zone},
-    scene::{Dealer, Scene},
+    scene::{Allocator, Scene},
 };
 use crate::random::Generator;
 
-/// Looks at a patch, on each axis, that tell how much of a block it shows.
-const LOOKS: usize = 24;
+/// Samples of a patch, on each axis, to estimate the visible area of each block.
+const SAMPLES: usize = 24;
 
 /// The ground at a point.
 #[derive(Clone, Copy, Debug)]
@@ -27,26 +27,26 @@ pub(super) struct Ground {
     pub(super) parcel: [f32; 2],
 }
 
-/// A zone's world: the same ground for patches and satellite series.
+/// The landscape of a zone, which its patches and its satellite series share.
 ///
 /// Points are metres from the super-area's upper left corner, to the east and to the south.
 pub(super) struct Landscape {
     blocks: Blocks,
-    /// The things on each block, the uppermost first.
+    /// The objects on each block, the uppermost first.
     objects: Vec<Vec<Object>>,
     noise: Noise,
-    /// Direction of the sun over the ground.
+    /// Horizontal direction towards the sun.
     light: Point,
 }
 
 impl Landscape {
-    /// The landscape of a zone. `dealer` deals the land that its patches show; beyond them chance does.
-    pub(super) fn new(seed: u64, zone: &Zone, dealer: &mut Dealer) -> Self {
+    /// The landscape of a zone. `allocator` decides the use of blocks that its patches show; others are random.
+    pub(super) fn new(seed: u64, zone: &Zone, allocator: &mut Allocator) -> Self {
         let stream = |purpose: &str| Generator::new(seed, &zone.stream(purpose));
         let noise = Noise::new(&mut stream("noise"));
         let extent = [zone.size[1] as f32 * SENTINEL_M, zone.size[0] as f32 * SENTINEL_M];
         let river = zone.kinds.contains(&Kind::Natural).then(|| {
-            let sum = zone.patches.iter().fold([0.0; 2], |sum, patch| along(sum, 1.0, patch.centre));
+            let sum = zone.patches.iter().fold([0.0; 2], |sum, patch| add_scaled(sum, 1.0, patch.centre));
             River::new(noise.layer(2), sum.map(|metres| metres / zone.patches.len().max(1) as f32))
         });
         let mut blocks = Blocks::new(noise.layer(1), extent, river);
@@ -54,9 +54,9 @@ impl Landscape {
         let visible = visible(&blocks, zone);
         let mut order: Vec<_> = (0..visible.len()).collect();
         order.sort_by_key(|&index| Reverse(visible[index]));
-        let mut elsewhere = Dealer::new(&mut stream("elsewhere"));
+        let mut elsewhere = Allocator::new(&mut stream("elsewhere"));
         for (rank, index) in order.into_iter().enumerate() {
-            // Fields have more to show than the other kinds.
+            // Agricultural land gets two thirds of the blocks: it has more classes than the other kinds.
             let is_second = if zone.kinds.contains(&Kind::Agricultural) {
                 (rank % 3 == 1) == (zone.kinds[0] == Kind::Agricultural)
             } else {
@@ -64,8 +64,8 @@ impl Landscape {
             };
             let kind = zone.kinds[usize::from(is_second)];
             blocks.all_mut()[index].scene = match visible[index] {
-                0 => elsewhere.deal(kind, 1.0),
-                looks => dealer.deal(kind, looks as f32 / (LOOKS * LOOKS) as f32),
+                0 => elsewhere.allocate(kind, 1.0),
+                samples => allocator.allocate(kind, samples as f32 / (SAMPLES * SAMPLES) as f32),
             };
         }
 
@@ -85,29 +85,29 @@ impl Landscape {
         Self { blocks, objects, noise: noise.layer(3), light: zone.light() }
     }
 
-    /// Height of the bare ground over the domain's, in metres.
+    /// Height of the bare ground above the domain's altitude, in metres.
     pub(super) fn relief(&self, point: Point) -> f32 {
         20.0 * self.noise.layer(20).fractal(point.map(|metres| metres / 300.0), 2)
     }
 
     /// The ground at `point`.
     pub(super) fn ground(&self, point: Point) -> Ground {
-        let location = self.blocks.locate(self.bent(point));
+        let location = self.blocks.locate(self.warped(point));
         let block = self.blocks.get(location.block);
         let flat = |cover, tone| Ground { cover, height: 0.0, tone, parcel: block.parcel };
-        // Roads and tracks look alike all over a zone.
-        let way = |cover, tone| Ground { cover, height: 0.0, tone, parcel: [0.0; 2] };
+        // Roads, tracks and water have no variation by parcel.
+        let uniform = |cover, tone| Ground { cover, height: 0.0, tone, parcel: [0.0; 2] };
         match location.border {
             Border::Road(off) => {
-                let paint = off < 0.12 && (dot(point, across(location.outward)) / 3.0).rem_euclid(2.0) < 1.0;
-                let edge = ramp(ROAD_M - 0.7, ROAD_M, off);
-                return way(Cover::Asphalt, if paint { 1.55 } else { 1.0 + 0.12 * edge });
+                let paint = off < 0.12 && (dot(point, perpendicular(location.outward)) / 3.0).rem_euclid(2.0) < 1.0;
+                let edge = smoothstep(ROAD_M - 0.7, ROAD_M, off);
+                return uniform(Cover::Asphalt, if paint { 1.55 } else { 1.0 + 0.12 * edge });
             }
-            Border::Track(off) => return way(Cover::Gravel, 1.0 - 0.10 * ramp(0.45, 0.2, (off - 0.9).abs())),
+            Border::Track(off) => return uniform(Cover::Gravel, 1.0 - 0.10 * smoothstep(0.45, 0.2, (off - 0.9).abs())),
             _ => {}
         }
         if location.shore > 0.0 {
-            return way(Cover::Water, self.ripples(point, location.shore));
+            return uniform(Cover::Water, self.ripples(point, location.shore));
         }
         if location.shore > -4.0 && block.scene != Scene::Pond {
             return self.wood(Cover::Broadleaf, point, 5.0, 9.0, block.parcel);
@@ -116,11 +116,11 @@ impl Landscape {
             return self.wood(Cover::Broadleaf, point, 3.2, 5.0, block.parcel);
         }
         for object in &self.objects[location.block] {
-            if let Some(on) = object.at(point) {
-                return self.thing(object, on, point);
+            if let Some(on) = object.local(point) {
+                return self.object(object, on, point);
             }
         }
-        let rows = dot(point, across(block.axis));
+        let rows = dot(point, perpendicular(block.axis));
         match block.scene {
             Scene::Village | Scene::Farm | Scene::Meadow => flat(Cover::Grass, self.turf(point, rows)),
             Scene::Crop => flat(Cover::Crop, self.turf(point, rows)),
@@ -154,15 +154,16 @@ impl Landscape {
             }
             Scene::Quarry => {
                 let heaps = self.noise.layer(5).fractal(point.map(|m| m / 16.0), 3);
-                let slope = heaps - self.noise.layer(5).fractal(along(point, 2.0, self.light).map(|m| m / 16.0), 3);
-                let height = 5.0 * ramp(-0.1, 0.7, heaps);
+                let slope =
+                    heaps - self.noise.layer(5).fractal(add_scaled(point, 2.0, self.light).map(|m| m / 16.0), 3);
+                let height = 5.0 * smoothstep(-0.1, 0.7, heaps);
                 Ground { height, ..flat(Cover::Soil, 1.0 + 0.7 * slope + 0.06 * self.rough(point, 3.0)) }
             }
         }
     }
 
-    /// Borders and shores are not drawn with a ruler.
-    fn bent(&self, point: Point) -> Point {
+    /// Displaces a point slightly, so that borders and shores are not straight.
+    fn warped(&self, point: Point) -> Point {
         let at = point.map(|metres| metres / 45.0);
         [point[0] + 3.0 * self.noise.layer(6).smooth(at), point[1] + 3.0 * self.noise.layer(7).smooth(at)]
     }
@@ -171,19 +172,19 @@ impl Landscape {
         self.noise.layer(8).smooth(point.map(|metres| metres / width))
     }
 
-    /// Grass or corn: patches of better and worse growth, and faint lines of machines.
+    /// Brightness of grass or corn: patches of better and worse growth, and faint machine tracks.
     fn turf(&self, point: Point, rows: f32) -> f32 {
         let lines = if (rows / 7.0).rem_euclid(1.0) < 0.07 { -0.05 } else { 0.0 };
         1.0 + lines + 0.06 * self.rough(point, 18.0) + 0.05 * self.rough(point, 2.5)
     }
 
     fn ripples(&self, point: Point, shore: f32) -> f32 {
-        1.12 - 0.16 * ramp(0.0, 8.0, shore) + 0.03 * self.rough([point[0], point[1] * 3.0], 2.0)
+        1.12 - 0.16 * smoothstep(0.0, 8.0, shore) + 0.03 * self.rough([point[0], point[1] * 3.0], 2.0)
     }
 
-    /// Asphalt with parked cars.
+    /// Brightness of asphalt with parked cars.
     fn parked(&self, point: Point, axis: Point) -> f32 {
-        let (u, v) = (dot(point, axis) / 2.8, dot(point, across(axis)) / 6.0);
+        let (u, v) = (dot(point, axis) / 2.8, dot(point, perpendicular(axis)) / 6.0);
         let row = cell(v);
         let bits = self.noise.layer(9).bits(cell(u), row);
         let (u, v) = (u - u.floor() - 0.5, v - v.floor() - 0.5);
@@ -197,9 +198,9 @@ impl Landscape {
         if is_car { 0.5 + 1.2 * unit(bits) } else { 1.0 }
     }
 
-    /// A wood, and in some a clearing.
+    /// A forest, in some blocks with a clearing.
     fn forest(&self, scene: Scene, point: Point, site: Point, parcel: [f32; 2]) -> Ground {
-        let offset = from(site, point);
+        let offset = vector(site, point);
         let edge = 17.0 + 6.0 * self.rough(point, 12.0) - dot(offset, offset).sqrt();
         if parcel[1] > 0.3 && edge > 0.0 {
             let stump = self.crown(point, 2.2, 0.35);
@@ -213,7 +214,7 @@ impl Landscape {
         }
     }
 
-    /// Crown beside crown, `spacing` metres from top to top, about `tall` metres high.
+    /// Adjacent crowns, `spacing` metres apart, about `tall` metres high.
     fn wood(&self, cover: Cover, point: Point, spacing: f32, tall: f32, parcel: [f32; 2]) -> Ground {
         let crown = self.crown(point, spacing, 0.78);
         let height = tall * (0.45 + (0.35 + 0.3 * unit(crown.bits)) * crown.dome);
@@ -230,11 +231,11 @@ impl Landscape {
         Ground { cover: Cover::Heath, height, tone, parcel }
     }
 
-    /// The highest of the crowns over `point`, on a jittered lattice of `spacing` metres; `width` is the largest
-    /// radius in spacings.
+    /// The highest crown over `point`, on a jittered lattice of `spacing` metres; `width` is the largest radius in
+    /// units of `spacing`.
     fn crown(&self, point: Point, spacing: f32, width: f32) -> Crown {
         let noise = self.noise.layer(10);
-        // Crowns are no circles.
+        // The noise makes crowns irregular.
         let at = point.map(|metres| metres / 1.7);
         let [x, y] = [
             (point[0] + 0.12 * spacing * self.noise.layer(11).smooth(at)) / spacing,
@@ -245,7 +246,7 @@ impl Landscape {
             let bits = noise.bits(column, row);
             let centre = [column as f32 + 0.2 + 0.6 * unit(bits), row as f32 + 0.2 + 0.6 * unit(bits.rotate_left(8))];
             let radius = width * (0.7 + 0.3 * unit(bits.rotate_left(16)));
-            let offset = from(centre, [x, y]).map(|d| d / radius);
+            let offset = vector(centre, [x, y]).map(|d| d / radius);
             let dome = (1.0 - dot(offset, offset)).max(0.0).sqrt();
             if dome > best.dome {
                 best = Crown { dome, lit: dot(offset, self.light), bits };
@@ -254,8 +255,9 @@ impl Landscape {
         best
     }
 
-    fn thing(&self, object: &Object, on: Point, point: Point) -> Ground {
-        let sun = dot(across(object.axis), self.light) * on[1].signum();
+    /// The ground on an object.
+    fn object(&self, object: &Object, on: Point, point: Point) -> Ground {
+        let sun = dot(perpendicular(object.axis), self.light) * on[1].signum();
         let metres = [on[0] * object.half[0], on[1] * object.half[1]];
         let (height, tone) = match (object.shape, object.cover) {
             (Shape::Gable, _) => {
@@ -276,13 +278,13 @@ impl Landscape {
     }
 }
 
-/// How much of each block the zone's patches show, in `LOOKS` × `LOOKS` looks a patch.
+/// The visible area of each block in the zone's patches, in samples, of which a patch has `SAMPLES` × `SAMPLES`.
 fn visible(blocks: &Blocks, zone: &Zone) -> Vec<usize> {
     let mut visible = vec![0; blocks.all().len()];
-    let offset = |look: usize| ((look as f32 + 0.5) / LOOKS as f32 - 0.5) * PATCH_M;
+    let offset = |sample: usize| ((sample as f32 + 0.5) / SAMPLES as f32 - 0.5) * PATCH_M;
     for patch in &zone.patches {
-        for look in 0..LOOKS * LOOKS {
-            let point = [patch.centre[0] + offset(look % LOOKS), patch.centre[1] + offset(look / LOOKS)];
+        for sample in 0..SAMPLES * SAMPLES {
+            let point = [patch.centre[0] + offset(sample % SAMPLES), patch.centre[1] + offset(sample / SAMPLES)];
             visible[blocks.locate(point).block] += 1;
         }
     }
@@ -293,7 +295,7 @@ fn visible(blocks: &Blocks, zone: &Zone) -> Vec<usize> {
 struct Crown {
     /// 1 at the top, 0 between crowns.
     dome: f32,
-    /// Towards the sun: 1; away from it: -1.
+    /// Illumination: 1 towards the sun, -1 away from it.
     lit: f32,
     bits: u32,
 }

@@ -2,7 +2,7 @@
 //! without the 100 GB of real data.
 //!
 //! The landscape of a zone is continuous; the aerial patches and the Sentinel-2 super-area of a zone show the same
-//! ground. Two pairs of classes look alike from the air and part in their seasons: herbaceous vegetation and
+//! ground. Two pairs of classes look alike from the air and differ only in their seasons: herbaceous vegetation and
 //! agricultural land, and (less so) coniferous and deciduous. The test domains differ from the training domains.
 //! The root holds [`MARKER`], so that results on it are never mistaken for results on real data.
 
@@ -63,8 +63,8 @@ pub struct ToySummary {
 /// The bytes depend on the options alone, not on the number of threads.
 ///
 /// # Errors
-/// [`ToyError::Patches`], [`ToyError::Occupied`], [`ToyError::Other`] before anything is written;
-/// [`ToyError::Io`] while it is.
+/// [`ToyError::Patches`], [`ToyError::Occupied`], [`ToyError::Other`] before anything is written; [`ToyError::Io`] if
+/// writing fails.
 pub fn generate(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToySummary, ToyError> {
     if !ToyOptions::PATCHES.contains(&options.patches) {
         return Err(ToyError::Patches(options.patches));
@@ -79,10 +79,10 @@ pub fn generate(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> R
     }
 }
 
-/// The marker of the toy dataset in `root`; `None` where there is no marker, so that the data, if any, are real.
+/// The marker of the toy dataset in `root`; `None` if there is no marker: any data there are real.
 ///
 /// # Errors
-/// [`ToyError::Marker`] if there is a marker that is not understood, [`ToyError::Io`] if it cannot be read.
+/// [`ToyError::Marker`] if the marker is invalid, [`ToyError::Io`] if it cannot be read.
 pub fn marker(root: &Path) -> Result<Option<ToyMarker>, ToyError> {
     let path = root.join(MARKER);
     let text = match read_text(&path, MAX_RECORD) {
@@ -100,7 +100,7 @@ pub fn marker(root: &Path) -> Result<Option<ToyMarker>, ToyError> {
     Ok(Some(marker))
 }
 
-/// The dataset in `root` if it is the one that is asked for, `None` if there is nothing.
+/// The existing dataset in `root` with these options; `None` if `root` is empty or does not exist.
 fn existing(root: &Path, options: &ToyOptions) -> Result<Option<ToySummary>, ToyError> {
     if let Some(found) = marker(root)? {
         if found.options == *options && found.version == VERSION {

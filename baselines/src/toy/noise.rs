@@ -1,34 +1,33 @@
-//! Noise as a function of the position: the value does not depend on the order of evaluation.
-//!
-//! So patches and satellite series, rendered independently and in parallel, show the same ground.
+//! Noise as a function of the position. The value does not depend on the order of evaluation, so patches and satellite
+//! series that are rendered independently and in parallel show the same ground.
 
 use crate::random::Generator;
 
 /// A position or a direction in metres: to the east, to the south.
 pub(super) type Point = [f32; 2];
 
-/// `a` · `b`.
+/// Dot product of `a` and `b`.
 pub(super) fn dot(a: Point, b: Point) -> f32 {
     a[0] * b[0] + a[1] * b[1]
 }
 
 /// `a` + `scale` × `b`.
-pub(super) fn along(a: Point, scale: f32, b: Point) -> Point {
+pub(super) fn add_scaled(a: Point, scale: f32, b: Point) -> Point {
     [a[0] + scale * b[0], a[1] + scale * b[1]]
 }
 
-/// From `b` to `a`.
-pub(super) fn from(b: Point, a: Point) -> Point {
-    [a[0] - b[0], a[1] - b[1]]
+/// The vector from `start` to `end`.
+pub(super) fn vector(start: Point, end: Point) -> Point {
+    [end[0] - start[0], end[1] - start[1]]
 }
 
-/// `direction`, turned by a quarter.
-pub(super) fn across(direction: Point) -> Point {
+/// `direction` turned by 90 degrees.
+pub(super) fn perpendicular(direction: Point) -> Point {
     [-direction[1], direction[0]]
 }
 
-/// 0 below `low`, 1 above `high`, smooth between.
-pub(super) fn ramp(low: f32, high: f32, x: f32) -> f32 {
+/// 0 below `low`, 1 above `high`, a smooth cubic between.
+pub(super) fn smoothstep(low: f32, high: f32, x: f32) -> f32 {
     let t = ((x - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
@@ -50,7 +49,7 @@ impl Noise {
         Self(u32::try_from(generator.below(1 << 32)).unwrap_or(0))
     }
 
-    /// An independent field.
+    /// The independent field with this number.
     pub(super) fn layer(self, number: u32) -> Self {
         Self(mix(self.0 ^ number.wrapping_mul(0x9e37_79b9)))
     }
@@ -69,13 +68,13 @@ impl Noise {
     /// Smooth, in `[-1, 1]`, with features one unit wide.
     pub(super) fn smooth(self, [x, y]: Point) -> f32 {
         let (column, row) = (cell(x), cell(y));
-        let (u, v) = (ramp(0.0, 1.0, x - x.floor()), ramp(0.0, 1.0, y - y.floor()));
+        let (u, v) = (smoothstep(0.0, 1.0, x - x.floor()), smoothstep(0.0, 1.0, y - y.floor()));
         let top = lerp(self.uniform(column, row), self.uniform(column + 1, row), u);
         let bottom = lerp(self.uniform(column, row + 1), self.uniform(column + 1, row + 1), u);
         2.0 * lerp(top, bottom, v) - 1.0
     }
 
-    /// The sum of `octaves` such fields, each half as wide and half as strong as the one before; about `[-1, 1]`.
+    /// The sum of `octaves` smooth fields, each half as wide and half as strong as the one before; about `[-1, 1]`.
     pub(super) fn fractal(self, [x, y]: Point, octaves: u32) -> f32 {
         let (mut sum, mut scale, mut weight) = (0.0, 1.0, 0.6);
         for octave in 0..octaves {

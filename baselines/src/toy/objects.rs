@@ -1,13 +1,13 @@
-//! Objects on a block: houses, sheds, yards, pools, greenhouses, trees; and their positions.
+//! Objects on a block and their positions: houses, sheds, yards, pools, greenhouses, trees.
 
 use super::{
     blocks::{Blocks, Border},
     cover::Cover,
-    noise::{Point, across, along, dot, from},
+    noise::{Point, add_scaled, dot, perpendicular, vector},
 };
 use crate::random::Generator;
 
-/// Outline of a thing.
+/// The shape of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// A rectangle: yard, pool, flat roof, field of panels.
@@ -18,25 +18,26 @@ pub(super) enum Shape {
     Dome,
 }
 
-/// One thing.
+/// An object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
     pub(super) cover: Cover,
     pub(super) shape: Shape,
     pub(super) centre: Point,
+    /// Direction of its length, of norm 1.
     pub(super) axis: Point,
     /// Half its length and half its width, in metres.
     pub(super) half: Point,
     pub(super) height: f32,
-    /// Its chance, as that of a block.
+    /// Its random variation: brightness and hue, each in `[-1, 1]`, as a block's.
     pub(super) parcel: [f32; 2],
 }
 
 impl Object {
-    /// Where `point` lies on it, along and across, each in `-1..=1`; `None` beside it.
-    pub(super) fn at(&self, point: Point) -> Option<Point> {
-        let offset = from(self.centre, point);
-        let on = [dot(offset, self.axis) / self.half[0], dot(offset, across(self.axis)) / self.half[1]];
+    /// The coordinates of `point` along and across its axis, each in `-1..=1`; `None` outside.
+    pub(super) fn local(&self, point: Point) -> Option<Point> {
+        let offset = vector(self.centre, point);
+        let on = [dot(offset, self.axis) / self.half[0], dot(offset, perpendicular(self.axis)) / self.half[1]];
         let inside = match self.shape {
             Shape::Flat | Shape::Gable => on[0].abs() <= 1.0 && on[1].abs() <= 1.0,
             Shape::Dome => dot(on, on) <= 1.0,
@@ -44,12 +45,13 @@ impl Object {
         inside.then_some(on)
     }
 
-    fn reach(&self) -> f32 {
+    /// Radius of its circumscribed circle.
+    fn radius(&self) -> f32 {
         dot(self.half, self.half).sqrt()
     }
 }
 
-/// Puts things on one block.
+/// Generates the objects of one block.
 pub(super) struct Builder<'a> {
     pub(super) blocks: &'a Blocks,
     pub(super) block: usize,
@@ -65,7 +67,7 @@ impl<'a> Builder<'a> {
         Self { blocks, block, random, yards: Vec::new(), trees: Vec::new(), buildings: Vec::new() }
     }
 
-    /// All things, the uppermost first.
+    /// All objects, the uppermost first.
     pub(super) fn finish(self) -> Vec<Object> {
         let mut objects = self.yards;
         objects.extend(self.trees);
@@ -77,20 +79,20 @@ impl<'a> Builder<'a> {
     /// Houses along the roads, each with a drive, some with a pool, and trees in the gardens.
     pub(super) fn village(&mut self) {
         for _ in 0..400 {
-            let centre = self.somewhere();
+            let centre = self.random_point();
             let half = [self.between(5.0, 9.5), self.between(4.5, 6.5)];
             let Some((inset, outward)) = self.free(centre, half, 9.0, 60.0, 2.5) else { continue };
             let cover = if self.random.chance(0.75) { Cover::Tiles } else { Cover::Slate };
             let height = self.between(4.0, 8.5);
-            self.build(cover, Shape::Gable, centre, across(outward), half, height);
+            self.build(cover, Shape::Gable, centre, perpendicular(outward), half, height);
             let drive = if self.random.chance(0.5) { Cover::Gravel } else { Cover::Asphalt };
-            let middle = along(centre, inset / 2.0, outward);
-            self.lay(drive, along(middle, half[0] - 1.8, across(outward)), outward, [inset / 2.0, 1.8]);
+            let middle = add_scaled(centre, inset / 2.0, outward);
+            self.lay(drive, add_scaled(middle, half[0] - 1.8, perpendicular(outward)), outward, [inset / 2.0, 1.8]);
             if self.random.chance(0.5) {
-                let pool = along(centre, -(dot(half, half).sqrt() + 5.5), outward);
+                let pool = add_scaled(centre, -(dot(half, half).sqrt() + 5.5), outward);
                 if self.free(pool, [3.0; 2], 4.0, 99.0, 0.5).is_some() {
-                    self.lay(Cover::Gravel, pool, across(outward), [5.4, 3.4]);
-                    self.build(Cover::Pool, Shape::Flat, pool, across(outward), [4.0, 2.0], 0.0);
+                    self.lay(Cover::Gravel, pool, perpendicular(outward), [5.4, 3.4]);
+                    self.build(Cover::Pool, Shape::Flat, pool, perpendicular(outward), [4.0, 2.0], 0.0);
                 }
             }
         }
@@ -100,11 +102,11 @@ impl<'a> Builder<'a> {
     /// A few large sheds.
     pub(super) fn works(&mut self) {
         for _ in 0..80 {
-            let (centre, half) = (self.somewhere(), [self.between(11.0, 20.0), self.between(7.0, 12.0)]);
+            let (centre, half) = (self.random_point(), [self.between(11.0, 20.0), self.between(7.0, 12.0)]);
             let Some((_, outward)) = self.free(centre, half, 8.0, 70.0, 6.0) else { continue };
             let cover = if self.random.chance(0.7) { Cover::Metal } else { Cover::Slate };
             let height = self.between(6.0, 10.0);
-            self.build(cover, Shape::Flat, centre, across(outward), half, height);
+            self.build(cover, Shape::Flat, centre, perpendicular(outward), half, height);
             if self.buildings.len() >= 5 {
                 break;
             }
@@ -114,29 +116,29 @@ impl<'a> Builder<'a> {
     /// A yard with barns, greenhouses side by side, and a field of solar panels.
     pub(super) fn farm(&mut self) {
         let (site, axis) = (self.blocks.get(self.block).site, self.blocks.get(self.block).axis);
-        let side = across(axis);
-        let yard = along(site, -14.0, side);
+        let side = perpendicular(axis);
+        let yard = add_scaled(site, -14.0, side);
         self.lay(Cover::Gravel, yard, axis, [26.0, 13.0]);
         for offset in [-15.0, 11.0] {
             let half = [self.between(8.0, 11.0), self.between(5.0, 7.0)];
             let height = self.between(5.0, 9.0);
             let cover = if self.random.chance(0.6) { Cover::Tiles } else { Cover::Metal };
-            let centre = along(along(yard, offset, axis), self.between(-3.0, 3.0), side);
+            let centre = add_scaled(add_scaled(yard, offset, axis), self.between(-3.0, 3.0), side);
             self.build(cover, Shape::Gable, centre, axis, half, height);
         }
         for index in [0_u8, 1, 2] {
-            let centre = along(along(site, 8.0 + 9.0 * f32::from(index), side), -8.0, axis);
+            let centre = add_scaled(add_scaled(site, 8.0 + 9.0 * f32::from(index), side), -8.0, axis);
             self.build(Cover::Greenhouse, Shape::Gable, centre, axis, [15.0, 3.6], 3.6);
         }
-        let panels = along(along(site, 18.0, side), 20.0, axis);
+        let panels = add_scaled(add_scaled(site, 18.0, side), 20.0, axis);
         self.build(Cover::Solar, Shape::Flat, panels, axis, [9.0, 10.0], 1.2);
         self.plant(10);
     }
 
-    /// Single trees where nothing is built.
+    /// Single trees where there are no buildings.
     pub(super) fn plant(&mut self, tries: usize) {
         for _ in 0..tries {
-            let (centre, radius) = (self.somewhere(), self.between(2.0, 4.5));
+            let (centre, radius) = (self.random_point(), self.between(2.0, 4.5));
             if self.free(centre, [radius * 0.7; 2], 5.0, 99.0, 0.5).is_none() {
                 continue;
             }
@@ -154,22 +156,22 @@ impl<'a> Builder<'a> {
         self.random.below(1 << 24) as f32 / 16_777_216.0
     }
 
-    fn somewhere(&mut self) -> Point {
+    fn random_point(&mut self) -> Point {
         let site = self.blocks.get(self.block).site;
         [site[0] + self.between(-75.0, 75.0), site[1] + self.between(-75.0, 75.0)]
     }
 
-    /// Distance and direction of the block's border from a possible location of an object: `low..high` metres inside
-    /// the block, and `gap` metres from all buildings.
+    /// Distance and direction to the block's border from a possible location of an object; `None` unless the location is
+    /// `low..high` metres inside the block, and `gap` metres from all buildings.
     fn free(&self, centre: Point, half: Point, low: f32, high: f32, gap: f32) -> Option<(f32, Point)> {
         let location = self.blocks.locate(centre);
-        let reach = dot(half, half).sqrt();
+        let radius = dot(half, half).sqrt();
         let clear = self.buildings.iter().all(|other| {
-            let offset = from(other.centre, centre);
-            dot(offset, offset).sqrt() > other.reach() + reach + gap
+            let offset = vector(other.centre, centre);
+            dot(offset, offset).sqrt() > other.radius() + radius + gap
         });
-        let inside = location.block == self.block && location.border == Border::Open && location.shore < -6.0 - reach;
-        (inside && clear && location.inset > low.max(reach + 1.0) && location.inset < high)
+        let inside = location.block == self.block && location.border == Border::Open && location.shore < -6.0 - radius;
+        (inside && clear && location.inset > low.max(radius + 1.0) && location.inset < high)
             .then_some((location.inset, location.outward))
     }
 

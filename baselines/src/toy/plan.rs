@@ -16,7 +16,7 @@ pub(super) const SENTINEL_M: f32 = 10.0;
 /// Patches of a zone: two by two, side by side.
 const PATCHES_PER_ZONE: usize = 4;
 
-/// Where official numbers begin: the first patch of trainval, and of the FLAIR #2 test set.
+/// First official patch numbers: of trainval, and of the FLAIR #2 test set.
 const FIRST_IDS: [u32; 2] = [1, 77_413];
 
 /// Which part of the dataset a domain belongs to.
@@ -29,7 +29,7 @@ pub enum ToySplit {
     Test,
 }
 
-/// What a zone mostly consists of: the letters of its name.
+/// A dominant land use of a zone: a letter of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Urban,
@@ -38,7 +38,7 @@ pub(super) enum Kind {
     Natural,
 }
 
-/// A domain that toy data may be made of: its official name, and about where it lies.
+/// A domain of toy data: an official name and the approximate location.
 pub(super) struct Domain {
     pub(super) name: &'static str,
     pub(super) split: ToySplit,
@@ -46,10 +46,11 @@ pub(super) struct Domain {
     /// Lambert-93, metres.
     origin: [f64; 2],
     altitude_m: f64,
-    /// Days of snow on the ground that a winter has, about.
+    /// Approximate number of days with snow on the ground per winter.
     pub(super) snow_days: f32,
-    /// The tile of the Sentinel-2 grid, and the satellites' relative orbit.
+    /// Tile of the Sentinel-2 grid.
     pub(super) tile: &'static str,
+    /// Relative orbit of the satellites.
     pub(super) orbit: u8,
     camera: &'static str,
 }
@@ -92,7 +93,7 @@ const fn domain(
     Domain { name, split, year, origin, altitude_m, snow_days, tile, orbit, camera }
 }
 
-/// A super-area and the patches that are cut out of it.
+/// A super-area and the patches inside it.
 pub(super) struct Zone {
     pub(super) domain: &'static Domain,
     pub(super) name: String,
@@ -100,19 +101,20 @@ pub(super) struct Zone {
     /// Size of the super-area: rows, columns.
     pub(super) size: [usize; 2],
     pub(super) patches: Vec<Patch>,
-    /// When the aerial images were taken: day of the year, minutes of the day.
+    /// Day of the year of the aerial images.
     pub(super) day: u16,
+    /// Time of day of the aerial images, in minutes.
     minute: u16,
 }
 
-/// Where a patch lies.
+/// A patch and its position.
 pub(super) struct Patch {
     pub(super) id: PatchId,
     /// Its centre, from the super-area's upper left corner.
     pub(super) centre: Point,
 }
 
-/// What `flair_aerial_metadata.json` says of a patch.
+/// A patch's entry in `flair_aerial_metadata.json`.
 #[derive(serde::Serialize)]
 pub(super) struct Metadata {
     domain: &'static str,
@@ -125,7 +127,7 @@ pub(super) struct Metadata {
     camera: &'static str,
 }
 
-/// The zones of a dataset of that many patches, a third of them for the test, in the order of their numbers.
+/// The zones of a dataset of `patches` patches, a third of them for the test, in the order of the patch numbers.
 pub(super) fn zones(seed: u64, patches: usize) -> Vec<Zone> {
     let test = (patches / 3).max(1);
     let mut zones = Vec::new();
@@ -133,7 +135,7 @@ pub(super) fn zones(seed: u64, patches: usize) -> Vec<Zone> {
         let domains: Vec<_> = (0..).zip(&DOMAINS).filter(|(_, domain)| domain.split == split).collect();
         let mut id = FIRST_IDS[usize::from(split == ToySplit::Test)];
         for (rank, (index, domain)) in domains.iter().enumerate() {
-            // The first domains take what does not divide.
+            // The first domains get the remainder.
             let mut left = (total + domains.len() - 1 - rank) / domains.len();
             for number in 0.. {
                 if left == 0 {
@@ -158,7 +160,7 @@ impl Zone {
         ids: impl Iterator<Item = PatchId>,
     ) -> Self {
         use Kind::{Agricultural, Forest, Natural, Urban};
-        // Two zones that follow each other hold all four kinds.
+        // Two consecutive zones have all four kinds.
         const PAIRS: [[[Kind; 2]; 2]; 3] = [
             [[Urban, Agricultural], [Forest, Natural]],
             [[Agricultural, Forest], [Urban, Natural]],
@@ -170,7 +172,7 @@ impl Zone {
         let size = [64 + random.below(5), 64 + random.below(5)];
         let day = 142 + u16::try_from(random.below(38)).unwrap_or(0);
         let minute = 10 * 60 + 20 + u16::try_from(random.below(160)).unwrap_or(0);
-        // Where the four patches meet: their centres keep 20 pixels from every edge.
+        // The common corner of the four patches: their centres are at least 20 pixels from every edge.
         let chance = Noise::new(&mut random);
         let middle = |axis: usize| {
             let margin = 21.0 * SENTINEL_M + PATCH_M / 2.0;
@@ -185,14 +187,14 @@ impl Zone {
         Self { domain, name: format!("Z{}_{letters}", number + 1), kinds, size, patches, day, minute }
     }
 
-    /// Name of its stream of chance for `purpose`.
+    /// Name of its random stream for `purpose`.
     pub(super) fn stream(&self, purpose: &str) -> String {
         format!("toy/{}/{}/{purpose}", self.domain.name, self.name)
     }
 
-    /// Direction of the sun over the ground.
+    /// Horizontal direction towards the sun.
     pub(super) fn light(&self) -> Point {
-        // In the south at a quarter to two (summer time); over the ground it turns by some 20 degrees an hour.
+        // South at 13:45 (summer time); the azimuth changes by some 20 degrees an hour.
         let azimuth = (f32::from(self.minute) - 825.0) / 60.0 * 20.0 * PI / 180.0;
         [-azimuth.sin(), azimuth.cos()]
     }
@@ -203,10 +205,10 @@ impl Zone {
         [pixel(patch.centre[1]), pixel(patch.centre[0])]
     }
 
-    /// What the metadata file says of a patch whose ground lies `relief_m` above the domain's.
+    /// The metadata of a patch whose ground is `relief_m` above the domain's altitude.
     pub(super) fn metadata(&self, patch: &Patch, relief_m: f32) -> Metadata {
         let (month, day) = month_and_day(self.domain.year, self.day);
-        // Zones of one domain lie 2 km apart.
+        // Zones of one domain are 2 km apart.
         let number: f64 =
             self.name.trim_start_matches('Z').split('_').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
         let round = |metres: f64| (metres * 10.0).round() / 10.0;
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_are_shared_out_and_keep_from_the_edges() {
+    fn patches_are_split_by_thirds_and_keep_from_the_edges() {
         for total in [3, 4, 7, 48, 301] {
             let zones = zones(5, total);
             let of = |split| zones.iter().filter(move |z| z.domain.split == split).flat_map(|z| &z.patches);

@@ -1,15 +1,15 @@
-//! Super-areas: series of the same ground at 10 m, with clouds and snow.
+//! Super-areas: Sentinel-2 series of the zone's ground at 10 m, with clouds and snow.
 
 use super::{
     cover::{BANDS, COVERS, Cover},
     landscape::Landscape,
-    noise::{Noise, Point, along, cell, ramp},
+    noise::{Noise, Point, add_scaled, cell, smoothstep},
     plan::{SENTINEL_M, Zone, month_and_day},
 };
 use crate::random::Generator;
 
-/// Looks into a pixel, on each axis.
-const LOOKS: usize = 4;
+/// Ground samples per pixel, on each axis.
+const SAMPLES: usize = 4;
 const SNOW: [f32; BANDS] = [8800., 8900., 8800., 8700., 8600., 8500., 8400., 8200., 1200., 900.];
 const CLOUD: [f32; BANDS] = [5600., 5500., 5400., 5500., 5600., 5700., 5700., 5750., 4200., 3600.];
 
@@ -23,25 +23,27 @@ pub(super) struct Series {
     pub(super) products: Vec<String>,
 }
 
-/// What an acquisition finds.
+/// The weather of an acquisition.
 struct Weather {
     /// 0 clear, 1 overcast.
     cloudiness: f32,
-    /// Metres that a cloud's shadow falls away from it.
+    /// Offset of a cloud's shadow from the cloud, in metres.
     shadow: Point,
-    /// 0 none, 1 all white.
+    /// Snow cover: 0 none, 1 complete.
     snow: f32,
-    /// Factor of all reflectances: what the atmospheric correction left.
+    /// Factor of all reflectances: the residual of the atmospheric correction.
     haze: f32,
 }
 
-/// What lies in a pixel: the share of each cover, and how far its growth is ahead of others, in days.
+/// The content of a pixel.
 struct Mixture {
+    /// Share of each cover.
     shares: [f32; COVERS],
+    /// Mean lead of its growth over other parcels, in days.
     ahead: f32,
 }
 
-/// Draws the series of a zone.
+/// Generates the series of a zone.
 pub(super) fn series(seed: u64, zone: &Zone, landscape: &Landscape) -> Series {
     let mut random = Generator::new(seed, &zone.stream("sentinel"));
     let noise = Noise::new(&mut random);
@@ -51,7 +53,7 @@ pub(super) fn series(seed: u64, zone: &Zone, landscape: &Landscape) -> Series {
         .collect();
 
     let days = days(&mut random);
-    // One acquisition of some zones went wrong.
+    // In about half of the zones one acquisition has no data.
     let lost = random.chance(0.5).then(|| random.below(days.len()));
     let mut series = Series { data: Vec::new(), masks: Vec::new(), products: Vec::new() };
     for (index, (day, number)) in days.into_iter().zip(0..).enumerate() {
@@ -67,7 +69,7 @@ pub(super) fn series(seed: u64, zone: &Zone, landscape: &Landscape) -> Series {
     series
 }
 
-/// Days of the year with an acquisition: the satellites pass every five days, and not every pass is kept.
+/// Days of the year with an acquisition. The satellites pass every five days; some passes are skipped.
 fn days(random: &mut Generator) -> Vec<u16> {
     let mut days = Vec::new();
     let mut day = 2 + random.below(5);
@@ -80,7 +82,7 @@ fn days(random: &mut Generator) -> Vec<u16> {
 
 fn product(zone: &Zone, day: u16) -> String {
     let (month, date) = month_and_day(zone.domain.year, day);
-    // The two satellites take turns.
+    // The two satellites alternate.
     let satellite = if (day / 5).is_multiple_of(2) { 'A' } else { 'B' };
     let (orbit, tile) = (zone.domain.orbit, zone.domain.tile);
     let date = format!("{}{month:02}{date:02}", zone.domain.year);
@@ -97,9 +99,10 @@ fn weather(random: &mut Generator, noise: Noise, snow_days: f32, day: f32) -> We
     } else {
         0.7 + 0.3 * chance(0)
     };
-    // Midwinter is the 15th of January; snow lies for `snow_days` around it, patchily at its ends.
+    // Midwinter is the 15th of January; there is snow for `snow_days` around it, in patches at the ends.
     let from_midwinter = ((day - 15.0 + 182.5).rem_euclid(365.0) - 182.5).abs();
-    let snow = if snow_days > 0.0 { ramp(snow_days / 2.0 + 12.0, snow_days / 2.0 - 12.0, from_midwinter) } else { 0.0 };
+    let snow =
+        if snow_days > 0.0 { smoothstep(snow_days / 2.0 + 12.0, snow_days / 2.0 - 12.0, from_midwinter) } else { 0.0 };
     Weather {
         cloudiness,
         shadow: [-60.0 - 40.0 * chance(1), -80.0 - 60.0 * chance(2)],
@@ -108,14 +111,14 @@ fn weather(random: &mut Generator, noise: Noise, snow_days: f32, day: f32) -> We
     }
 }
 
-/// Looks into the pixel whose upper left corner is given.
+/// Samples the ground in the pixel with this upper left corner.
 fn mixture(landscape: &Landscape, corner: Point) -> Mixture {
     let mut mixture = Mixture { shares: [0.0; COVERS], ahead: 0.0 };
-    let look = SENTINEL_M / LOOKS as f32;
-    let share = 1.0 / (LOOKS * LOOKS) as f32;
-    for (down, right) in (0..LOOKS).flat_map(|down| (0..LOOKS).map(move |right| (down, right))) {
+    let step = SENTINEL_M / SAMPLES as f32;
+    let share = 1.0 / (SAMPLES * SAMPLES) as f32;
+    for (down, right) in (0..SAMPLES).flat_map(|down| (0..SAMPLES).map(move |right| (down, right))) {
         let ground =
-            landscape.ground([corner[0] + (right as f32 + 0.5) * look, corner[1] + (down as f32 + 0.5) * look]);
+            landscape.ground([corner[0] + (right as f32 + 0.5) * step, corner[1] + (down as f32 + 0.5) * step]);
         mixture.shares[ground.cover.index()] += share;
         mixture.ahead += share * 7.0 * ground.parcel[1];
     }
@@ -123,7 +126,7 @@ fn mixture(landscape: &Landscape, corner: Point) -> Mixture {
 }
 
 fn acquire(series: &mut Series, mixtures: &[Mixture], columns: usize, day: f32, weather: &Weather, noise: Noise) {
-    // Growth ahead or behind is rounded to two days, so that the spectra are tabled once.
+    // The lead of growth is rounded to two days, so that one table of spectra is enough.
     const EARLIEST: i32 = -8;
     let spectra: Vec<[[f32; BANDS]; COVERS]> =
         (EARLIEST..=8).map(|step| Cover::ALL.map(|cover| cover.spectrum(day + 2.0 * step as f32))).collect();
@@ -131,7 +134,7 @@ fn acquire(series: &mut Series, mixtures: &[Mixture], columns: usize, day: f32, 
         let field = 0.5 + 0.5 * noise.fractal(point.map(|metres| metres / 260.0), 4);
         let threshold = 1.0 - weather.cloudiness;
         if weather.cloudiness > 0.0 {
-            ramp(threshold - 0.08, threshold + 0.10, field + 0.25 * weather.cloudiness)
+            smoothstep(threshold - 0.08, threshold + 0.10, field + 0.25 * weather.cloudiness)
         } else {
             0.0
         }
@@ -143,10 +146,10 @@ fn acquire(series: &mut Series, mixtures: &[Mixture], columns: usize, day: f32, 
     for (pixel, mixture) in mixtures.iter().enumerate() {
         let point = [(pixel % columns) as f32 * SENTINEL_M, (pixel / columns) as f32 * SENTINEL_M];
         let cloud = cloud_at(point);
-        let shadow = cloud_at(along(point, -1.0, weather.shadow));
+        let shadow = cloud_at(add_scaled(point, -1.0, weather.shadow));
         let patchy = 0.5 + 0.5 * noise.layer(50).fractal(point.map(|metres| metres / 90.0), 2);
         let trees = mixture.shares[Cover::Conifer.index()] + mixture.shares[Cover::Broadleaf.index()];
-        let snow = ramp(0.9, 1.1, weather.snow + patchy * 0.6) * (1.0 - 0.6 * trees);
+        let snow = smoothstep(0.9, 1.1, weather.snow + patchy * 0.6) * (1.0 - 0.6 * trees);
         let step = usize::try_from(cell(mixture.ahead / 2.0 + 0.5) - EARLIEST).unwrap_or(0);
         let spectra = &spectra[step.min(spectra.len() - 1)];
         for band in 0..BANDS {
@@ -169,7 +172,7 @@ fn percent(share: f32) -> u8 {
     (100.0 * share).round().clamp(0.0, 100.0) as u8
 }
 
-/// A reflectance as the products store it; 0 is kept for "no data".
+/// A reflectance as the products store it; 0 is reserved for "no data".
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range first")]
 fn digital(reflectance: f32) -> u16 {
     reflectance.round().clamp(1.0, 20_000.0) as u16

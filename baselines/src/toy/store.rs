@@ -1,4 +1,4 @@
-//! A toy dataset's files, in the official layout.
+//! Writes a toy dataset's files, in the official layout.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use super::{
     landscape::Landscape,
     marker::{GENERATOR, MARKER, SCHEMA, ToyDomain, ToyMarker, ToyOptions, VERSION},
     plan::{Patch, ToySplit, Zone, zones},
-    scene::Dealer,
+    scene::Allocator,
     sentinel::series,
 };
 use crate::{data::npy, random::Generator};
@@ -36,7 +36,8 @@ enum Task<'a> {
     Series(&'a World),
 }
 
-/// Makes the dataset beside `root`, and renames it to `root` when it is complete. `None` if `root` exists by then.
+/// Writes the dataset to a temporary folder beside `root`, and renames it to `root` when it is complete. `None` if
+/// `root` exists by then.
 pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<Option<ToyMarker>, ToyError> {
     let parent = root.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
@@ -50,7 +51,7 @@ pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -
         Err(error) => Err(ToyError::io(root)(error)),
     });
     if !matches!(made, Ok(Some(_))) {
-        // The error to report is the first one.
+        // Report the first error, not one of the removal.
         let _ = fs::remove_dir_all(&part);
     }
     made
@@ -59,16 +60,17 @@ pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -
 fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToyMarker, ToyError> {
     let seed = options.seed;
     let mut worlds: Vec<World> = Vec::new();
-    let mut dealer = None;
+    let mut allocator = None;
     for zone in zones(seed, options.patches) {
-        // Each domain is dealt for itself, so that each shows every class.
+        // One allocator per domain, so that each domain shows every class.
         let is_new = worlds.last().is_none_or(|last| last.zone.domain.name != zone.domain.name);
         if is_new {
-            dealer = None;
+            allocator = None;
         }
-        let dealer = dealer
-            .get_or_insert_with(|| Dealer::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name))));
-        let landscape = Landscape::new(seed, &zone, dealer);
+        let allocator = allocator.get_or_insert_with(|| {
+            Allocator::new(&mut Generator::new(seed, &format!("toy/{}/deal", zone.domain.name)))
+        });
+        let landscape = Landscape::new(seed, &zone, allocator);
         let camera = Camera::new(seed, zone.domain.name);
         worlds.push(World { zone, landscape, camera });
     }
@@ -124,7 +126,7 @@ fn describe(options: &ToyOptions, worlds: &[World]) -> ToyMarker {
     ToyMarker { schema, synthetic: true, generator, version: VERSION, options: *options, domains }
 }
 
-/// The folder of a zone's files of a kind: images, masks, or series.
+/// The folder of a zone's images, masks or series.
 fn folder(root: &Path, zone: &Zone, [train, test, leaf]: [&str; 3]) -> PathBuf {
     let part = if zone.domain.split == ToySplit::Test { test } else { train };
     [part, zone.domain.name, &zone.name, leaf].iter().fold(root.to_owned(), |path, name| path.join(name))

@@ -12,7 +12,7 @@ use super::{
     cover::{BANDS, Cover},
     landscape::Landscape,
     plan::{AERIAL_M, PATCH_M, SENTINEL_M, Zone, zones},
-    scene::Dealer,
+    scene::Allocator,
     sentinel::series,
     *,
 };
@@ -63,7 +63,7 @@ fn a_seed_gives_one_dataset_whatever_the_threads() {
     flair_sen_train/D032_2019/Z1_AF/sen/SEN2_sp_D032_2019-Z1_AF_products.txt
     ");
 
-    // What is there is kept.
+    // An existing dataset is kept.
     let again = generate(&alone, &SMALL, &Silent).unwrap();
     assert_eq!((again.origin, again.marker), (ToyOrigin::Reused, made.marker));
     let other = generate(&alone, &ToyOptions { seed: 4, ..SMALL }, &Silent).unwrap_err();
@@ -72,7 +72,7 @@ fn a_seed_gives_one_dataset_whatever_the_threads() {
     assert_eq!(files, listing(&alone));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left over");
 
-    // What the files hold.
+    // The content of the files.
     for name in files.keys().filter(|name| name.contains("IMG_") || name.contains("MSK_")) {
         let raster = raster::read(&alone.join(name), &Limits::default()).unwrap();
         assert_eq!((raster.height(), raster.width()), (PATCH_SIZE, PATCH_SIZE));
@@ -115,15 +115,15 @@ fn other_folders_are_never_changed() {
 
 /// All zones of a dataset and their landscapes, as `generate` makes them.
 fn landscapes(seed: u64, patches: usize) -> Vec<(Zone, Landscape)> {
-    let mut dealers = BTreeMap::new();
+    let mut allocators = BTreeMap::new();
     zones(seed, patches)
         .into_iter()
         .map(|zone| {
             let name = zone.domain.name;
-            let dealer = dealers
+            let allocator = allocators
                 .entry(name)
-                .or_insert_with(|| Dealer::new(&mut Generator::new(seed, &format!("toy/{name}/deal"))));
-            let landscape = Landscape::new(seed, &zone, dealer);
+                .or_insert_with(|| Allocator::new(&mut Generator::new(seed, &format!("toy/{name}/deal"))));
+            let landscape = Landscape::new(seed, &zone, allocator);
             (zone, landscape)
         })
         .collect()
@@ -131,13 +131,15 @@ fn landscapes(seed: u64, patches: usize) -> Vec<(Zone, Landscape)> {
 
 #[test]
 fn every_class_is_in_both_splits_and_none_is_tiny() {
-    const LOOKS: usize = 40;
-    let at = |look: usize| ((look as f32 + 0.5) / LOOKS as f32 - 0.5) * PATCH_M;
+    const SAMPLES: usize = 40;
+    let at = |sample: usize| ((sample as f32 + 0.5) / SAMPLES as f32 - 0.5) * PATCH_M;
     for seed in [1, 2, 3] {
         let mut counts = [[0; CLASS_COUNT]; 2];
         for (zone, landscape) in landscapes(seed, ToyOptions::default().patches) {
-            for (patch, look) in zone.patches.iter().flat_map(|p| (0..LOOKS * LOOKS).map(move |look| (p, look))) {
-                let point = [patch.centre[0] + at(look % LOOKS), patch.centre[1] + at(look / LOOKS)];
+            for (patch, sample) in
+                zone.patches.iter().flat_map(|p| (0..SAMPLES * SAMPLES).map(move |sample| (p, sample)))
+            {
+                let point = [patch.centre[0] + at(sample % SAMPLES), patch.centre[1] + at(sample / SAMPLES)];
                 let label = RawLabel::new(landscape.ground(point).cover.traits().label).unwrap();
                 counts[zone.domain.split as usize][label.class().index()] += 1;
             }
@@ -185,7 +187,7 @@ fn patch_and_series_show_the_same_ground() {
     let (wood, water) = (pure(Cover::Broadleaf), pure(Cover::Water));
     assert!(wood.len() + pure(Cover::Conifer).len() > 5 && !water.is_empty(), "{} {}", wood.len(), water.len());
     assert!(wood.iter().all(|value| *value > 2500) && water.iter().all(|value| *value < 400), "{wood:?} {water:?}");
-    // The patch's centroid is where its middle is.
+    // The centroid is the pixel nearest to the patch's centre.
     let centroid = Zone::centroid(patch);
     assert!((0..2).all(|axis| (centroid[axis] as f32 * SENTINEL_M - patch.centre[1 - axis]).abs() <= SENTINEL_M / 2.0));
 }

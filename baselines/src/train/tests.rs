@@ -19,11 +19,10 @@ use super::{
     *,
 };
 use crate::{
-    config::Config,
-    data::{DataError, Sample, SuperPatch},
-    models::{Network, utt::UttConfig},
+    data::{DataError, Fidelity, Sample, SuperPatch},
+    models::{Network, fixture, utae::UtaeConfig, utt::UttConfig},
     random::Generator,
-    weights,
+    weights::{self, Settings},
 };
 
 const SIDE: usize = 32;
@@ -69,30 +68,57 @@ fn ids(numbers: std::ops::Range<u32>) -> Vec<PatchId> {
     numbers.filter_map(PatchId::new).collect()
 }
 
-fn config(preset: &str) -> Config {
-    let mut config = Config::preset(preset).unwrap();
-    let small =
-        ["encoder_widths=[16, 32]", "decoder_widths=[16, 32]", "d_model=32", "n_head=4", "flair_bench.unet_width=16"];
-    config.set_all(&small).unwrap();
-    config
+fn unet() -> UttConfig {
+    UttConfig { patch_size: SIDE, unet_width: 16, ..fixture::unet() }
 }
 
-fn network(config: &Config, seed: u64) -> Network {
-    let sizes = UttConfig { patch_size: SIDE, ..config.network() };
-    Network::new(&sizes, DType::F32, &Device::Cpu, seed).unwrap()
+/// A small U-T&T.
+fn utt() -> UttConfig {
+    let utae = UtaeConfig {
+        encoder_widths: vec![16, 32],
+        decoder_widths: vec![16, 32],
+        d_model: 32,
+        heads: 4,
+        ..fixture::utae()
+    };
+    UttConfig { utae: Some(utae), ..unet() }
 }
 
-fn options<'a>(config: &Config, out: &'a Path) -> TrainOptions<'a> {
+fn network(sizes: &UttConfig, seed: u64) -> Network {
+    Network::new(sizes, DType::F32, &Device::Cpu, seed).unwrap()
+}
+
+fn settings(pad_value: &str, norm_momentum: &str) -> Settings {
+    let settings = [("pad_value", pad_value), ("flair_bench.norm_momentum", norm_momentum)];
+    settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+fn options(out: &Path) -> TrainOptions<'_> {
+    let class_weights = [vec![1.0; 12], vec![0.0]].concat();
     TrainOptions {
+        losses: LossWeights {
+            classes_aerial: class_weights.clone(),
+            classes_satellite: class_weights,
+            aerial: 1.0,
+            satellite: 1.0,
+        },
+        is_augmented: false,
+        fidelity: Fidelity::Upstream,
+        pad_value: 0.0,
         epochs: 2,
         batch_size: 2,
         learning_rate: 0.02,
         optimizer: OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
         schedule: Schedule::Plateau { factor: 0.5, patience: 0, threshold: 0.5, cooldown: 0, minimum: 0.0 },
+        accumulate: 1,
         clip: Some(5.0),
+        patience: Some(30),
         seed: 3,
         workers: 2,
-        ..config.training(out)
+        settings: settings("0.0", "0.1"),
+        provenance: Settings::new(),
+        out,
+        beginning: Beginning::Fresh,
     }
 }
 
@@ -129,7 +155,8 @@ fn is_end(event: &Event<'_>) -> bool {
 }
 
 struct Run<'a> {
-    config: &'a Config,
+    sizes: UttConfig,
+    is_augmented: bool,
     out: &'a Path,
 }
 
@@ -137,10 +164,11 @@ impl Run<'_> {
     fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         // Other initial weights and another number of threads each time: neither may matter after a resumption.
         let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
-        let options = TrainOptions { workers, beginning, ..options(self.config, self.out) };
+        let is_augmented = self.is_augmented;
+        let options = TrainOptions { workers, beginning, is_augmented, ..options(self.out) };
         let examples = MadeUp { has_series: true, broken: None };
         let (train, val) = (ids(1..6), ids(11..14));
-        Trainer::of(&network(self.config, seed), &examples, (&train, &val), &options)?.run(stop, progress)
+        Trainer::of(&network(&self.sizes, seed), &examples, (&train, &val), &options)?.run(stop, progress)
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
@@ -160,9 +188,8 @@ fn assert_same(found: &Run<'_>, expected: &Run<'_>, what: &str) {
 #[test]
 fn a_run_that_was_stopped_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config("utt-filt-avg-aug");
     let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
-    let [whole, stopped] = [&whole, &stopped].map(|out| Run { config: &config, out });
+    let [whole, stopped] = [&whole, &stopped].map(|out| Run { sizes: utt(), is_augmented: true, out });
     let trained = whole.go(Beginning::Fresh, &AtomicBool::new(false), &Silent).unwrap();
     assert_eq!((trained.stopped, trained.epochs, trained.steps), (Stopped::Finished, 2, 4));
 
@@ -191,14 +218,13 @@ fn a_run_that_was_stopped_ends_with_the_same_bytes() {
 #[test]
 fn a_run_that_died_between_two_writes_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config("unet");
     let out = folder.path().join("whole");
-    let whole = Run { config: &config, out: &out };
+    let whole = Run { sizes: unet(), is_augmented: false, out: &out };
     whole.go(Beginning::Fresh, &AtomicBool::new(false), &Silent).unwrap();
 
     for victim in ["checkpoints/last.state.safetensors", "checkpoints/last.safetensors", "metrics.csv"] {
         let out = folder.path().join(victim.replace('/', "-"));
-        let died = Run { config: &config, out: &out };
+        let died = Run { sizes: unet(), is_augmented: false, out: &out };
         let (victim, aside) = (out.join(victim), out.join("aside"));
         // A folder with the file's name, created at the end of the last validation, makes writing fail.
         let obstruct = || {
@@ -218,11 +244,10 @@ fn a_run_that_died_between_two_writes_ends_with_the_same_bytes() {
 #[test]
 fn a_run_ends_early_where_validation_gets_no_better() {
     let out = tempfile::tempdir().unwrap();
-    let config = config("unet");
-    let options = TrainOptions { epochs: 40, patience: Some(2), ..options(&config, out.path()) };
+    let options = TrainOptions { epochs: 40, patience: Some(2), ..options(out.path()) };
     let examples = MadeUp { has_series: false, broken: None };
     // Wrong labels: the better the training, the worse the validation.
-    let (train, val, network) = (ids(1..5), ids(100..102), network(&config, 1));
+    let (train, val, network) = (ids(1..5), ids(100..102), network(&unet(), 1));
     let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
     let best = trained.best.unwrap();
@@ -236,15 +261,13 @@ fn a_run_ends_early_where_validation_gets_no_better() {
 #[test]
 fn training_learns_classes_from_colours() {
     let out = tempfile::tempdir().unwrap();
-    let config = config("unet-mtd-aug");
-    let config = Config { aerial_metadata: false, ..config };
     let optimizer = OptimizerConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
     let (learning_rate, schedule) = (2e-3, Schedule::Constant);
-    let given = options(&config, out.path());
+    let given = TrainOptions { is_augmented: true, ..options(out.path()) };
     let options =
         TrainOptions { epochs: 15, batch_size: 2, accumulate: 2, optimizer, learning_rate, schedule, ..given };
     let examples = MadeUp { has_series: false, broken: None };
-    let (train, val, network) = (ids(1..9), ids(20..24), network(&config, 1));
+    let (train, val, network) = (ids(1..9), ids(20..24), network(&unet(), 1));
     let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
     let trained = trainer.run(&AtomicBool::new(false), &Silent).unwrap();
     assert_eq!(trained.steps, 15 * 2);
@@ -255,7 +278,7 @@ fn training_learns_classes_from_colours() {
 
 fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
     let train = ids(1..5);
-    let network = network(&config("unet"), 1);
+    let network = network(&unet(), 1);
     let examples = MadeUp { has_series: false, broken };
     let run = |trainer: Trainer<'_>| trainer.run(&AtomicBool::new(false), &Silent);
     let error = Trainer::of(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
@@ -265,39 +288,31 @@ fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
 #[test]
 fn errors_name_their_cause() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config("unet");
-    let options = TrainOptions { epochs: 1, ..options(&config, folder.path()) };
+    let options = TrainOptions { epochs: 1, ..options(folder.path()) };
     let broken = TrainOptions { batch_size: 4, ..options.clone() };
-    let told = refusal(&broken, PatchId::new(2));
-    assert!(["000001", "000002", "000003", "000004"].iter().all(|id| told.contains(id)), "{told}");
-    assert!(told.starts_with("the loss is not finite on the patches 0000"), "{told}");
+    let message = refusal(&broken, PatchId::new(2));
+    assert!(["000001", "000002", "000003", "000004"].iter().all(|id| message.contains(id)), "{message}");
+    assert!(message.starts_with("the loss is not finite on the patches 0000"), "{message}");
 
     let examples = MadeUp { has_series: false, broken: None };
-    let network = network(&config, 1);
+    let network = network(&unet(), 1);
     let (train, nothing) = (ids(1..5), AtomicBool::new(false));
     Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
     insta::assert_snapshot!(refusal(&options, None), @"`OUT` already holds a training run: resume it (`--resume`), or choose another folder");
-    let as_now = |config: &Config| TrainOptions {
-        epochs: 1,
-        beginning: Beginning::Resume,
-        ..self::options(config, folder.path())
-    };
-    let other = Config { pad_value: 1.0, ..config.clone() };
-    let resumed = TrainOptions { seed: 4, ..as_now(&other) };
+    let resumed = TrainOptions { beginning: Beginning::Resume, ..options.clone() };
+    let resumed = TrainOptions { seed: 4, pad_value: 1.0, settings: settings("1.0", "0.1"), ..resumed };
     insta::assert_snapshot!(refusal(&resumed, None), @"
     `OUT/checkpoints/last.state.safetensors` belongs to a run with other settings, and cannot be resumed with these:
       `pad_value` was 0.0 and is 1.0
       `seed` was 3 and is 4
     ");
     // Another momentum of the batch norms, and other files under the same numbers.
-    let mut other = config.clone();
-    other.set("flair_bench.norm_momentum=0.9").unwrap();
-    let resumed = as_now(&other);
+    let resumed = TrainOptions { beginning: Beginning::Resume, settings: settings("0.0", "0.9"), ..options.clone() };
     let examples = MadeUp { has_series: true, broken: None };
-    let told = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
-    let told: Vec<_> = told.lines().skip(1).map(str::trim).collect();
-    assert_eq!(told[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
-    assert!(told.len() == 2 && told[1].starts_with("`training patches` was 4 with the digest"), "{told:?}");
+    let message = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
+    let lines: Vec<_> = message.lines().skip(1).map(str::trim).collect();
+    assert_eq!(lines[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
+    assert!(lines.len() == 2 && lines[1].starts_with("`training patches` was 4 with the digest"), "{lines:?}");
 
     let checkpoints = Checkpoints::of(folder.path());
     fs::copy(checkpoints.last(), checkpoints.state()).unwrap();
@@ -308,7 +323,7 @@ fn errors_name_their_cause() {
     weights::save(&checkpoints.state(), &tensors, &old).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it was written by another version of flair-bench: resume with that version, or start a new run in another folder");
     fs::write(checkpoints.state(), b"cut").unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it can still predict, but to train, start a new run in another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one of torch.save; the weights beside it can still predict, but to train, start a new run in another folder");
     fs::remove_file(checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is missing; the weights beside it can still predict, but to train, start a new run in another folder");
     // Existing weights are not overwritten either.

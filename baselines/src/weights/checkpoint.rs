@@ -14,10 +14,10 @@ use safetensors::{SafeTensors, tensor::TensorView};
 use super::{WeightsError, pytorch};
 use crate::{models::Network, nn::Mismatch};
 
-/// Largest accepted checkpoint. U-T&T's has 110 MB.
+/// Maximum size of a checkpoint. U-T&T's has 110 MB.
 const MAX_FILE: u64 = 8 << 30;
 
-/// Prefixes of tensors in upstream's checkpoints that are not parameters of the network: the weights of the two losses.
+/// Prefix of tensors in upstream's checkpoints that are not parameters of the network: the class weights of the losses.
 const IGNORED: &str = "criterion.";
 
 /// A `state_dict` and its origin.
@@ -53,13 +53,13 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
         read_safetensors(path)?
     } else if start.starts_with(b"\x80\x02") {
         return Err(damaged(
-            "it has the form that torch wrote before version 1.6; load it with torch and save it again with `torch.save`",
+            "it has torch's format of before version 1.6: load it with torch, and save it again with `torch.save`",
         ));
     } else {
-        return Err(damaged("it is neither a .safetensors file nor one that torch.save wrote"));
+        return Err(damaged("it is neither a .safetensors file nor one of torch.save"));
     };
     if tensors.is_empty() {
-        return Err(damaged("it holds no tensors"));
+        return Err(damaged("it has no tensors"));
     }
     Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)?, metadata })
 }
@@ -97,7 +97,7 @@ pub(super) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> R
     Ok(())
 }
 
-/// Upstream's names, without the prefix of the wrapping module and without the losses.
+/// Renames tensors to the network's parameter names: removes the prefixes of wrapping modules, and the losses.
 pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     tensors.retain(|name, _| !name.starts_with(IGNORED));
     let renamed = |tensors: BTreeMap<String, Tensor>, new: &dyn Fn(&str) -> String| {
@@ -123,7 +123,7 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
     let satellite = ["arch_hr.", "fm_utae_", "reshape_utae_output."];
     let with_metadata = ["arch_hr.", "fm_utae_", "reshape_utae_output.", "mtd_mlp."];
     if all(&mismatch.unexpected, &["weights.", "optimizer."]) {
-        return Some("it is what a training resumes from: its weights are in `last.safetensors` beside it");
+        return Some("it is the state of a training run: its weights are in `last.safetensors` in the same folder");
     }
     if all(&mismatch.unexpected, &["mtd_mlp."]) && mismatch.missing.is_empty() {
         Some("they are of a network with metadata: add `--set aerial_metadata=true`")
@@ -131,10 +131,10 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
         Some("they are of a network without metadata: add `--set aerial_metadata=false`")
     } else if all(&mismatch.unexpected, &with_metadata) {
         Some(
-            "they are of a U-T&T: leave out --preset, choose one of its presets, or take its U-Net out with `weights convert --only arch_vhr.`",
+            "they are of a U-T&T: omit --preset, choose a preset of U-T&T, or extract its U-Net with `weights convert --only arch_vhr.`",
         )
     } else if all(&mismatch.missing, &satellite) && mismatch.unexpected.is_empty() {
-        Some("they are of a U-Net: leave out --preset, or choose one of its presets")
+        Some("they are of a U-Net: omit --preset, or choose a preset of the U-Net")
     } else {
         None
     }
@@ -150,12 +150,12 @@ fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let metadata = header.metadata().iter().flat_map(Clone::clone).collect();
     let tensor = |(name, view): (String, TensorView<'_>)| {
-        // An axis of length 0 doesn't make the others fit: candle multiplies them for its strides.
+        // An axis of length 0 counts as 1: candle multiplies the others for its strides.
         if view.shape().iter().try_fold(8usize, |n, &d| n.checked_mul(d.max(1))).is_none() {
-            return Err(damaged(format!("its tensor `{name}` has axes beyond any memory: {:?}", view.shape())));
+            return Err(damaged(format!("its tensor `{name}` has axes that are too long: {:?}", view.shape())));
         }
         let dtype = DType::try_from(view.dtype())
-            .map_err(|_| damaged(format!("its tensor `{name}` has a type that is not read: {:?}", view.dtype())))?;
+            .map_err(|_| damaged(format!("its tensor `{name}` has an unsupported type: {:?}", view.dtype())))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
         Ok((name.clone(), tensor.map_err(|e| damaged(format!("its tensor `{name}` cannot be built: {e}")))?))
     };
@@ -186,11 +186,10 @@ pub fn save(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::models::{fixture, utt::UttConfig};
 
     fn unet(seed: u64) -> Network {
-        let config = Config::preset("unet").unwrap().network();
-        Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
+        Network::new(&fixture::unet(), DType::F32, &Device::Cpu, seed).unwrap()
     }
 
     fn prefixed(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_comes_back_whole_under_every_name_it_goes_by() {
+    fn all_naming_schemes_restore_the_whole_network() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("unet.safetensors");
         let original = unet(1);
@@ -222,8 +221,8 @@ mod tests {
     fn weights_of_another_network_are_errors_with_advice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let config = Config::preset("unet-mtd-aug").unwrap();
-        let with_metadata = Network::new(&config.network(), DType::F32, &Device::Cpu, 0).unwrap();
+        let config = UttConfig { metadata: Some(45), ..fixture::unet() };
+        let with_metadata = Network::new(&config, DType::F32, &Device::Cpu, 0).unwrap();
         save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
         let text = load(&path, &unet(0)).unwrap_err().to_string();
         assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");
@@ -252,17 +251,17 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        assert_eq!(reason(b""), "it is neither a .safetensors file nor one that torch.save wrote");
+        assert_eq!(reason(b""), "it is neither a .safetensors file nor one of torch.save");
         assert!(
             reason(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
-                .starts_with("it has the form that torch wrote before version 1.6")
+                .starts_with("it has torch's format of before version 1.6")
         );
-        assert_eq!(reason(b"\x02\0\0\0\0\0\0\0{}"), "it holds no tensors");
-        // A header of 2^60 bytes, claimed.
+        assert_eq!(reason(b"\x02\0\0\0\0\0\0\0{}"), "it has no tensors");
+        // A claimed header of 2^60 bytes.
         assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "header too large");
         let empty = br#"{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#;
         let empty = [&(empty.len() as u64).to_le_bytes(), &empty[..]].concat();
-        assert_eq!(reason(&empty), "its tensor `a` has axes beyond any memory: [0, 4294967296, 4294967296]");
+        assert_eq!(reason(&empty), "its tensor `a` has axes that are too long: [0, 4294967296, 4294967296]");
         assert!(reason(b"PK\x03\x04 no zip").starts_with("its archive cannot be read"));
         assert!(matches!(read(&dir.path().join("none")).unwrap_err(), WeightsError::Io { .. }));
         assert!(matches!(read(dir.path()).unwrap_err(), WeightsError::Damaged { .. }));

@@ -18,7 +18,7 @@ use crate::{models::Network, nn::Mismatch};
 const ENCODER: &str = "arch_vhr.encoder.";
 /// Its first convolution, which reads the bands.
 const FIRST: &str = "arch_vhr.encoder.conv1.weight";
-/// Files from before torch 0.4.1 lack these counters, which no computation uses.
+/// Suffix of counters that files from before torch 0.4.1 lack, and no computation uses.
 const COUNTER: &str = ".num_batches_tracked";
 
 /// Extensions of weight files in a folder.
@@ -37,13 +37,13 @@ pub struct EncoderWeights {
 
 /// Loads a network's aerial encoder from `path`: a file, or a folder with one weight file.
 ///
-/// The names are torchvision's and timm's (`conv1.weight`, `layer1.0.conv1.weight`, …; their classifier `fc.*` is left
-/// out) or SMP's (the same, or with `encoder.` in front). A first convolution of three bands is made one of all the
-/// network's as SMP does it (`encoders/_utils.py`): the bands' weights in turn, times 3 / bands.
+/// The names are torchvision's and timm's (`conv1.weight`, `layer1.0.conv1.weight`, …; their classifier `fc.*` is
+/// ignored) or SMP's (the same, or with `encoder.` in front). A first convolution of three bands is extended to
+/// all bands of the network as in SMP (`encoders/_utils.py`): the three bands' weights repeat, times 3 / bands.
 ///
 /// # Errors
-/// If there is no such file, or it cannot be read, or with every difference if it is of another network. Nothing is
-/// changed then.
+/// If there is no such file, or it cannot be read. If it belongs to another network, the error lists every difference.
+/// On an error the network is unchanged.
 pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, WeightsError> {
     let path = if path.is_dir() { only_file(path)? } else { path.to_owned() };
     let Checkpoint { tensors, sha256, .. } = read(&path)?;
@@ -86,17 +86,17 @@ fn only_file(folder: &Path) -> Result<PathBuf, WeightsError> {
         (Some(file), _) | (None, [file]) => Ok(file.clone()),
         (None, []) => Err(WeightsError::Damaged {
             path: folder.to_owned(),
-            why: format!("it is a folder without a file of weights (.{})", ENDINGS.join(", .")),
+            why: format!("it is a folder without weight files (.{})", ENDINGS.join(", .")),
         }),
         (None, several) => {
             let names: Vec<_> = several.iter().filter_map(|file| file.file_name()?.to_str()).collect();
-            let why = format!("it is a folder with {} of them: name one ({})", several.len(), names.join(", "));
+            let why = format!("it is a folder with {} weight files: name one ({})", several.len(), names.join(", "));
             Err(WeightsError::Damaged { path: folder.to_owned(), why })
         }
     }
 }
 
-/// The network's names for a file's: without the classifier.
+/// Renames a file's tensors to the network's parameter names, and removes the classifier.
 fn renamed(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let kept = tensors.into_iter().filter(|(name, _)| !name.starts_with("fc."));
     kept.map(|(name, tensor)| (format!("{ENCODER}{}", name.strip_prefix("encoder.").unwrap_or(&name)), tensor))
@@ -116,7 +116,7 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
     } else if has(&mismatch.missing, "layer1.2.") && !has(&mismatch.missing, "layer1.0.") {
         Some("they are of a ResNet18: ResNet34's are needed")
     } else if has(&mismatch.unexpected, "decoder.") {
-        Some("they are of a whole U-Net: give them as the weights of the network, not of its encoder")
+        Some("they are of a whole U-Net: give them as the network's weights, not as the encoder's")
     } else {
         None
     }
@@ -125,20 +125,14 @@ fn hint(mismatch: &Mismatch) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{models::utt::UttConfig, weights::save};
+    use crate::{
+        models::{fixture, utt::UttConfig},
+        weights::save,
+    };
     use candle_core::{DType, Device};
 
     fn unet(channels: usize, seed: u64) -> Network {
-        let config = UttConfig {
-            aerial_channels: channels,
-            classes: 13,
-            metadata: None,
-            patch_size: 512,
-            unet_width: crate::models::resnet34::WIDTH,
-            utae: None,
-            drop_satellite: 0.0,
-            norm_momentum: crate::nn::NORM_MOMENTUM,
-        };
+        let config = UttConfig { aerial_channels: channels, ..fixture::unet() };
         Network::new(&config, DType::F32, &Device::Cpu, seed).unwrap()
     }
 
@@ -201,7 +195,7 @@ mod tests {
             let original = values(&torchvision["conv1.weight"].narrow(1, origin, 1).unwrap());
             assert!(found.iter().zip(original).all(|(f, o)| f.to_bits() == (o * 0.6).to_bits()), "band {band}");
         }
-        // One that sees all bands already is taken as it is.
+        // A first convolution of all bands is used unchanged.
         let mut five = torchvision;
         five.insert("conv1.weight".into(), first.as_detached_tensor().copy().unwrap());
         let other = unet(5, 2);
@@ -231,16 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_as_good_as_its_one_file() {
+    fn a_folder_with_one_weight_file_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let error = || load_encoder(folder.path(), &unet(5, 1)).unwrap_err().to_string();
         let shown = |error: String| error.replace(folder.path().to_str().unwrap(), "…");
-        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder without a file of weights (.safetensors, .pth, .pt, .bin)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder without weight files (.safetensors, .pth, .pt, .bin)");
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let file = written(folder.path(), "resnet34-b627a593.pth", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, file);
         std::fs::write(folder.path().join("other.bin"), "").unwrap();
-        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder with 2 of them: name one (other.bin, resnet34-b627a593.pth)");
+        insta::assert_snapshot!(shown(error()), @"`…` is not a readable checkpoint: it is a folder with 2 weight files: name one (other.bin, resnet34-b627a593.pth)");
         let usual = written(folder.path(), "model.safetensors", &torchvision());
         assert_eq!(load_encoder(folder.path(), &unet(5, 1)).unwrap().path, usual);
     }

@@ -1,14 +1,14 @@
 //! The subset of Python's pickle format that `torch.save` uses, interpreted without executing anything.
 //!
-//! Nothing is called: a global is a name, an object is opaque. Values live in one table and point at each other by
-//! number, so that neither cycles nor deep nesting in a hostile file can recurse.
+//! No code is called: a global is a name, an object is opaque. Values are in one table and refer to each other by index,
+//! so that neither cycles nor deep nesting in a hostile file cause recursion.
 
 use std::collections::BTreeMap;
 
-/// Most values that a file may make. A state dict has about 20 a tensor.
+/// Maximum number of values in a pickle. A state dict has about 20 per tensor.
 const MAX_VALUES: usize = 8_000_000;
 
-/// Number of a value in the table.
+/// Index of a value in the table.
 pub(super) type Ref = usize;
 
 /// A value.
@@ -24,28 +24,28 @@ pub(super) enum Value {
     Tuple(Vec<Ref>),
     List(Vec<Ref>),
     Dict(Vec<(Ref, Ref)>),
-    /// A persistent id, which `torch.load` resolves outside the pickle: the tuple that identifies it.
+    /// An object outside the pickle, by the tuple that identifies it: a storage.
     Persistent(Ref),
-    /// The call of a global that is not understood further: the global, its arguments.
+    /// The call of a global, not interpreted: the global, its arguments.
     Call(Ref, Ref),
     /// Anything else.
     Opaque,
 }
 
-/// Why a pickle cannot be read.
+/// Errors when parsing a pickle.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PickleError {
-    #[error("its pickle is cut short")]
+    #[error("its pickle is truncated")]
     Truncated,
     #[error("its pickle is damaged at byte {0}")]
     Damaged(usize),
     #[error("its pickle holds opcode {0:#04x}, which torch.save does not write")]
     Opcode(u8),
-    #[error("its pickle makes more than {MAX_VALUES} values")]
+    #[error("its pickle has more than {MAX_VALUES} values")]
     TooLarge,
 }
 
-/// A pickle that was read: a table of values and the one on top.
+/// A parsed pickle: a table of values, and the index of the root.
 #[derive(Debug)]
 pub(super) struct Pickle {
     values: Vec<Value>,
@@ -87,6 +87,7 @@ impl Pickle {
     }
 }
 
+/// The pickle's stack machine.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -94,7 +95,7 @@ struct Machine<'a> {
     stack: Vec<Ref>,
     marks: Vec<usize>,
     memo: BTreeMap<u64, Ref>,
-    /// Places that containers hold, beside the values themselves.
+    /// Number of references in all containers: memory that `values` does not count.
     held: usize,
 }
 
@@ -109,7 +110,7 @@ impl Machine<'_> {
                 return Ok(Pickle { values: self.values, root });
             }
             self.step(opcode)?;
-            // One byte makes each of them as well.
+            // A single byte can add an entry to each of these, too.
             if self.stack.len() + self.marks.len() + self.memo.len() > MAX_VALUES {
                 return Err(PickleError::TooLarge);
             }
@@ -119,7 +120,7 @@ impl Machine<'_> {
     #[expect(clippy::too_many_lines, reason = "one arm an opcode: the format's own table")]
     fn step(&mut self, opcode: u8) -> Step {
         match opcode {
-            // Protocol, frame: nothing to do.
+            // Protocol, frame: ignored.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
@@ -147,7 +148,7 @@ impl Machine<'_> {
             0x8a | 0x8b => {
                 let length = self.unsigned(if opcode == 0x8a { 1 } else { 4 })?;
                 let bytes = self.take_u64(length)?;
-                // Longer than an i64: some unrelated number beside the weights.
+                // Longer than an i64: not a size, an offset or an index of a tensor.
                 let value = little_endian(bytes).map_or(Value::Opaque, Value::Int);
                 self.push(value)?;
             }
@@ -361,7 +362,7 @@ impl Machine<'_> {
     }
 }
 
-/// A signed number of up to 8 bytes; `None` of more.
+/// A signed number of up to 8 bytes; `None` if there are more.
 fn little_endian(bytes: &[u8]) -> Option<i64> {
     if bytes.len() > 8 {
         return None;
@@ -373,58 +374,4 @@ fn little_endian(bytes: &[u8]) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `pickle.dumps({'a': (1, -2, 2**70), 'b': [True, None]}, protocol=2)`.
-    const SMALL: &[u8] =
-        b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01K\x01J\xfe\xff\xff\xff\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x40\x87q\x02X\x01\x00\x00\x00bq\x03]q\x04(\x88Neu.";
-
-    #[test]
-    fn a_dict_is_read() {
-        let pickle = Pickle::parse(SMALL).unwrap();
-        let Value::Dict(items) = pickle.root() else { panic!("{:?}", pickle.root()) };
-        assert_eq!(pickle.text(items[0].0), Some("a"));
-        let numbers = pickle.tuple(items[0].1).unwrap();
-        assert_eq!((pickle.int(numbers[0]), pickle.int(numbers[1])), (Some(1), Some(-2)));
-        assert_eq!(pickle.get(numbers[2]), &Value::Opaque);
-        assert!(matches!(pickle.get(items[1].1), Value::List(list) if list.len() == 2));
-    }
-
-    #[test]
-    fn truncated_or_modified_pickles_are_errors_not_panics() {
-        for end in 0..SMALL.len() {
-            assert!(Pickle::parse(&SMALL[..end]).is_err());
-        }
-        for at in 0..SMALL.len() {
-            for value in 0..=255 {
-                let mut bytes = SMALL.to_vec();
-                bytes[at] = value;
-                let _ = Pickle::parse(&bytes);
-            }
-        }
-        assert_eq!(Pickle::parse(b"\x80\x02i").unwrap_err(), PickleError::Opcode(b'i'));
-        // A text of four gigabytes, claimed.
-        assert_eq!(Pickle::parse(b"X\xff\xff\xff\xffa").unwrap_err(), PickleError::Truncated);
-    }
-
-    #[test]
-    fn repeated_opcodes_are_limited() {
-        // Duplicates, marks, and memo entries: eight to forty bytes of memory for each.
-        for opcode in [b'2', b'(', 0x94] {
-            let mut bytes = vec![b')'];
-            bytes.extend(std::iter::repeat_n(opcode, MAX_VALUES + 1));
-            assert_eq!(Pickle::parse(&bytes).unwrap_err(), PickleError::TooLarge, "{opcode}");
-        }
-    }
-
-    #[test]
-    fn deep_nesting_and_cycles_are_only_numbers() {
-        let mut deep = vec![b')'];
-        deep.extend(std::iter::repeat_n(0x85, 1_000_000));
-        deep.push(b'.');
-        assert!(Pickle::parse(&deep).is_ok());
-        // A list that holds itself.
-        assert!(Pickle::parse(b"]q\x00h\x00a.").is_ok());
-    }
-}
+mod tests;

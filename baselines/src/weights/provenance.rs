@@ -14,17 +14,17 @@ use super::WeightsError;
 /// Keys of a configuration, as `--set` takes them, and their values as JSON.
 pub type Settings = BTreeMap<String, String>;
 
-/// Its metadata key. A file has only this one: the order of several is not fixed, and files would differ.
+/// Its metadata key. A file has only this key: the order of several is not fixed, so equal files could differ.
 const KEY: &str = "flair-bench";
-/// Largest accepted header of a `.safetensors` file. U-T&T's has 50 kB.
+/// Maximum size of the header of a `.safetensors` file. U-T&T's has 50 kB.
 const MAX_HEADER: u64 = 4 << 20;
 
 /// Information about the training, saved with the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Its length, in words.
+    /// The length of the training, in words.
     pub trained: String,
-    /// The settings that a prediction must share: others work too, but give worse predictions.
+    /// The settings that a prediction should share: other settings work, but give worse predictions.
     pub settings: Settings,
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use crate::weights;
 
     #[test]
-    fn a_file_tells_its_training_and_others_tell_nothing() {
+    fn a_file_has_its_provenance_and_others_have_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let tensors = BTreeMap::from([("a".to_owned(), Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap())]);

@@ -1,4 +1,5 @@
-//! Zip archives: listed, read within a limit and checked; what the report shows is safe to show.
+//! Zip archives: lists, reads and checks them within limits. The report must be safe to print, and not much larger than
+//! the input.
 
 use std::io::Write;
 
@@ -10,7 +11,7 @@ use flair_scoring::{
 };
 use tempfile::NamedTempFile;
 
-/// Most bytes of an entry.
+/// Maximum size of an entry, in bytes.
 const LIMIT: u64 = 1 << 16;
 
 /// Reads the bytes as an archive.

@@ -6,11 +6,11 @@ use flair_baselines::weights;
 use tempfile::NamedTempFile;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// Bytes of the storage that goes with a bare pickle.
+/// The storage that is packed with a bare pickle.
 const STORAGE: [u8; 64] = *b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Reads the bytes as a checkpoint; a bare pickle is put into an archive first, where bytes would hardly ever get by
-/// themselves, for the archive's checksums.
+/// Reads the bytes as a checkpoint. A bare pickle is first packed into an archive: because of the archive's checksums,
+/// mutated archives hardly ever reach the pickle.
 pub(crate) fn exercise(bytes: &[u8]) {
     let archive = bytes.starts_with(b"\x80").then(|| archive(bytes));
     let bytes = archive.as_deref().unwrap_or(bytes);

@@ -1,4 +1,4 @@
-//! Configurations: what is accepted is the same after a way through JSON; what is set stays within the ranges.
+//! Configurations: an accepted one survives a round trip through JSON, and a refused assignment changes nothing.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use flair_baselines::config::Config;
 
 static PRESET: LazyLock<Config> = LazyLock::new(|| Config::preset("utt").expect("presets are right"));
 
-/// Most lines that are taken as assignments.
+/// Maximum number of lines that are used as assignments.
 const ASSIGNMENTS: usize = 4;
 
 /// Reads the bytes as a YAML file, and their first lines as `--set` assignments.
@@ -14,7 +14,7 @@ pub(crate) fn exercise(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match Config::from_yaml(text, "the bytes") {
         Ok(config) => assert_reads_back(&config),
-        // Shows a line of the text and the nearest keys, which has its own ways to go wrong.
+        // Formats the message, too: it quotes a line of the text and the nearest keys.
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     let mut config = PRESET.clone();

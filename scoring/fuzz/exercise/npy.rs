@@ -1,11 +1,11 @@
-//! `NumPy` files: what is opened is read, in whole and in part, and the parts are those of the whole.
+//! `NumPy` files: a file that opens can be read, in whole and in part, and parts equal those of the whole.
 
 use std::io::Write;
 
 use flair_baselines::data::npy::Npy;
 use tempfile::NamedTempFile;
 
-/// Most numbers that are read of one array.
+/// Maximum number of values that are read from one array.
 const NUMBERS: usize = 1 << 16;
 
 /// Reads the bytes as an array.

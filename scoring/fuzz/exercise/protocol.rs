@@ -1,5 +1,5 @@
-//! Protocols and class lists: what is accepted scores, and comes back from its own file; what is refused is told so that
-//! it can be shown.
+//! Protocols and class lists: accepted ones can score, and survive a round trip through a file. Error messages must be
+//! safe to print.
 
 use flair_scoring::{ConfusionMatrix, Metrics, Protocol, protocol::Nomenclature};
 
@@ -20,7 +20,7 @@ pub(crate) fn exercise(bytes: &[u8]) {
     }
 }
 
-/// Scores a matrix of as many pixels as a matrix may have, a few of them wrong.
+/// Scores a matrix of many pixels, a few of them wrong.
 fn scores(protocol: &Protocol) {
     let classes = protocol.class_count();
     let mut counts = vec![1; classes * classes];
@@ -32,6 +32,6 @@ fn scores(protocol: &Protocol) {
 }
 
 fn assert_shows(message: &str) {
-    let is_obeyed = |c: char| c.is_control() && c != '\n';
-    assert!(!message.is_empty() && !message.contains(is_obeyed), "a terminal would obey this: {message:?}");
+    let is_unsafe = |c: char| c.is_control() && c != '\n';
+    assert!(!message.is_empty() && !message.contains(is_unsafe), "a terminal would obey this: {message:?}");
 }

@@ -1,4 +1,4 @@
-//! TIFFs: whatever the bytes are, the header and the raster are in step, and what was decoded survives our own writer.
+//! TIFFs: header and raster agree, and a decoded raster survives a round trip through the writer.
 
 use flair_scoring::raster::{Limits, decode, encode, header};
 

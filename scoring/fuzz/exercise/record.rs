@@ -1,4 +1,4 @@
-//! Records of scores and times: what is accepted comes back unchanged, and is judged without a fault.
+//! Records of scores and times: accepted ones survive a round trip, and can be judged.
 
 use flair_scoring::{
     ScoreReport,
@@ -20,7 +20,7 @@ pub(crate) fn exercise(bytes: &[u8]) {
     if let Ok(timing) = serde_json::from_str::<Timing>(text) {
         let limits = Limits { baseline_seconds: Some(1.0), ..Limits::default() };
         let verdict = judge(&timing, &limits);
-        // What passes has a time that an archive's name can tell.
+        // A time that passes can be written in an archive's name.
         let passes = [verdict.absolute, verdict.relative].iter().any(|rule| matches!(rule, Outcome::Pass { .. }));
         assert!(!passes || timing.elapsed().is_some());
     }

@@ -1,5 +1,5 @@
-//! Runs a target over its committed inputs, and over changes of them, without libFuzzer. Each must end soon, and none
-//! may make the program reserve what a file merely claims.
+//! Runs a target on its committed inputs and on modifications of them, without libFuzzer. Each run must end soon, and
+//! must not allocate memory that a file only claims to need.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -10,24 +10,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Changes of one input, beside the points where it is cut.
+/// Number of random modifications of one input, besides truncations.
 const CHANGES: usize = 48;
-/// Points where one input is cut.
+/// Number of truncations of one input.
 const CUTS: usize = 16;
-/// Longest that one input may take: thousands of times what any takes.
+/// Maximum duration of one run: thousands of times the usual one.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Largest piece of memory that may be asked for at once. The inputs have some kilobytes, the targets' limits are below
-/// one megabyte.
+/// Maximum size of one allocation, in bytes. The inputs have some kilobytes, the targets' limits are below one megabyte.
 const LARGEST: usize = 8 << 20;
 
 #[global_allocator]
 static MEMORY: Watched = Watched(AtomicUsize::new(0));
 
-/// The system's allocator, which remembers the largest piece that was asked for.
+/// The system's allocator, with the size of the largest allocation so far.
 struct Watched(AtomicUsize);
 
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one hands every call on as it is")]
-// SAFETY: all of the contract is the system allocator's.
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one forwards every call unchanged")]
+// SAFETY: every call is forwarded to the system's allocator, which fulfils the contract.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0.fetch_max(layout.size(), Ordering::Relaxed);
@@ -49,7 +48,7 @@ unsafe impl GlobalAlloc for Watched {
     }
 }
 
-/// Exercises what is in `corpus/TARGET` and `regressions/TARGET`, whole, cut and changed; the same every time.
+/// Exercises the inputs in `corpus/TARGET` and `regressions/TARGET`: whole, truncated and modified, deterministically.
 pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scoring/fuzz"));
     let inputs = files(&root.join("corpus").join(target));
@@ -59,7 +58,7 @@ pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
         let bytes = fs::read(&path).unwrap();
         let run = |change: &str, bytes: &[u8]| {
             let start = Instant::now();
-            // The message of the panic itself is printed already.
+            // The panic has already printed its message.
             let outcome = catch_unwind(AssertUnwindSafe(|| exercise(bytes)));
             let (took, asked) = (start.elapsed(), MEMORY.0.load(Ordering::Relaxed));
             assert!(
@@ -90,7 +89,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// xorshift64* (Vigna 2016): changes of bytes need nothing better.
+/// The generator xorshift64* (Vigna 2016), good enough to modify bytes.
 struct Random(u64);
 
 impl Random {
@@ -101,7 +100,7 @@ impl Random {
         usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % end
     }
 
-    /// Flips a bit, or puts in an extreme number, or takes bytes out, or repeats some.
+    /// Flips a bit, inserts an extreme number, removes bytes, or repeats some.
     fn change(&mut self, bytes: &mut Vec<u8>) {
         if bytes.is_empty() {
             return;

@@ -1,12 +1,12 @@
-//! The committed inputs in `corpus/`, each of which a test makes with a writer of ours.
+//! The committed inputs in `corpus/`: tests generate each of them with the crates' own writers.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Largest input that is committed.
+/// Maximum size of a committed input, in bytes.
 const MAX_BYTES: usize = 4096;
 
-/// Holds a target's committed inputs against those that its writer makes: the same names, none of them large. Where
-/// `FLAIR_BENCH_SEEDS` is set they are written instead. The bytes may differ, since compressors change.
+/// Checks that a target's committed inputs have the names of the generated `files`, and that none is large. If
+/// `FLAIR_BENCH_SEEDS` is set, writes them instead. The bytes may differ, since compressors change.
 pub(crate) fn keep(target: &str, files: &BTreeMap<String, Vec<u8>>) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scoring/fuzz/corpus")).join(target);
     for (name, bytes) in files {

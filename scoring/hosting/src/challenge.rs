@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_platform_takes_is_told() {
+    fn invalid_challenges_are_errors() {
         let error = |yaml: &str| match Challenge::from_yaml(yaml) {
             Ok(challenge) => challenge.check().unwrap_err().to_string(),
             Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),

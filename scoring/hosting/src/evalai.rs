@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_classes_are_what_they_count_as_and_known_times_are_told() {
+    fn absent_classes_have_the_protocols_value_and_known_times_are_included() {
         let protocol = flair_scoring::Protocol::find("flair-hub").unwrap();
         let counts = vec![0; protocol.class_count() * protocol.class_count()];
         let report = report_of(protocol, counts, 1);

@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_input_is_told() {
-        let told = |files: &[(&str, Vec<u8>)]| match Input::find(input(files).path()).unwrap_err() {
+    fn invalid_inputs_are_reported() {
+        let message = |files: &[(&str, Vec<u8>)]| match Input::find(input(files).path()).unwrap_err() {
             InputError::Submission(findings) => format!("{}: {}", findings[0].code, findings[0].message),
             other => other.to_string(),
         };
-        assert!(told(&[("x.zip", b"PK no archive".to_vec())]).starts_with("unreadable-archive: not a readable zip"));
+        assert!(message(&[("x.zip", b"PK no archive".to_vec())]).starts_with("unreadable-archive: not a readable zip"));
         assert_eq!(
-            told(&[("a.zip", zipped()), ("b.zip", zipped())]),
+            message(&[("a.zip", zipped()), ("b.zip", zipped())]),
             "no-predictions: several archives, where one is expected: `a.zip`, `b.zip`"
         );
         let dir = input(&[]);

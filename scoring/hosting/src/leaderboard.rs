@@ -201,7 +201,7 @@ pub(super) mod tests {
                 "iou_a_class_whose_name_begins_as_t_6"
             ]
         );
-        // Columns and scores agree, whatever the names.
+        // Columns and scores agree for any names.
         let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
         let classes = "{name: alike, classes: [{name: e.te, colour: '#000000', labels: [1]}, \
                        {name: e-te, colour: '#000001', labels: [2]}]}";

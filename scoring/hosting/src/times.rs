@@ -227,25 +227,25 @@ mod tests {
         Declared::of(&Input::find(dir.path()).unwrap(), 10, &Limits::default())
     }
 
-    fn told(declared: &Declared) -> Vec<String> {
+    fn messages(declared: &Declared) -> Vec<String> {
         declared.findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message)).collect()
     }
 
     #[test]
-    fn a_name_and_a_record_that_agree_are_silent() {
+    fn a_name_and_a_record_that_agree_have_no_findings() {
         let records = [("timing.json", timing(880.9, 0)), ("run.json", run(Some(357.2)))];
         let declared = declared("run_5-57_14-40", &records);
-        assert_eq!(told(&declared), [""; 0]);
+        assert_eq!(messages(&declared), [""; 0]);
         assert_eq!((declared.submission_seconds(), declared.baseline_seconds()), (Some(880.0), Some(357.0)));
         assert_eq!(declared.is_over(), Some(false));
         assert!((declared.ratio().unwrap() - 880.0 / 357.0).abs() < 1e-12);
     }
 
     #[test]
-    fn a_record_that_disagrees_is_told_and_judged_as_well() {
+    fn a_record_that_disagrees_is_reported_and_judged() {
         let records = [("timing.json", timing(1600.4, 0)), ("run.json", run(Some(400.0)))];
         let declared = declared("run_5-57_14-40", &records);
-        insta::assert_snapshot!(told(&declared).join("\n"), @r"
+        insta::assert_snapshot!(messages(&declared).join("\n"), @r"
         time-mismatch: run_5-57_14-40.zip: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-40
         time-mismatch: run_5-57_14-40.zip: the name says that the baseline took 5-57 (minutes-seconds), run.json says 6-40
         over-time: submission: 1600.4 device-seconds, and the rules allow 1500
@@ -260,16 +260,16 @@ mod tests {
         let over = declared("x_4-0_10-1", &[]);
         assert_eq!(over.is_over(), Some(true));
         assert_eq!(
-            told(&over),
+            messages(&over),
             ["over-time: submission: 601.0 s, and the rules allow 600.0 s: 2.5 times the baseline"]
         );
     }
 
     #[test]
-    fn what_is_not_known_is_not_claimed() {
+    fn unknown_times_have_no_verdict() {
         let unknown = declared("preds", &[]);
         assert_eq!(
-            told(&unknown),
+            messages(&unknown),
             ["times-unknown: submission: no times are known: the platform does not pass on the \
                                      archive's name, and no timing.json is enclosed"]
         );
@@ -278,17 +278,17 @@ mod tests {
         let alone = declared("preds", &[("timing.json", timing(100.0, 0))]);
         assert_eq!((alone.submission_seconds(), alone.is_over()), (Some(100.0), None));
         let resumed = declared("x_4-0_1-40", &[("timing.json", timing(100.0, 3))]);
-        assert_eq!(told(&resumed).len(), 1);
+        assert_eq!(messages(&resumed).len(), 1);
     }
 
     #[test]
-    fn records_that_are_none_are_told_and_not_believed() {
+    fn invalid_records_are_reported_and_not_used() {
         let broken = declared("x_4-0_1-40", &[("timing.json", "{\"seconds\": \"\\u001b[2J\"}".to_owned())]);
-        assert!(told(&broken)[0].starts_with("unreadable-record: "), "{:?}", told(&broken));
-        assert!(!told(&broken)[0].contains('\x1b'));
+        assert!(messages(&broken)[0].starts_with("unreadable-record: "), "{:?}", messages(&broken));
+        assert!(!messages(&broken)[0].contains('\x1b'));
         let twice = declared("x_4-0_1-40", &[("timing.json", timing(1.0, 0)), ("a/timing.json", timing(2.0, 0))]);
-        assert!(twice.record.is_none() && told(&twice)[0].contains("2 files are called timing.json"));
+        assert!(twice.record.is_none() && messages(&twice)[0].contains("2 files are called timing.json"));
         let other = declared("x_4-0_1-40", &[("run.json", "{\"schema\": \"mine\"}".to_owned())]);
-        assert_eq!((told(&other).len(), other.is_over()), (0, Some(false)));
+        assert_eq!((messages(&other).len(), other.is_over()), (0, Some(false)));
     }
 }

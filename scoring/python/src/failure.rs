@@ -1,4 +1,4 @@
-//! What went wrong, as an exception of the package's own.
+//! Errors, and their conversion to the package's exceptions.
 
 use std::{error::Error, io, iter::successors, path::Path};
 
@@ -17,7 +17,7 @@ import_exception!(flair_scoring, NotScorableError);
 import_exception!(flair_scoring, RefusedError);
 import_exception!(flair_scoring, StrayValuesError);
 
-/// Why there is no result.
+/// Errors of the package's functions.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -70,9 +70,9 @@ impl From<Failure> for PyErr {
     }
 }
 
-/// Python's own form of an error of the file system has a number, a text and a path.
+/// A file system error as Python's `OSError`: a number, a text and a path.
 fn file(path: &Path, error: &io::Error) -> PyErr {
-    // Where a folder was walked through, the system's error is wrapped in the walker's.
+    // An error of walking a folder wraps the system's error.
     let causes = successors(Some(error as &dyn Error), |error| (*error).source());
     let mut numbers = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
     match numbers.next() {
@@ -85,13 +85,13 @@ fn file(path: &Path, error: &io::Error) -> PyErr {
     }
 }
 
-/// What the package's Python half makes of a record.
+/// A record as an object of the package's Python part, by its function `maker`.
 fn record(py: Python<'_>, maker: &str, record: &impl Serialize) -> PyResult<Py<PyAny>> {
     Ok(py.import("flair_scoring._records")?.getattr(maker)?.call1((json(record),))?.unbind())
 }
 
 /// A record as JSON.
 pub(crate) fn json(record: &impl Serialize) -> String {
-    // The records of flair-scoring have texts as keys, all of them, so nothing of them cannot be written.
+    // Cannot fail: all keys in flair-scoring's records are strings.
     serde_json::to_string_pretty(record).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! `flair_scoring._native`: what `flair-scoring` does, for the Python package around it.
+//! `flair_scoring._native`: the functions of `flair-scoring` for the Python package.
 //!
-//! Arrays come in as `numpy` holds them, records go out as the JSON that the command line writes too; the package's
-//! Python half makes typed objects of both. Python's lock is released while work is done.
+//! Arguments are `numpy` arrays; results are records in the JSON of the command line, which the package's Python part
+//! converts to typed objects. The GIL is released during long work.
 
 mod failure;
 mod watch;
@@ -24,9 +24,9 @@ use pyo3::{prelude::*, types::PyTuple};
 use rayon::prelude::*;
 
 use failure::Failure;
-use watch::Crew;
+use watch::Settings;
 
-/// By which classes and rules scores are made: "flair2", "flair-hub", or a file that ends in .yml.
+/// The classes and rules of a score: "flair2", "flair-hub", or a file that ends in .yml.
 #[pyclass(name = "Protocol", module = "flair_scoring", frozen, eq)]
 #[derive(PartialEq)]
 struct Rules(Protocol);
@@ -47,7 +47,7 @@ impl Rules {
         }))
     }
 
-    /// What tells it from every other protocol; reports carry it.
+    /// Its identifier, unique to its classes and rules; reports contain it.
     #[getter]
     fn id(&self) -> &str {
         self.0.id()
@@ -59,7 +59,7 @@ impl Rules {
         PyTuple::new(py, self.0.classes().iter().map(|class| &class.name))
     }
 
-    /// For pickle, which knows a protocol by all that it is: its file may be elsewhere, or changed.
+    /// For pickle: stores the full definition, since the protocol's file may move or change.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
         Ok((slf.get_type().getattr("_of_definition")?, (failure::json(slf.get().0.definition()),)))
     }
@@ -81,7 +81,7 @@ impl Rules {
     }
 }
 
-/// Pixels that are counted at a time; two of these are worth a second thread.
+/// Pixels per task; from two tasks on, several threads count.
 const SLAB: usize = 1 << 20;
 
 #[pymodule(gil_used = false)]
@@ -120,7 +120,7 @@ fn confusion_matrix<'py>(
                 sum.merge(&other);
                 Ok(sum)
             });
-            // What is wrong is told of the whole, not of the slab that was looked at first.
+            // On an error, count again in one piece: the error then covers all pixels, not one slab.
             sum.or_else(|_| count(truth, prediction))
         })?
     };
@@ -146,11 +146,11 @@ fn score(
     predictions: PathBuf,
     protocol: &Bound<'_, Rules>,
     out_of_range: &str,
-    crew: Crew,
+    settings: Settings,
 ) -> PyResult<String> {
     let (protocol, out_of_range) = (protocol.get().0.clone(), rule(out_of_range)?);
     let options = evaluate::Options { protocol, out_of_range, ..Default::default() };
-    let record = watch::work(py, crew, |progress| -> Result<_, Failure> {
+    let record = watch::work(py, settings, |progress| -> Result<_, Failure> {
         let (masks, source) = (Masks::find(&truth)?, Source::open(&predictions)?);
         Ok(ScoreReport::new(&evaluate::evaluate(&masks, &source, &options, progress)?).to_json())
     })?;
@@ -164,20 +164,20 @@ fn check(
     path: PathBuf,
     expected: Option<Vec<u32>>,
     protocol: &Bound<'_, Rules>,
-    crew: Crew,
+    settings: Settings,
 ) -> PyResult<String> {
     let (expected, options) = (patches(expected)?, check_options(protocol));
-    let record = watch::work(py, crew, |progress| -> Result<_, Failure> {
+    let record = watch::work(py, settings, |progress| -> Result<_, Failure> {
         let report = submission::check_path(&path, expected.as_ref(), &options, progress)?;
         Ok(failure::json(&report))
     })?;
     Ok(record?)
 }
 
-/// The archive's path, number of predictions, size in bytes, and the record of the check before it was made. `times`
-/// are the seconds that the baseline took, and the submission.
+/// Packs predictions. Returns the archive's path, number of predictions, size in bytes, and the record of the check.
+/// `times` are the seconds of the baseline and of the submission.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the function is called by the Python half alone")]
+#[expect(clippy::too_many_arguments, reason = "only the Python part calls the function")]
 fn package(
     py: Python<'_>,
     predictions: PathBuf,
@@ -186,14 +186,14 @@ fn package(
     expected: Option<Vec<u32>>,
     times: Option<(f64, f64)>,
     protocol: &Bound<'_, Rules>,
-    crew: Crew,
+    settings: Settings,
 ) -> PyResult<(PathBuf, usize, u64, String)> {
     let times = times.map(|(baseline, submission)| -> Result<_, Failure> {
         Ok(Times { baseline: time(baseline)?, submission: time(submission)? })
     });
     let name = ArchiveName::new(name, times.transpose()?).map_err(Failure::from)?;
     let (expected, options) = (patches(expected)?, check_options(protocol));
-    let packed = watch::work(py, crew, |progress| -> Result<_, Failure> {
+    let packed = watch::work(py, settings, |progress| -> Result<_, Failure> {
         let source = Source::open(&predictions)?;
         Ok(submission::pack(&source, expected.as_ref(), &options, &folder, &name, progress)?)
     })??;
@@ -231,6 +231,6 @@ fn patches(numbers: Option<Vec<u32>>) -> Result<Option<BTreeSet<PatchId>>, Failu
 fn time(seconds: f64) -> Result<MinutesSeconds, Failure> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if time >= Duration::from_secs(1) => Ok(time.into()),
-        _ => Err(Failure::Input(format!("{seconds} seconds are no time: expected 1 or more"))),
+        _ => Err(Failure::Input(format!("{seconds} seconds are not a valid time: expected 1 or more"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Long work, done by threads of its own while the caller's thread listens to Ctrl-C and tells how it goes.
+//! Runs long work on a thread pool, while the caller's thread handles Ctrl-C and reports progress.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -14,25 +14,25 @@ use flair_scoring::{Event, Progress};
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use rayon::ThreadPoolBuilder;
 
-/// Who works and who listens: how many threads, `None` for one a core, and what is called with the stage, the steps
-/// done and the steps to do.
-pub(crate) type Crew = (Option<usize>, Option<Py<PyAny>>);
+/// Number of threads, `None` for one per core; and the progress callback, called with the stage, the finished steps and
+/// all steps.
+pub(crate) type Settings = (Option<usize>, Option<Py<PyAny>>);
 
-/// How often the caller's thread looks.
+/// Interval at which the caller's thread checks for signals and reports progress.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the workers write down, and where they look whether to stop.
+/// State shared with the workers: their progress, and whether to stop.
 #[derive(Default)]
-struct Board {
+struct State {
     stage: Mutex<(String, u64)>,
     done: AtomicU64,
     is_stopped: AtomicBool,
 }
 
-impl Progress for Board {
+impl Progress for State {
     fn event(&self, event: Event<'_>) {
         if self.is_stopped.load(Relaxed) {
-            // Nobody waits for the result any more. Unwinding, unlike a panic, prints nothing.
+            // The caller no longer waits for the result. Unlike a panic, unwinding prints nothing.
             resume_unwind(Box::new("stopped"));
         }
         match event {
@@ -48,9 +48,9 @@ impl Progress for Board {
     }
 }
 
-impl Board {
-    /// Calls `listener(stage, done, steps)`, once there is a stage.
-    fn tell(&self, py: Python<'_>, listener: Option<&Py<PyAny>>) -> PyResult<()> {
+impl State {
+    /// Calls `listener(stage, done, steps)`, if a stage has started.
+    fn report(&self, py: Python<'_>, listener: Option<&Py<PyAny>>) -> PyResult<()> {
         let (stage, steps) = self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match listener {
             Some(listener) if !stage.is_empty() => {
@@ -61,42 +61,43 @@ impl Board {
     }
 }
 
-/// Does `work` on threads of its own.
+/// Runs `work` on a thread pool of its own.
 ///
-/// The threads live as long as the call: a process that was forked later, as data loaders do, finds no pool whose
-/// threads are gone.
+/// The pool ends with the call, so that processes forked later (by data loaders) do not inherit a pool without threads.
 ///
 /// # Errors
-/// What a signal's handler or the listener raises; the work is given up then, at its next step.
+/// Exceptions of a signal handler or of the listener; the work then stops at its next step.
 pub(crate) fn work<T: Send>(
     py: Python<'_>,
-    (threads, listener): Crew,
+    (threads, listener): Settings,
     work: impl FnOnce(&dyn Progress) -> T + Send,
 ) -> PyResult<T> {
     let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     let pool = pool.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-    let board = Board::default();
+    let state = State::default();
     py.detach(|| {
         pool.in_place_scope(|scope| {
             let (sender, result) = mpsc::channel();
-            let board = &board;
+            let state = &state;
             scope.spawn(move |_| {
-                // A caller that was interrupted has gone.
-                let _ = sender.send(catch_unwind(AssertUnwindSafe(|| work(board))));
+                // An interrupted caller no longer receives.
+                let _ = sender.send(catch_unwind(AssertUnwindSafe(|| work(state))));
             });
             loop {
                 match result.recv_timeout(TICK) {
                     Ok(Ok(value)) => {
-                        return Python::attach(|py| board.tell(py, listener.as_ref())).map(|()| value);
+                        return Python::attach(|py| state.report(py, listener.as_ref())).map(|()| value);
                     }
                     Ok(Err(panic)) => resume_unwind(panic),
-                    Err(RecvTimeoutError::Disconnected) => return Err(PyRuntimeError::new_err("the work was lost")),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(PyRuntimeError::new_err("the worker thread ended without a result"));
+                    }
                     Err(RecvTimeoutError::Timeout) => {
-                        let heard = Python::attach(|py| {
+                        let reported = Python::attach(|py| {
                             py.check_signals()?;
-                            board.tell(py, listener.as_ref())
+                            state.report(py, listener.as_ref())
                         });
-                        if let Err(error) = heard {
+                        if let Err(error) = reported {
                             board.is_stopped.store(true, Relaxed);
                             return Err(error);
                         }

@@ -248,7 +248,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// The definition, replicate by replicate, from what [`Bootstrap::choose`] gives.
+        /// The definition, replicate by replicate, from the draws of [`Bootstrap::choose`].
         #[test]
         fn a_replicate_is_the_score_of_what_it_draws(matrices in units(), seed in any::<u64>()) {
             let bootstrap = Bootstrap { replicates: 20, seed, ..Bootstrap::default() };
@@ -280,7 +280,7 @@ mod tests {
         }
 
         #[test]
-        fn an_interval_lies_within_what_the_units_have(matrices in units()) {
+        fn an_interval_is_within_the_range_of_the_units(matrices in units()) {
             let of = |matrix: &ConfusionMatrix| accuracy([matrix.clone()])[0].unwrap();
             let [least, most] = matrices.iter().map(of).fold([1.0, 0.0], |[a, b], v| [v.min(a), v.max(b)]);
             let units = Units::new(13, matrices);
@@ -313,7 +313,7 @@ mod tests {
         assert!((low - 0.21).abs() <= 0.01 && (high - 0.39).abs() <= 0.01, "{low} {high}");
         let mean = found[0].values().iter().sum::<f64>() / 2000.0;
         assert!((mean - 0.3).abs() < 0.004, "{mean}");
-        // What other seeds draw is as good, and not the same.
+        // Another seed gives other draws.
         let other = Bootstrap { seed: 7, ..Bootstrap::default() }.draw([&units], accuracy).unwrap();
         assert_ne!(found, other);
     }

@@ -12,7 +12,7 @@ use crate::{
         bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
         uncertainty::{Drawn, FEW_UNITS, figures, sometimes_absent},
     },
-    dataset::places::{PlaceError, Places, Unit},
+    dataset::locations::{LocationError, Locations, Unit},
     score::ConfusionMatrix,
     score::evaluate::{Evaluation, PatchConfusion},
     text::counted,
@@ -148,7 +148,7 @@ pub enum CompareError {
     },
     /// The location of a patch is unknown.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Location(#[from] LocationError),
     /// The bootstrap failed.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -191,7 +191,7 @@ impl Comparison {
     pub fn new(
         [this, other]: [&Evaluation; 2],
         name: &str,
-        places: &Places,
+        locations: &Locations,
         (unit, bootstrap): (Unit, Bootstrap),
         most: usize,
     ) -> Result<Self, CompareError> {
@@ -202,7 +202,7 @@ impl Comparison {
         let metrics = [&this.matrix, &other.matrix].map(|matrix| Metrics::of(matrix, protocol));
         let mut comparison = Self::of_metrics(metrics.each_ref(), protocol, name);
 
-        let [a, b] = [group(places, sets[0], unit)?, group(places, sets[1], unit)?];
+        let [a, b] = [group(locations, sets[0], unit)?, group(locations, sets[1], unit)?];
         match draw([&a, &b], bootstrap, protocol) {
             Ok(replicates) => comparison.draw(&replicates, Drawn { unit, units: a.len(), bootstrap }),
             Err(error @ BootstrapError::TooFewUnits { .. }) => {
@@ -212,7 +212,7 @@ impl Comparison {
         }
         // Within a single domain there is only one unit "domain", so no interval is possible.
         let within = (unit != Unit::Domain).then_some((unit, bootstrap));
-        if let Ok(domains) = between(sets, Unit::Domain, within, places, protocol) {
+        if let Ok(domains) = between(sets, Unit::Domain, within, locations, protocol) {
             let few = domains.iter().filter(|domain| domain.units.is_some_and(|units| units < FEW_UNITS)).count();
             if few > 0 {
                 let domains = counted(few, "domain");
@@ -222,7 +222,7 @@ impl Comparison {
             }
             comparison.domains = domains;
         }
-        let mut patches = between(sets, Unit::Patch, None, places, protocol)?;
+        let mut patches = between(sets, Unit::Patch, None, locations, protocol)?;
         let change = |patch: &GroupDifference| patch.miou.difference.unwrap_or(0.0).abs();
         patches.retain(|patch| change(patch) > 0.0);
         // The sort is stable: equal changes stay in the order of the numbers.
@@ -302,10 +302,10 @@ fn between(
     sets: [&[PatchConfusion]; 2],
     unit: Unit,
     within: Option<(Unit, Bootstrap)>,
-    places: &Places,
+    locations: &Locations,
     protocol: &Protocol,
-) -> Result<Vec<GroupDifference>, PlaceError> {
-    let [this, other] = [group(places, sets[0], unit)?, group(places, sets[1], unit)?];
+) -> Result<Vec<GroupDifference>, LocationError> {
+    let [this, other] = [group(locations, sets[0], unit)?, group(locations, sets[1], unit)?];
     let pairs = this.into_iter().zip(other).map(|pair| {
         let pair = <[Group<'_>; 2]>::from(pair);
         let metrics = pair.each_ref().map(|group| Metrics::of(&group.matrix(protocol.class_count()), protocol));
@@ -320,8 +320,8 @@ fn between(
         };
         if let Some((unit, bootstrap)) = within {
             let [a, b] = [
-                group(places, pair[0].patches.iter().copied(), unit)?,
-                group(places, pair[1].patches.iter().copied(), unit)?,
+                group(locations, pair[0].patches.iter().copied(), unit)?,
+                group(locations, pair[1].patches.iter().copied(), unit)?,
             ];
             // A group with a single unit has no interval.
             if let Ok(replicates) = draw([&a, &b], bootstrap, protocol) {

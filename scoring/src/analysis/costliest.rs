@@ -71,18 +71,18 @@ mod tests {
     }
 
     proptest! {
-        /// The definition: the score of the matrix with that cell mended, less the score.
+        /// The definition: the score of the matrix with that cell corrected, minus the score.
         #[test]
-        fn gains_are_those_of_the_mended_matrix(
+        fn gains_are_those_of_the_corrected_matrix(
             counts in prop::collection::vec(prop_oneof![3 => Just(0), 2 => 1..1000_u64], 13 * 13),
         ) {
             let matrix = ConfusionMatrix::new(13, counts.clone(), 0, 0).unwrap();
             for protocol in protocols() {
                 let miou = |matrix: &ConfusionMatrix| Metrics::of(matrix, &protocol).means.miou;
                 let gain = |cell: usize| {
-                    let mut mended = counts.clone();
-                    mended[cell / 13 * 13 + cell / 13] += std::mem::take(&mut mended[cell]);
-                    miou(&ConfusionMatrix::new(13, mended, 0, 0).unwrap()).unwrap_or(0.0) - miou(&matrix).unwrap_or(0.0)
+                    let mut corrected_counts = counts.clone();
+                    corrected_counts[cell / 13 * 13 + cell / 13] += std::mem::take(&mut corrected_counts[cell]);
+                    miou(&ConfusionMatrix::new(13, corrected_counts, 0, 0).unwrap()).unwrap_or(0.0) - miou(&matrix).unwrap_or(0.0)
                 };
                 let found = costliest(&matrix, &protocol, usize::MAX);
                 for confusion in &found {

@@ -6,7 +6,7 @@ use crate::{
     Metrics, Protocol,
     analysis::Group,
     analysis::units::group,
-    dataset::places::{PlaceError, Places, Unit},
+    dataset::locations::{LocationError, Locations, Unit},
     score::{
         evaluate::PatchConfusion,
         metrics::{ClassScores, Means},
@@ -71,14 +71,14 @@ impl GroupTable {
     /// The scores of every domain, zone or patch.
     ///
     /// # Errors
-    /// [`PlaceError::Unknown`] if the location of a patch is needed and unknown.
+    /// [`LocationError::Unknown`] if the location of a patch is needed and unknown.
     pub fn new(
         patches: &[PatchConfusion],
         unit: Unit,
-        places: &Places,
+        locations: &Locations,
         protocol: &Protocol,
-    ) -> Result<Self, PlaceError> {
-        let groups = group(places, patches, unit)?;
+    ) -> Result<Self, LocationError> {
+        let groups = group(locations, patches, unit)?;
         Ok(Self { by: unit, groups: groups.iter().map(|group| GroupReport::new(group, unit, protocol)).collect() })
     }
 }
@@ -105,12 +105,12 @@ mod tests {
     use super::*;
     use crate::{
         analysis::units::tests::{four, patch},
-        dataset::places::tests::places,
+        dataset::locations::tests::locations,
     };
 
     #[test]
     fn a_group_has_the_scores_of_its_own_matrix() {
-        let table = GroupTable::new(&four(), Unit::Domain, &places(), &Protocol::flair2()).unwrap();
+        let table = GroupTable::new(&four(), Unit::Domain, &locations(), &Protocol::flair2()).unwrap();
         let [first, second] = &table.groups[..] else { panic!("{table:?}") };
         // 6 right of 12 in three patches: IoU of buildings 6/12, of pervious surface 0/6.
         assert_eq!(
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_csv_has_a_row_a_group() {
-        let table = GroupTable::new(&four(), Unit::Zone, &places(), &Protocol::flair2()).unwrap();
+        let table = GroupTable::new(&four(), Unit::Zone, &locations(), &Protocol::flair2()).unwrap();
         let mut text = Vec::new();
         table.write_csv(&Protocol::flair2(), &mut text).unwrap();
         insta::assert_snapshot!(String::from_utf8(text).unwrap(), @"

@@ -8,7 +8,7 @@ use crate::{
         Group,
         bootstrap::{Bootstrap, BootstrapError, Interval, Replicates, Units},
     },
-    dataset::places::Unit,
+    dataset::locations::Unit,
 };
 
 /// With fewer units than this, an interval is rough and gets a note.
@@ -117,13 +117,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ConfusionMatrix, analysis::units::tests::patch, dataset::places::Places};
+    use crate::{ConfusionMatrix, analysis::units::tests::patch, dataset::locations::Locations};
 
     #[test]
     fn few_units_and_rare_classes_are_noted() {
         let patches: Vec<_> =
             (1..=4).map(|n| patch(n, if n == 1 { &[(4, 4, 5)] } else { &[(0, 0, 9), (0, 1, 1)] })).collect();
-        let groups = crate::analysis::units::group(&Places::default(), &patches, Unit::Patch).unwrap();
+        let groups = crate::analysis::units::group(&Locations::default(), &patches, Unit::Patch).unwrap();
         let bootstrap = Bootstrap { replicates: 100, ..Bootstrap::default() };
         let found = Uncertainty::new(&groups, Unit::Patch, &Protocol::flair2(), bootstrap).unwrap();
         assert_eq!(found.drawn, Drawn { unit: Unit::Patch, units: 4, bootstrap });
@@ -171,7 +171,7 @@ mod tests {
                 .zip(errors)
                 .map(|(n, (a, b, c))| patch(n, &[(0, 0, 90), (4, 4, 80), (6, 6, 50), (0, 4, a), (4, 6, b), (12, 0, c)]))
                 .collect();
-            let groups = crate::analysis::units::group(&Places::default(), &patches, Unit::Patch).unwrap();
+            let groups = crate::analysis::units::group(&Locations::default(), &patches, Unit::Patch).unwrap();
             let mut matrix = ConfusionMatrix::empty(13);
             for group in &groups {
                 matrix.merge(&group.matrix(13));

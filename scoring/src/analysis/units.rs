@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    dataset::{PlaceError, Places, Unit},
+    dataset::{LocationError, Locations, Unit},
     score::{ConfusionMatrix, PatchConfusion},
 };
 
@@ -31,16 +31,16 @@ impl Group<'_> {
 /// Groups patches by domain, zone or patch, in the order of the names.
 ///
 /// # Errors
-/// [`PlaceError::Unknown`] if the location of a patch is needed and unknown.
+/// [`LocationError::Unknown`] if the location of a patch is needed and unknown.
 pub fn group<'a>(
-    places: &Places,
+    locations: &Locations,
     patches: impl IntoIterator<Item = &'a PatchConfusion> + Clone,
     unit: Unit,
-) -> Result<Vec<Group<'a>>, PlaceError> {
-    places.require(patches.clone().into_iter().map(|patch| patch.id), unit)?;
+) -> Result<Vec<Group<'a>>, LocationError> {
+    locations.require(patches.clone().into_iter().map(|patch| patch.id), unit)?;
     let mut groups: BTreeMap<String, Vec<&PatchConfusion>> = BTreeMap::new();
     for patch in patches {
-        groups.entry(places.name(patch.id, unit).unwrap_or_default()).or_default().push(patch);
+        groups.entry(locations.name(patch.id, unit).unwrap_or_default()).or_default().push(patch);
     }
     Ok(groups.into_iter().map(|(name, patches)| Group { name, patches }).collect())
 }
@@ -48,7 +48,7 @@ pub fn group<'a>(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::dataset::{PatchId, places::tests::places};
+    use crate::dataset::{PatchId, locations::tests::locations};
 
     /// A patch of the challenge's classes, from cells `(truth, prediction, count)`.
     pub(crate) fn patch(number: u32, cells: &[(usize, usize, u64)]) -> PatchConfusion {
@@ -65,9 +65,9 @@ pub(crate) mod tests {
 
     #[test]
     fn groups_share_out_the_patches() {
-        let (patches, places) = (four(), places());
+        let (patches, locations) = (four(), locations());
         let names = |unit| {
-            let groups = group(&places, &patches, unit).unwrap();
+            let groups = group(&locations, &patches, unit).unwrap();
             groups.iter().map(|group| format!("{} {}", group.name, group.patches.len())).collect::<Vec<_>>()
         };
         assert_eq!(names(Unit::Domain), ["D001_2020 3", "D002_2021 1"]);
@@ -75,7 +75,7 @@ pub(crate) mod tests {
         assert_eq!(names(Unit::Patch), ["000001 1", "000002 1", "000003 1", "000004 1"]);
         for unit in [Unit::Domain, Unit::Zone, Unit::Patch] {
             let mut sum = ConfusionMatrix::empty(13);
-            group(&places, &patches, unit).unwrap().iter().for_each(|group| sum.merge(&group.matrix(13)));
+            group(&locations, &patches, unit).unwrap().iter().for_each(|group| sum.merge(&group.matrix(13)));
             assert_eq!((sum.count(0, 0), sum.count(1, 0), sum.pixels()), (10, 8, 18), "{unit}");
         }
     }
@@ -83,10 +83,10 @@ pub(crate) mod tests {
     #[test]
     fn an_unknown_location_is_an_error() {
         let patches: Vec<_> = (4..=6).map(|number| patch(number, &[(0, 0, 1)])).collect();
-        let message = |unit| group(&places(), &patches, unit).unwrap_err().to_string();
+        let message = |unit| group(&locations(), &patches, unit).unwrap_err().to_string();
         insta::assert_snapshot!(message(Unit::Zone), @"the zone of patch 000005 is not known, nor that of 2 patches in all: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
-        insta::assert_snapshot!(group(&places(), &patches[..2], Unit::Domain).unwrap_err().to_string(), @"the domain of patch 000005 is not known: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
+        insta::assert_snapshot!(group(&locations(), &patches[..2], Unit::Domain).unwrap_err().to_string(), @"the domain of patch 000005 is not known: the mask is in no folder such as D036_2020/Z17_UA/msk; name the dataset's flair_aerial_metadata.json");
         // A patch needs no location.
-        assert_eq!(group(&Places::default(), &patches, Unit::Patch).unwrap().len(), 3);
+        assert_eq!(group(&Locations::default(), &patches, Unit::Patch).unwrap().len(), 3);
     }
 }

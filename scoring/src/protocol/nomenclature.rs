@@ -105,10 +105,10 @@ impl Nomenclature {
         }
         check_name(&self.name, MAX_NAME)?;
         let mut owner: [Option<&str>; 256] = [None; 256];
-        for (place, class) in self.classes.iter().enumerate() {
+        for (index, class) in self.classes.iter().enumerate() {
             let name = class.name.as_str();
             check_name(name, MAX_NAME)?;
-            if self.classes[..place].iter().any(|earlier| earlier.name == name) {
+            if self.classes[..index].iter().any(|earlier| earlier.name == name) {
                 return Err(format!("two classes are called `{name}`"));
             }
             for label in &class.labels {

@@ -25,8 +25,8 @@ pub(super) fn decompress(compression: Compression, data: &[u8], out: &mut [u8]) 
             Ok(len)
         }
         Compression::Lzw => lzw(data, out),
-        Compression::Deflate => fill(ZlibDecoder::new(data), out).map_err(|e| broken("Deflate", e)),
-        Compression::Zstd => zstd(data, out).map_err(|e| broken("ZSTD", e)),
+        Compression::Deflate => fill(ZlibDecoder::new(data), out).map_err(|e| invalid("Deflate", e)),
+        Compression::Zstd => zstd(data, out).map_err(|e| invalid("ZSTD", e)),
         Compression::PackBits => pack_bits(data, out),
         Compression::Other(number) => Err(RasterError::Unsupported(format!(
             "its compression is {number}; write it uncompressed or with LZW, Deflate, ZSTD or PackBits"
@@ -34,8 +34,8 @@ pub(super) fn decompress(compression: Compression, data: &[u8], out: &mut [u8]) 
     }
 }
 
-fn broken(codec: &str, error: impl std::fmt::Display) -> RasterError {
-    RasterError::Format(format!("its {codec} data are broken: {error}"))
+fn invalid(codec: &str, error: impl std::fmt::Display) -> RasterError {
+    RasterError::Format(format!("its {codec} data are invalid: {error}"))
 }
 
 /// Reads until `out` is full or the source ends.
@@ -56,8 +56,8 @@ fn fill(mut source: impl Read, out: &mut [u8]) -> io::Result<usize> {
 fn zstd(data: &[u8], out: &mut [u8]) -> Result<usize, Box<dyn Error>> {
     let window = out.len().next_power_of_two().max(MIN_ZSTD_WINDOW);
     let log = u8::try_from(window.ilog2() - MIN_ZSTD_WINDOW.ilog2())?;
-    let (start, rest) = data.split_at_checked(6).ok_or("they are cut short")?;
-    let [magic @ .., flags, descriptor] = start else { return Err("they are cut short".into()) };
+    let (start, rest) = data.split_at_checked(6).ok_or("they are truncated")?;
+    let [magic @ .., flags, descriptor] = start else { return Err("they are truncated".into()) };
     // A single-segment frame has no window byte; its window is its content.
     let descriptor = if flags & 0x20 == 0 { (*descriptor).min(log << 3) } else { *descriptor };
     let source = magic.chain(slice::from_ref(flags)).chain(slice::from_ref(&descriptor)).chain(rest);
@@ -69,7 +69,7 @@ fn lzw(data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
     if let [0, second, ..] = data
         && second & 1 == 1
     {
-        return Err(RasterError::Unsupported("its LZW is of the kind before TIFF 6.0".to_owned()));
+        return Err(RasterError::Unsupported("its LZW has the bit order of before TIFF 6.0".to_owned()));
     }
     let mut decoder = Configuration::with_tiff_size_switch(BitOrder::Msb, 8).with_yield_on_full_buffer(true).build();
     let (mut read, mut written) = (0, 0);
@@ -82,20 +82,20 @@ fn lzw(data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
             Ok(LzwStatus::Ok) if has_moved && written < out.len() => {}
             // Some writers omit the end code of a strip; the caller then checks the number of bytes.
             Ok(LzwStatus::Ok | LzwStatus::Done | LzwStatus::NoProgress) => return Ok(written),
-            Err(e) => return Err(broken("LZW", e)),
+            Err(e) => return Err(invalid("LZW", e)),
         }
     }
 }
 
 fn pack_bits(mut data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
     let mut written = 0;
-    let cut = || RasterError::Format("its PackBits data are cut short".to_owned());
+    let truncated = || RasterError::Format("its PackBits data are truncated".to_owned());
     while let Some((&code, rest)) = data.split_first() {
         let room = out.len() - written;
         let target = &mut out[written..];
         let count = match code {
             0..=127 => {
-                let literal = rest.get(..usize::from(code) + 1).ok_or_else(cut)?;
+                let literal = rest.get(..usize::from(code) + 1).ok_or_else(truncated)?;
                 let count = literal.len().min(room);
                 target[..count].copy_from_slice(&literal[..count]);
                 data = &rest[literal.len()..];
@@ -106,7 +106,7 @@ fn pack_bits(mut data: &[u8], out: &mut [u8]) -> Result<usize, RasterError> {
                 0
             }
             129..=255 => {
-                let (&value, rest) = rest.split_first().ok_or_else(cut)?;
+                let (&value, rest) = rest.split_first().ok_or_else(truncated)?;
                 let count = (257 - usize::from(code)).min(room);
                 target[..count].fill(value);
                 data = rest;

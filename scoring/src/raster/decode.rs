@@ -4,11 +4,11 @@ use super::limits::check_file_size;
 use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
 use super::{tags, tags::Tags};
 
-/// Minimum mean number of samples per chunk in the largest raster: two tiles of the smallest size.
-const MIN_MEAN_PIECE: u64 = 512;
+/// Minimum mean number of samples per strip or tile in the largest raster: two tiles of the smallest size.
+const MIN_MEAN_SAMPLES: u64 = 512;
 
-/// Number of chunks that is always allowed, for any limit on samples.
-const MIN_MOST_PIECES: u64 = 4096;
+/// Number of strips or tiles that is always allowed, for any limit on samples.
+const ALWAYS_ALLOWED_CHUNKS: u64 = 4096;
 
 /// Decodes the first image of a TIFF: all its bands, for any photometric interpretation.
 ///
@@ -26,23 +26,24 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
         Chunks::Tiles { .. } => (tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS),
     };
     let grid = Grid::of(&header);
-    check_pieces(grid.len() as u64, limits)?;
+    check_chunk_count(grid.len() as u64, header.chunks, limits)?;
     let offsets = tags.required(offsets, grid.len() as u64)?;
     let byte_counts = tags.required(byte_counts, grid.len() as u64)?;
 
+    let chunk_name = header.chunks.name();
     let mut samples = vec![0; header.bands * header.height * header.width];
     // One byte more than a chunk, to detect data that are too long.
     let mut chunk = vec![0; grid.chunk_len() + 1];
     for (index, (at, len)) in offsets.iter().zip(byte_counts.iter()).enumerate() {
         let position = grid.position(index);
         if at == 0 && len == 0 {
-            return Err(RasterError::Unsupported(format!("its piece {index} is left out (a sparse file)")));
+            return Err(RasterError::Unsupported(format!("its {chunk_name} {index} has no data (a sparse file)")));
         }
         let found = codec::decompress(header.compression, tags.slice(at, len)?, &mut chunk)?;
         let due = grid.due(&position);
         if found < due || found > grid.chunk_len() {
             let too = if found < due { "short" } else { "long" };
-            return Err(RasterError::Format(format!("its piece {index} is too {too}: {due} samples are due")));
+            return Err(RasterError::Format(format!("its {chunk_name} {index} is too {too}: expected {due} samples")));
         }
         if header.predictor == 2 {
             codec::undo_differences(&mut chunk[..due], grid.row_len(), grid.bands);
@@ -53,11 +54,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
     Raster::new(header.bands, header.height, header.width, samples).ok_or_else(too_large)
 }
 
-/// Limits the number of chunks: each needs its own decoder, so tiny chunks would make decoding a thousand times slower.
-fn check_pieces(pieces: u64, limits: &Limits) -> Result<(), RasterError> {
-    let most = (limits.samples / MIN_MEAN_PIECE).max(MIN_MOST_PIECES);
-    if pieces > most {
-        return Err(RasterError::Limits(format!("it is stored in {pieces} pieces, at most {most}")));
+/// Limits the number of strips or tiles: each needs its own decoder, so tiny ones would make decoding a thousand times
+/// slower.
+fn check_chunk_count(count: u64, chunks: Chunks, limits: &Limits) -> Result<(), RasterError> {
+    let most = (limits.samples / MIN_MEAN_SAMPLES).max(ALWAYS_ALLOWED_CHUNKS);
+    if count > most {
+        return Err(RasterError::Limits(format!("it has {count} {}s, at most {most}", chunks.name())));
     }
     Ok(())
 }
@@ -74,12 +76,14 @@ fn check_readable(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {
         return unsupported("its colours are YCbCr, whose bands may differ in size".to_owned());
     }
     match tags.single(tags::FILL_ORDER)? {
-        Some(2) if header.compression != Compression::None => unsupported("its bits run backwards".to_owned()),
+        Some(2) if header.compression != Compression::None => {
+            unsupported("its bit order is reversed (FillOrder 2)".to_owned())
+        }
         _ => Ok(()),
     }
 }
 
-/// The layout of strips or tiles in the image. Strips are treated as tiles of the image's width; the last strip may be
+/// The layout of strips or tiles (chunks) in the image. Strips are treated as tiles of the image's width; the last strip may be
 /// shorter.
 struct Grid {
     width: usize,

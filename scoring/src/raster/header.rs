@@ -62,7 +62,7 @@ pub enum Interleave {
     Band,
 }
 
-/// The chunks that an image is stored in.
+/// The chunks that an image is stored in: strips or tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunks {
     /// Bands of whole rows; the last one may have fewer.
@@ -77,6 +77,16 @@ pub enum Chunks {
         /// Rows of a tile.
         height: usize,
     },
+}
+
+impl Chunks {
+    /// `strip` or `tile`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Strips { .. } => "strip",
+            Self::Tiles { .. } => "tile",
+        }
+    }
 }
 
 /// The header of a TIFF: properties of its first image.
@@ -149,7 +159,8 @@ impl Header {
         let samples = padded(width, columns).saturating_mul(stored_rows).saturating_mul(bands);
         let most = limits.samples.min(Raster::MAX_SAMPLES as u64);
         if samples > most {
-            let size = format!("{width} × {height} × {bands}, in pieces of {columns} × {rows}");
+            let chunks = if is_tiled { "tiles" } else { "strips" };
+            let size = format!("{width} × {height} × {bands}, in {chunks} of {columns} × {rows}");
             return Err(RasterError::Limits(format!("it has {samples} samples ({size}), at most {most}")));
         }
         // All values are within the limit on samples, so this fails only for a limit above the address space.

@@ -87,7 +87,7 @@ impl<'a> Tags<'a> {
         let order = match bytes.get(..2) {
             Some(b"II") => ByteOrder::Little,
             Some(b"MM") => ByteOrder::Big,
-            _ => return Err(RasterError::Format("it does not begin as a TIFF does".to_owned())),
+            _ => return Err(RasterError::Format("it does not start with a TIFF signature".to_owned())),
         };
         let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new(), next: 0 };
         let directory = match tags.number(2, 2)? {
@@ -147,7 +147,9 @@ impl<'a> Tags<'a> {
         let range = usize::try_from(at).ok().zip(at.checked_add(len).and_then(|end| usize::try_from(end).ok()));
         range.and_then(|(start, end)| self.bytes.get(start..end)).ok_or_else(|| {
             let size = self.bytes.len();
-            RasterError::Format(format!("it is cut short: {len} bytes are due at {at}, the file has {size} bytes"))
+            RasterError::Format(format!(
+                "it is truncated: expected {len} bytes at offset {at}, the file has {size} bytes"
+            ))
         })
     }
 

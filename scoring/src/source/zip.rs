@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(found, [("x", &[Defect::Duplicate][..]), ("x", &[Defect::Duplicate]), ("y", &[])]);
         assert_eq!(source.read(&source.entries()[1], 9).unwrap(), b"3");
 
-        // The second entry's header lies in the data of the first: neither is decompressed.
+        // The second entry's header is inside the data of the first: neither is decompressed.
         let parts = [Part::new(b"x", &[0; 99]), Part { offset: Some(40), ..Part::new(b"y", b"2") }];
         let (_dir, source) = open(&parts);
         assert!(source.entries().iter().all(|e| e.defects == [Defect::Overlap]), "{:?}", source.entries());

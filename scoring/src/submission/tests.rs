@@ -48,8 +48,8 @@ pub(super) fn white_is_zero(file: Vec<u8>) -> Vec<u8> {
 /// A file of ours with another photometric interpretation.
 pub(super) fn photometric(mut file: Vec<u8>, number: u8) -> Vec<u8> {
     let tag: [u8; 10] = [6, 1, 3, 0, 1, 0, 0, 0, 1, 0];
-    let place = file.windows(10).position(|window| window == tag).unwrap();
-    file[place + 8] = number;
+    let offset = file.windows(10).position(|window| window == tag).unwrap();
+    file[offset + 8] = number;
     file
 }
 
@@ -164,8 +164,8 @@ fn problems_of_contents_are_reported_at_once() {
     insta::assert_snapshot!(lines(&report(dir.path(), Some("000001-000012"))), @r"
     Error empty-file [PRED_000010.tif] the file is empty
     Error file-too-large [PRED_000011.tif] more than 16777216 bytes; a prediction has some thousands, floating-point scores of all classes have millions: write the class with the highest score, as uint8
-    Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not begin as a TIFF does
-    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is cut short: 2 bytes are due at 2480, the file has 2000 bytes
+    Error unreadable-image [PRED_000008.tif] not a valid TIFF: it does not start with a TIFF signature
+    Error unreadable-image [PRED_000009.tif] not a valid TIFF: it is truncated: expected 2 bytes at offset 2480, the file has 2000 bytes
     Error wrong-size [000001-000002] 256 × 256 pixels, expected 512 × 512 (2 files)
     Error wrong-bands [PRED_000003.tif] 3 bands, expected 1
     Error wrong-sample-type [PRED_000004.tif] samples are float32, expected uint8

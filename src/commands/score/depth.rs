@@ -12,7 +12,7 @@ use flair_scoring::{
         uncertainty::Uncertainty,
         units,
     },
-    dataset::places::{Places, Unit},
+    dataset::locations::{Locations, Unit},
     files::{MAX_RECORD, read_text},
     score::{
         boundary::BoundaryWidth,
@@ -38,7 +38,7 @@ pub(super) struct Depth<'a> {
     /// The bootstrap's unit, if intervals are requested.
     unit: Unit,
     bootstrap: Bootstrap,
-    places: Places,
+    locations: Locations,
     other: Option<Other>,
 }
 
@@ -63,18 +63,18 @@ impl<'a> Depth<'a> {
         let DepthArgs { replicates, level, seed, .. } = *arguments;
         let bootstrap = Bootstrap { replicates, level, seed };
         bootstrap.check().or_usage()?;
-        let places = match &arguments.metadata {
-            Some(path) => Places::of_metadata(path).or_input()?,
-            None => Places::of_paths(masks.iter()),
+        let locations = match &arguments.metadata {
+            Some(path) => Locations::of_metadata(path).or_input()?,
+            None => Locations::of_paths(masks.iter()),
         };
-        let are_in = |unit| places.require(masks.iter().map(|(id, _)| id), unit);
+        let are_in = |unit| locations.require(masks.iter().map(|(id, _)| id), unit);
         let (by, drawn) = (arguments.by.map(Unit::from), arguments.bootstrap.flatten().map(Unit::from));
         for unit in by.into_iter().chain(drawn) {
             are_in(unit).context("`--metadata` gives the zones of patches").or_input()?;
         }
         let unit = drawn.unwrap_or(if are_in(Unit::Zone).is_ok() { Unit::Zone } else { Unit::Patch });
         let other = arguments.against.as_deref().map(Other::open).transpose()?;
-        Ok(Self { arguments, by, unit, bootstrap, places, other })
+        Ok(Self { arguments, by, unit, bootstrap, locations, other })
     }
 
     pub(super) fn keep(&self) -> Keep {
@@ -97,14 +97,14 @@ impl<'a> Depth<'a> {
 
     /// The report of an evaluation with the requested analyses; `other` is the evaluation of [`Depth::other_set`].
     pub(super) fn report(&self, evaluation: &Evaluation, other: Option<&Evaluation>) -> Outcome<ScoreReport> {
-        let Self { arguments, places, unit, bootstrap, .. } = self;
+        let Self { arguments, locations, unit, bootstrap, .. } = self;
         let Evaluation { by_patch, protocol, .. } = evaluation;
         let mut report = ScoreReport::new(evaluation);
-        let table = self.by.map(|unit| GroupTable::new(by_patch, unit, places, protocol));
+        let table = self.by.map(|unit| GroupTable::new(by_patch, unit, locations, protocol));
         report.groups = table.transpose().or_input()?;
         report.worst_patches = worst_patches(by_patch, protocol, arguments.worst.unwrap_or(0));
         if arguments.bootstrap.is_some() {
-            let groups = units::group(places, by_patch, *unit).or_input()?;
+            let groups = units::group(locations, by_patch, *unit).or_input()?;
             match Uncertainty::new(&groups, *unit, protocol, *bootstrap) {
                 Ok(uncertainty) => report.uncertainty = Some(uncertainty),
                 Err(error @ BootstrapError::TooFewUnits { .. }) => {
@@ -118,7 +118,7 @@ impl<'a> Depth<'a> {
             let most = arguments.worst.unwrap_or(MOST_CHANGED);
             let comparison = match (&self.other, other) {
                 (Some(Other::Record(record)), _) => report.compare(record, &name).map_err(anyhow::Error::from),
-                (_, Some(other)) => Comparison::new([evaluation, other], &name, places, (*unit, *bootstrap), most)
+                (_, Some(other)) => Comparison::new([evaluation, other], &name, locations, (*unit, *bootstrap), most)
                     .map_err(anyhow::Error::from),
                 (_, None) => return Ok(report),
             };

@@ -22,11 +22,11 @@ pub(super) fn png() -> io::Result<Vec<u8>> {
     };
     let inks: Vec<[u8; 3]> = CLASSES.iter().map(|class| class.colour).filter(|ink| *ink != [0; 3]).collect();
     let mut fields = Vec::new();
-    for place in 0..FIELDS * FIELDS {
-        let corner = [place % FIELDS * STEP, place / FIELDS * STEP];
+    for index in 0..FIELDS * FIELDS {
+        let corner = [index % FIELDS * STEP, index / FIELDS * STEP];
         let [x, y] = corner.map(|corner| f64::from(corner + STEP / 8 + next(STEP * 3 / 4)));
         // 5 has no common factor with the 12 colours, and puts dissimilar ones side by side.
-        fields.push((x, y, inks[(place * 5 + place / FIELDS) as usize % inks.len()]));
+        fields.push((x, y, inks[(index * 5 + index / FIELDS) as usize % inks.len()]));
     }
     let mut pixels = Vec::with_capacity(3 * SIDE as usize * SIDE as usize);
     for y in 0..SIDE {

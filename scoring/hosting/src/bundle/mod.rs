@@ -134,12 +134,12 @@ pub fn make(
         made.push((platform, path));
     }
     // All bundles are complete and valid: only now move them to their paths.
-    let placed = made.into_iter().map(|(platform, found)| {
+    let moved = made.into_iter().map(|(platform, found)| {
         let path = out.join(format!("{}.zip", platform.name()));
         let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
         Ok(Made { platform, bytes: bytes.map_err(at(&path))?, path })
     });
-    placed.collect()
+    moved.collect()
 }
 
 type Part = (&'static str, Vec<u8>, Keep);
@@ -241,11 +241,11 @@ fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progr
     progress.event(Event::Started { stage: "packing the reference data", steps: masks.len() as u64 });
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
     for (id, mask) in masks.iter() {
-        let place: Option<Vec<_>> = mask
+        let parts: Option<Vec<_>> = mask
             .strip_prefix(truth)
             .ok()
             .map(|below| below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect());
-        let name = place.filter(|parts| !parts.is_empty()).map_or_else(|| id.file_name("MSK"), |parts| parts.join("/"));
+        let name = parts.filter(|parts| !parts.is_empty()).map_or_else(|| id.file_name("MSK"), |parts| parts.join("/"));
         let file = open_regular(mask)?;
         let size = file.metadata()?.len();
         archive.copy(&name, file, size, Keep::Stored)?;

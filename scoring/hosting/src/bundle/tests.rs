@@ -9,8 +9,8 @@ use flair_scoring::progress::Silent;
 fn masks(root: &Path, patches: u32) {
     for number in 1..=patches {
         let labels = (0..256u32).map(|i| 1 + u8::try_from((i + number) % 19).unwrap()).collect();
-        let place = format!("D015_2020/Z{number}_AA/msk/MSK_{number:06}.tif");
-        raster::write(&root.join(place), &Raster::new(1, 16, 16, labels).unwrap()).unwrap();
+        let path = format!("D015_2020/Z{number}_AA/msk/MSK_{number:06}.tif");
+        raster::write(&root.join(path), &Raster::new(1, 16, 16, labels).unwrap()).unwrap();
     }
     fs::write(root.join("secret.txt"), "not a mask").unwrap();
 }
@@ -133,7 +133,7 @@ fn texts_with_marks_of_yaml_and_html_stay_texts() {
 }
 
 #[test]
-fn a_bundle_that_its_platform_would_refuse_takes_no_place() {
+fn a_bundle_that_its_platform_would_refuse_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     masks(&dir.path().join("truth"), 1);
     let bad = Challenge { title: String::new(), ..Challenge::default() };
@@ -212,7 +212,7 @@ fn what_a_platform_would_refuse_is_found() {
         let findings = tampered(bundle, name, |_| None);
         findings.first().map_or_else(|| "nothing".to_owned(), |f| format!("{}: {}", f.subject, f.message))
     };
-    let told = [
+    let messages = [
         yaml(bench, "title: ", "title: "),
         yaml(bench, "version: 2", "version: 1"),
         yaml(bench, "image: logo.png", "image: terms.html"),
@@ -240,7 +240,7 @@ fn what_a_platform_would_refuse_is_found() {
         gone(lab, "evaluation.html"),
         gone(lab, "scoring_program.zip"),
     ];
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(messages.join("\n"));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
     >>> import numpy as np
     >>> import flair_scoring as fs
-    >>> truth = np.array([[1, 1], [5, 19]], np.uint8)  # labels as a mask holds them: from 1
-    >>> prediction = np.array([[0, 0], [4, 4]], np.uint8)  # classes as a prediction holds them: from 0
+    >>> truth = np.array([[1, 1], [5, 19]], np.uint8)  # labels as in masks: from 1
+    >>> prediction = np.array([[0, 0], [4, 4]], np.uint8)  # classes as in predictions: from 0
     >>> scores = fs.metrics(fs.confusion_matrix(truth, prediction))
     >>> scores.miou, scores.classes_averaged  # building 1, water 1/2
     (0.75, 2)
 
-The work is done by flair-bench's Rust library, the one behind its command line, without holding Python's lock.
+flair-bench's Rust library, which its command line uses, too, does the work without holding the GIL.
 """
 
 from ._api import check, confusion_matrix, metrics, package, score

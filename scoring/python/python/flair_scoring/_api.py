@@ -1,4 +1,4 @@
-"""The functions: arguments made plain, the Rust half called, its records made objects."""
+"""The functions: convert arguments, call the Rust part, and convert its records to objects."""
 
 from __future__ import annotations
 
@@ -33,20 +33,19 @@ def confusion_matrix(
     out_of_range: OutOfRange = "reject",
     threads: int | None = None,
 ) -> NDArray[np.uint64]:
-    """How often each class of the truth was predicted as each class.
+    """Counts the pixels of each class in the truth that were predicted as each class.
 
-    `truth` holds labels as they are in mask files (1 to 19 for "flair2"), `pred` classes as they are in prediction
-    files (from 0: 0 to 12), in arrays of the same shape, whatever that is. They are best C-contiguous uint8, which is
-    used in place; other layouts are copied, other integers too where every value fits a byte. Nobody may write into
-    them meanwhile.
+    `truth` holds labels as in mask files (1 to 19 for "flair2"), `pred` classes as in prediction files (0 to 12), in
+    arrays of the same shape. C-contiguous uint8 arrays are used in place; other layouts and integer types are copied,
+    and every value must fit into a byte. The arrays must not be modified during the call.
 
-    `protocol` is the name of one ("flair2", "flair-hub"), the path of a file that ends in .yml, or a `Protocol`.
-    `out_of_range` tells what becomes of predictions that are no class: "reject" raises, "drop" leaves these pixels
-    out, as upstream's scorer silently does.
+    `protocol` is a name ("flair2", "flair-hub"), the path of a file that ends in .yml, or a `Protocol`.
+    `out_of_range` is the treatment of predicted values that are not a class: "reject" raises, "drop" excludes these
+    pixels, as upstream's scorer does silently.
 
-    Returns uint64, [truth, prediction]. Labels that the protocol ignores are left out.
+    Returns uint64, [truth, prediction]. Pixels with labels that the protocol ignores are excluded.
 
-    Raises StrayValuesError where values mean nothing, InputError and ArrayTypeError where the arrays do not fit.
+    Raises StrayValuesError for values that are not labels or classes, InputError and ArrayTypeError for invalid arrays.
     """
     arrays = _bytes(truth, "truth"), _bytes(pred, "pred")
     if arrays[0].shape != arrays[1].shape:
@@ -58,12 +57,12 @@ def confusion_matrix(
 
 
 def metrics(matrix: ArrayLike, *, protocol: Protocol | Path = "flair2") -> Metrics:
-    """The scores of a confusion matrix, [truth, prediction], or of the sum of several.
+    """Computes the scores of a confusion matrix, [truth, prediction], or of a sum of confusion matrices.
 
-    `protocol` is the one that it was made by; see `confusion_matrix`.
+    `protocol` is the protocol of the matrix; see `confusion_matrix`.
 
-    Raises InputError where it is no matrix of the protocol's classes or has negative counts, ArrayTypeError where
-    it is not of integers.
+    Raises InputError if the shape does not match the protocol's classes or a count is negative, ArrayTypeError if the
+    counts are not integers.
     """
     rules = _rules(protocol)
     array = _integers(matrix, "matrix", "uint64")
@@ -72,7 +71,7 @@ def metrics(matrix: ArrayLike, *, protocol: Protocol | Path = "flair2") -> Metri
         raise InputError(f"the matrix has the shape {array.shape}, the protocol {classes} classes")
     if array.size and array.min() < 0:
         raise InputError("the matrix has negative counts")
-    # Beyond this a sum need not fit; it is also what a JSON number holds exactly.
+    # The largest count that a JSON number holds exactly; within it, no sum overflows.
     if sum(map(int, array.flat)) > 1 << 53:
         raise InputError("the matrix has more than 2^53 pixels")
     return _records.metrics(_native.metrics(np.ascontiguousarray(array, np.uint64).reshape(-1), rules))
@@ -90,11 +89,12 @@ def score(
     """Scores predictions against masks, in parallel.
 
     `truth_dir` has masks, MSK_*.tif, anywhere below it; `pred` is a folder of predictions, PRED_*.tif, or a submission
-    archive. They are paired by their numbers. `protocol` and `out_of_range` are as in `confusion_matrix`.
-    `progress(stage, done, total)` is called some times a second, and stops the work where it raises, as Ctrl-C does.
+    archive. Masks and predictions are paired by their numbers. `protocol` and `out_of_range` are as in
+    `confusion_matrix`.
+    `progress(stage, done, total)` is called several times a second; an exception in it stops the work, as Ctrl-C does.
 
-    Raises NotScorableError with everything that is wrong, if anything is; FileAccessError where the folders cannot be
-    read; InputError.
+    Raises NotScorableError with all findings if there are errors, FileAccessError if the folders cannot be read, and
+    InputError.
     """
     rules = _rules(protocol)
     where = os.fspath(truth_dir), os.fspath(pred)
@@ -109,14 +109,14 @@ def check(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Checks a submission, a folder or a zip archive, and tells all that is wrong with it at once.
+    """Checks a submission, a folder or a zip archive, and returns all findings.
 
-    `expected` are the patches that must be there: numbers or six-digit texts, or the path of a list, a number, a file
-    name or a range (077413-093462) a line. Without it none can be missing. `protocol`, as in `confusion_matrix`, tells
-    which values a prediction may hold.
+    `expected` are the patches that must be present: numbers or six-digit strings, or the path of a list with one
+    number, file name or range (077413-093462) per line. Without it, missing patches are not detected. `protocol`, as
+    in `confusion_matrix`, determines the valid values of a prediction.
 
-    Raises FileAccessError where there is nothing to read, InputError where `expected` makes no sense. What is wrong
-    with the submission is never raised.
+    Raises FileAccessError if `path` cannot be read, InputError if `expected` is invalid. Problems of the submission
+    are findings, never exceptions.
     """
     where, numbers, rules = os.fspath(path), _expected(expected), _rules(protocol)
     return _records.check_report(_native.check(where, numbers, rules, (_threads(threads), progress)))
@@ -133,27 +133,27 @@ def package(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Packed:
-    """Checks predictions and packs them as `out_dir`/`name`.zip: flat, sorted, the same bytes for the same files.
+    """Checks predictions and packs them as `out_dir`/`name`.zip: flat and sorted; equal files give equal bytes.
 
-    `times` are what the challenge's baseline and this submission took on the same machine, in seconds or as "M-S"
-    ("5-57"); they become part of the archive's name. `expected` and `protocol` are as in `check`.
+    `times` are the times of the challenge's baseline and of this submission on the same machine, in seconds or as
+    "M-S" ("5-57"); they become part of the archive's name. `expected` and `protocol` are as in `check`.
 
-    Raises RefusedError with the check's report where it finds errors; FileAccessError; InputError.
+    Raises RefusedError with the check's report if it has errors, FileAccessError, and InputError.
     """
     where = os.fspath(predictions), os.fspath(out_dir)
     clock = None if times is None else (_seconds(times[0]), _seconds(times[1]))
-    crew = (_threads(threads), progress)
-    made = _native.package(*where, name, _expected(expected), clock, _rules(protocol), crew)
+    settings = (_threads(threads), progress)
+    made = _native.package(*where, name, _expected(expected), clock, _rules(protocol), settings)
     path, entries, size, report = made
     return Packed(path, entries, size, _records.check_report(report))
 
 
 def _integers(values: ArrayLike, name: str, best: str) -> NDArray[Any]:
-    # numpy would hand over what is under the mask, and it would be counted.
+    # numpy would pass the masked values, and they would be counted.
     if np.ma.isMaskedArray(values):
         raise ArrayTypeError(f"{name} is a masked array: select its pixels first, such as {name}[~{name}.mask].data")
     array = np.asarray(values)
-    # An empty list is an array of floats to numpy.
+    # numpy converts an empty list to an array of floats.
     if array.dtype.kind not in "iu" and array.size:
         raise ArrayTypeError(f"{name} is of {array.dtype}: expected integers, best {best}")
     return array
@@ -172,7 +172,7 @@ def _rules(protocol: Protocol | Path) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     name = os.fspath(protocol)
-    # A file may change; reading one takes longer than counting a patch.
+    # Only named protocols are cached: a file may change.
     return Protocol(name) if name.lower().endswith((".yml", ".yaml")) else _named(name)
 
 
@@ -184,7 +184,7 @@ def _threads(threads: int | None) -> int | None:
         return None
     if not 1 <= threads <= MAX_THREADS:
         raise InputError(f"threads is {threads}: expected 1 to {MAX_THREADS}, or None for one a core")
-    # More of them only wait for each other.
+    # More threads than this only wait for each other.
     return min(threads, 4 * (os.cpu_count() or 1))
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong. What is wrong with somebody's predictions is data, and comes as findings."""
+"""Exceptions. Problems of predictions are not exceptions but findings."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
 
 
 class FlairScoringError(Exception):
-    """Whatever this package raises of its own."""
+    """Base class of this package's exceptions."""
 
 
 class InputError(FlairScoringError, ValueError):
-    """An argument, or what a file says, makes no sense."""
+    """An argument or the content of a file is invalid."""
 
 
 class ArrayTypeError(FlairScoringError, TypeError):
-    """An array is not of integers."""
+    """An array does not have an integer type."""
 
 
 class FileAccessError(FlairScoringError, OSError):
-    """A file or folder cannot be read or written; `errno` and `filename` say which and why."""
+    """A file or folder (`filename`) cannot be read or written; the reason is in `errno`."""
 
 
 class StrayValuesError(InputError):
-    """Arrays hold values that mean nothing."""
+    """Arrays have values that are not labels or classes."""
 
     def __init__(self, message: str, labels: dict[int, int], predictions: dict[int, int]) -> None:
         super().__init__(message, labels, predictions)
-        #: Values of the truth that are no label, each with its number of pixels.
+        #: Values of the truth that are not labels, with their numbers of pixels.
         self.labels = labels
-        #: Values of the prediction that are no class; empty where these may be dropped.
+        #: Values of the prediction that are not classes, with their numbers of pixels; empty if these are dropped.
         self.predictions = predictions
 
     def __str__(self) -> str:
@@ -39,11 +39,11 @@ class StrayValuesError(InputError):
 
 
 class NotScorableError(InputError):
-    """Masks and predictions do not fit, or break the rules: nothing is scored."""
+    """Masks and predictions do not match, or break the rules: there is no score."""
 
     def __init__(self, message: str, findings: tuple[Finding, ...]) -> None:
         super().__init__(message, findings)
-        #: Everything that is wrong.
+        #: All findings.
         self.findings = findings
 
     def __str__(self) -> str:
@@ -51,11 +51,11 @@ class NotScorableError(InputError):
 
 
 class RefusedError(InputError):
-    """The predictions break the rules: nothing is packaged."""
+    """The predictions break the rules: there is no archive."""
 
     def __init__(self, message: str, report: CheckReport) -> None:
         super().__init__(message, report)
-        #: What the check found.
+        #: The report of the check.
         self.report = report
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-# The Rust half. Arrays are flat and contiguous here; records are JSON.
+# The Rust part. Arrays are flat and contiguous; records are JSON.
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ __all__ = [
     "score",
 ]
 
-_Crew: TypeAlias = tuple[int | None, Callable[[str, int, int], object] | None]
+_WorkSettings: TypeAlias = tuple[int | None, Callable[[str, int, int], object] | None]
 
 __version__: Final[str]
 
@@ -52,13 +52,13 @@ def score(
     predictions: str,
     protocol: Protocol,
     out_of_range: str,
-    crew: _Crew,
+    settings: _WorkSettings,
 ) -> str: ...
 def check(
     path: str,
     expected: Sequence[int] | None,
     protocol: Protocol,
-    crew: _Crew,
+    settings: _WorkSettings,
 ) -> str: ...
 def package(
     predictions: str,
@@ -67,6 +67,6 @@ def package(
     expected: Sequence[int] | None,
     times: tuple[float, float] | None,
     protocol: Protocol,
-    crew: _Crew,
+    settings: _WorkSettings,
 ) -> tuple[Path, int, int, str]: ...
 def read_ids(path: str) -> list[int]: ...

@@ -1,4 +1,4 @@
-"""What the functions return: the records that the command line writes as JSON, as typed objects."""
+"""Results of the functions: the JSON records of the command line as typed objects."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with somebody's files, or worth to know."""
+    """A problem of the input files, or a remark about them."""
 
-    #: "error" breaks the rules, "warning" is likely a mistake, "note" is good to know.
+    #: "error": breaks the rules; "warning": probably a mistake; "note": information.
     severity: Literal["error", "warning", "note"]
-    #: Its kind: a stable word such as "missing-prediction".
+    #: Its stable code, such as "missing-prediction".
     code: str
-    #: What it is about: a file, an archive's entry, a range of patches.
+    #: Its subject: a file, an archive's entry, a range of patches.
     subject: str
-    #: What is wrong, and what to do about it.
+    #: The problem, and advice.
     message: str
 
     def __str__(self) -> str:
@@ -39,40 +39,40 @@ class ClassScores:
     id: int
     #: Its name.
     name: str
-    #: Intersection over union, 0 to 1; None where neither masks nor predictions have the class.
+    #: Intersection over union, 0 to 1; None if neither masks nor predictions have the class.
     iou: float | None
-    #: Share of the predicted pixels that are right, 0 to 1; None where none is predicted.
+    #: Share of the predicted pixels that are correct, 0 to 1; None if none is predicted.
     precision: float | None
-    #: Share of the class's pixels that are found, 0 to 1; None where the masks have none.
+    #: Share of the class's pixels that are predicted as such, 0 to 1; None if the masks have none.
     recall: float | None
-    #: Harmonic mean of precision and recall, 0 to 1; None where `iou` is.
+    #: Harmonic mean of precision and recall, 0 to 1; None if `iou` is.
     f1: float | None
     #: Pixels of the class in the masks.
     support: int
     #: Pixels predicted as the class.
     predicted: int
-    #: Whether its IoU is one of those averaged.
+    #: Whether the mean includes its IoU.
     in_mean: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """The scores of a confusion matrix; a figure that has nothing to be about is None."""
+    """The scores of a confusion matrix; a score whose denominator is 0 is None."""
 
-    #: By which classes and rules: the name of a protocol, NAME/CLASSES with another class list, or NAME@DIGEST for one
-    #: of a file. Scores of different protocols are not to be compared.
+    #: The protocol: its name, NAME/CLASSES with another class list, or NAME@DIGEST if it is from a file. Scores of
+    #: different protocols are not comparable.
     protocol: str
     #: Mean of the classes' IoUs, 0 to 1.
     miou: float | None
-    #: Number of classes that the mean was taken over.
+    #: Number of classes in the mean.
     classes_averaged: int
-    #: Share of the counted pixels that are right, 0 to 1.
+    #: Share of the counted pixels that are correct, 0 to 1.
     overall_accuracy: float | None
-    #: Mean of the recalls of the classes that the mean is about, 0 to 1.
+    #: Mean recall of the classes in the mean, 0 to 1.
     mean_accuracy: float | None
-    #: Mean of their F1s, 0 to 1.
+    #: Mean F1 of the classes in the mean, 0 to 1.
     mean_f1: float | None
-    #: Sum of the IoUs of all classes, each by its share of the masks' pixels, 0 to 1.
+    #: Sum of the IoUs of all classes, weighted by their shares of the masks' pixels, 0 to 1.
     frequency_weighted_iou: float | None
     #: Cohen's kappa, -1 to 1.
     kappa: float | None
@@ -89,26 +89,26 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreReport(Metrics):
-    """The record of a score, with all that is needed to know what it means."""
+    """The record of a score, with everything needed to interpret it."""
 
     #: Number of patches.
     patches: int
-    #: Number of pixels, the dropped and ignored ones included.
+    #: Number of pixels, including dropped and ignored ones.
     pixels: int
-    #: Pixels left out because their prediction was no class.
+    #: Pixels excluded because their predicted value is not a class.
     dropped_pixels: int
-    #: Pixels left out because the protocol ignores their label.
+    #: Pixels excluded because the protocol ignores their label.
     ignored_pixels: int
-    #: What was done with predictions that are no class.
+    #: Treatment of predicted values that are not a class.
     out_of_range: Literal["reject", "drop"]
     #: Number of pixels, [truth, prediction], uint64; not writable.
     confusion: NDArray[np.uint64] = field(repr=False)
-    #: What a reader must know besides, in sentences.
+    #: Further information for readers, in sentences.
     notes: tuple[str, ...]
     _text: str = field(repr=False)
 
     def to_json(self) -> str:
-        """The record as the command line writes it into score.json, to the byte."""
+        """The record, byte for byte as the command line writes it to score.json."""
         return self._text
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,17 +125,17 @@ class ScoreReport(Metrics):
 
 @dataclass(frozen=True)
 class CheckCounts:
-    """How much there is of what in a submission."""
+    """Counts of a submission's files, patches and findings."""
 
     #: Files of any kind.
     files: int
-    #: Patches that have a prediction, without those in `extra`.
+    #: Patches with a prediction, excluding those in `extra`.
     predictions: int
-    #: Patches that should have one; None where that isn't known.
+    #: Expected patches; None if unknown.
     expected: int | None
-    #: Patches that should have one and don't.
+    #: Expected patches without a prediction.
     missing: int
-    #: Patches that have one and shouldn't.
+    #: Predictions of patches that are not expected.
     extra: int
     #: Findings that are errors.
     errors: int
@@ -147,17 +147,17 @@ class CheckCounts:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found. It is true where the submission is valid."""
+    """The result of a check. It is true if the submission is valid."""
 
     #: Whether no finding is an error.
     valid: bool
-    #: How much there is of what.
+    #: Counts of files, patches and findings.
     counts: CheckCounts
     #: Patches without a prediction, as ranges: "077413-077420".
     missing: tuple[str, ...]
     #: Patches with a prediction that are not expected, as ranges.
     extra: tuple[str, ...]
-    #: All findings, the weightiest first.
+    #: All findings, the most severe first.
     findings: tuple[Finding, ...]
     _text: str = field(repr=False)
 
@@ -171,20 +171,20 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class Packed:
-    """An archive that was made."""
+    """A packed archive."""
 
-    #: Where it is.
+    #: Its path.
     path: Path
     #: Number of predictions in it.
     entries: int
     #: Its size in bytes.
     bytes: int
-    #: What the check before it found: no errors, perhaps warnings.
+    #: The report of the check: no errors, perhaps warnings.
     report: CheckReport
 
 
 def _pick(kind: type[T], record: Mapping[str, Any], **made: Any) -> T:
-    """A dataclass of a record: those fields that it has, and what was made of others."""
+    """Makes a dataclass from the record's fields of the same names, and from `made`."""
     names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in record.items() if key in names} | made)
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{ConfusionMatrix, OutOfRange, ScoreReport, analysis::units::tests::patch, dataset::places::tests::places};
+use crate::{
+    ConfusionMatrix, OutOfRange, ScoreReport, analysis::units::tests::patch, dataset::locations::tests::locations,
+};
 
 fn evaluation(patches: Vec<PatchConfusion>, protocol: Protocol) -> Evaluation {
     let mut matrix = ConfusionMatrix::empty(protocol.class_count());
@@ -24,7 +26,7 @@ fn draw(unit: Unit) -> (Unit, Bootstrap) {
 }
 
 fn compare(this: &Evaluation, other: &Evaluation, unit: Unit) -> Result<Comparison, CompareError> {
-    Comparison::new([this, other], "other", &places(), draw(unit), 9)
+    Comparison::new([this, other], "other", &locations(), draw(unit), 9)
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn every_level_has_its_difference() {
         [("D001_2020", 3, Some(27.0 / 30.0 - 23.0 / 30.0)), ("D002_2021", 1, Some(7.0 / 10.0 - 6.0 / 10.0)),]
     );
     // The first domain has three patches, of which the second alone is better: it is in 19 of 27 draws.
-    let drawn = |place: usize| found.domains[place].miou.interval.zip(found.domains[place].miou.better);
+    let drawn = |index: usize| found.domains[index].miou.interval.zip(found.domains[index].miou.better);
     let (interval, better) = drawn(0).unwrap();
     assert!(interval.low.abs() < 1e-12 && interval.high > found.domains[0].miou.difference.unwrap());
     assert!((better - 19.0 / 27.0).abs() < 0.07, "{better}");
@@ -105,11 +107,11 @@ fn where_nothing_can_be_drawn_there_are_no_intervals() {
     // Locations are required only for the requested unit.
     let patches = (1..=2).map(|number| patch(number, &[(0, 0, 3)])).collect();
     let this = evaluation(patches, Protocol::flair2());
-    let without = |unit| Comparison::new([&this, &this], "other", &Places::default(), draw(unit), 9);
+    let without = |unit| Comparison::new([&this, &this], "other", &Locations::default(), draw(unit), 9);
     assert!(without(Unit::Patch).unwrap().domains.is_empty());
-    assert!(matches!(without(Unit::Zone), Err(CompareError::Place(PlaceError::Unknown { .. }))));
+    assert!(matches!(without(Unit::Zone), Err(CompareError::Location(LocationError::Unknown { .. }))));
     let wrong = (Unit::Patch, Bootstrap { level: 2.0, ..Bootstrap::default() });
-    let found = Comparison::new([&this, &this], "other", &Places::default(), wrong, 9);
+    let found = Comparison::new([&this, &this], "other", &Locations::default(), wrong, 9);
     assert!(matches!(found, Err(CompareError::Bootstrap(BootstrapError::Level(_)))));
 }
 

@@ -1,4 +1,4 @@
-//! Wrong files: each ends in a clear error, soon, and without large allocations.
+//! Invalid files: each gives a clear error, quickly and without large allocations.
 
 use proptest::prelude::*;
 
@@ -41,27 +41,27 @@ fn contradictory_files_are_errors() {
     ];
     insta::assert_snapshot!(lines.join("\n"), @"
     not a valid TIFF: its width is missing or 0
-    too large: it has 360000000000 samples (4000000000 × 45 × 2, in pieces of 4000000000 × 7), at most 67108864
+    too large: it has 360000000000 samples (4000000000 × 45 × 2, in strips of 4000000000 × 7), at most 67108864
     not a valid TIFF: tag 256 is empty
-    too large: it has 18446744073709551615 samples (37 × 18446744073709551615 × 2, in pieces of 37 × 7), at most 67108864
+    too large: it has 18446744073709551615 samples (37 × 18446744073709551615 × 2, in strips of 37 × 7), at most 67108864
     not a valid TIFF: tag 256 has type 11, expected unsigned numbers
-    not a valid TIFF: its piece 0 is too short: 14000 samples are due
-    not a valid TIFF: its piece 0 is too long: 126 samples are due
+    not a valid TIFF: its strip 0 is too short: expected 14000 samples
+    not a valid TIFF: its strip 0 is too long: expected 126 samples
     TIFF not supported: tag 258 differs between bands: 8, 16
     TIFF not supported: its samples are uint16, expected uint8
     TIFF not supported: its compression is 7; write it uncompressed or with LZW, Deflate, ZSTD or PackBits
     TIFF not supported: its colours are YCbCr, whose bands may differ in size
-    too large: it has 109115775 samples (37 × 45 × 65535, in pieces of 37 × 7), at most 67108864
+    too large: it has 109115775 samples (37 × 45 × 65535, in strips of 37 × 7), at most 67108864
     not a valid TIFF: its number of rows per strip is missing or 0
     not a valid TIFF: tag 273 has 7 values, expected 45
     not a valid TIFF: tag 279 has 2 values, expected 7
-    not a valid TIFF: it is cut short: 4294967295 bytes are due at 8, the file has 3544 bytes
+    not a valid TIFF: it is truncated: expected 4294967295 bytes at offset 8, the file has 3544 bytes
     not a valid TIFF: its planar configuration is 3
     TIFF not supported: its predictor is 3, expected 1 or 2
-    TIFF not supported: its piece 0 is left out (a sparse file)
+    TIFF not supported: its strip 0 has no data (a sparse file)
     not a valid TIFF: tag 273 is missing
-    TIFF not supported: its bits run backwards
-    too large: it has 206158430208 samples (37 × 45 × 2, in pieces of 2147483648 × 16), at most 67108864
+    TIFF not supported: its bit order is reversed (FillOrder 2)
+    too large: it has 206158430208 samples (37 × 45 × 2, in tiles of 2147483648 × 16), at most 67108864
     not a valid TIFF: its tile height is missing or 0
     ");
 }
@@ -71,14 +71,14 @@ fn chunks_of_a_wrong_length_are_errors() {
     // The stored rows are 37 samples of 2 bands; the width says otherwise.
     for compression in [1, 5, 8, 50_000, 32_773] {
         let wider = error(&Layout { compression, set: vec![(256, 3, vec![38])], ..Layout::default() });
-        assert_eq!(wider, "not a valid TIFF: its piece 0 is too short: 532 samples are due", "{compression}");
+        assert_eq!(wider, "not a valid TIFF: its strip 0 is too short: expected 532 samples", "{compression}");
         let narrower = error(&Layout { compression, set: vec![(256, 3, vec![36])], ..Layout::default() });
-        assert_eq!(narrower, "not a valid TIFF: its piece 0 is too long: 504 samples are due", "{compression}");
+        assert_eq!(narrower, "not a valid TIFF: its strip 0 is too long: expected 504 samples", "{compression}");
     }
 }
 
 #[test]
-fn the_directory_may_not_lie_about_its_length() {
+fn a_directory_longer_than_the_file_is_an_error() {
     let claims = |order: &[u8], directory: &[u8]| decode(&[order, directory].concat(), &Limits::default()).unwrap_err();
     for error in [
         claims(b"II\x2a\0\x08\0\0\0", &[0xff, 0xff, 0, 0]),
@@ -94,8 +94,8 @@ fn the_directory_may_not_lie_about_its_length() {
 }
 
 #[test]
-fn a_circle_of_directories_has_no_end_to_look_for() {
-    // Only the first image counts, so that nobody follows the offset at the end of its directory.
+fn a_cycle_of_directories_is_not_followed() {
+    // Only the first image is read: the offset at the end of its directory is not followed.
     for layout in [Layout::default(), Layout { is_big_tiff: true, ..Layout::default() }] {
         let raster = raster(1, 7, 37);
         let mut file = layout.write(&raster);
@@ -120,7 +120,7 @@ fn the_largest_sizes_are_claims_only() {
             let set = vec![(256, kind, vec![side]), (257, kind, vec![side])];
             let layout = Layout { set, tile, is_big_tiff: kind == 16, ..Layout::default() };
             let file = layout.write(&raster(2, 45, 37));
-            // Whatever the limits are, too: what is not in the file cannot be decoded.
+            // With any limits: data that are not in the file cannot be decoded.
             for limits in [Limits::default(), Limits { file_bytes: u64::MAX, samples: u64::MAX - 1 }] {
                 assert!(
                     matches!(decode(&file, &limits), Err(RasterError::Limits(_) | RasterError::Format(_))),
@@ -129,7 +129,7 @@ fn the_largest_sizes_are_claims_only() {
             }
         }
     }
-    // In one piece, and the caller allows everything.
+    // In one strip, and the caller allows everything.
     let side = u64::from(u32::MAX);
     let set = [(256, side), (257, side), (277, 1), (273, 8), (278, side), (279, 100)];
     let set: Vec<_> = set.into_iter().map(|(tag, value)| (tag, 4, vec![value])).collect();
@@ -144,20 +144,20 @@ fn a_file_of_tiny_chunks_is_rejected_fast() {
     // A million strips of one sample each, all of the same few bytes, which a zip would store in next to nothing.
     let rows = 1 << 20;
     let set = vec![(256, 3, vec![1]), (257, 4, vec![rows]), (258, 3, vec![8]), (277, 3, vec![1]), (278, 3, vec![1])];
-    let pieces = vec![(273, 3, vec![8; 1 << 20]), (279, 1, vec![9; 1 << 20])];
+    let strips = vec![(273, 3, vec![8; 1 << 20]), (279, 1, vec![9; 1 << 20])];
     for compression in [5, 8, 50_000] {
-        let layout = Layout { compression, set: [set.clone(), pieces.clone()].concat(), ..Layout::default() };
+        let layout = Layout { compression, set: [set.clone(), strips.clone()].concat(), ..Layout::default() };
         let error = decode(&layout.write(&raster(1, 1, 1)), &Limits::default()).unwrap_err();
-        assert_eq!(error.to_string(), "too large: it is stored in 1048576 pieces, at most 131072");
+        assert_eq!(error.to_string(), "too large: it has 1048576 strips, at most 131072");
     }
     assert!(decode(&Layout { rows: 1, ..Layout::default() }.write(&raster(1, 4096, 1)), &Limits::default()).is_ok());
 }
 
 #[test]
-fn a_zstd_window_is_not_believed() {
+fn a_claimed_zstd_window_is_not_allocated() {
     let raster = raster(1, 7, 37);
     let mut file = Layout { compression: 50_000, ..Layout::default() }.write(&raster);
-    // The one strip begins right behind the file's 8 bytes: magic number, flags, window descriptor.
+    // The one strip begins directly after the file's 8 bytes: magic number, flags, window descriptor.
     assert_eq!((&file[8..12], file[12] & 0x20), (&[0x28, 0xb5, 0x2f, 0xfd][..], 0));
     file[13] = 31 << 3;
     assert_eq!(decode(&file, &Limits::default()).unwrap(), raster);

@@ -1,4 +1,4 @@
-//! Right files: all layouts, and those of other writers.
+//! Valid files: all layouts, and those of other writers.
 
 use std::io::Cursor;
 
@@ -38,7 +38,7 @@ fn every_layout_gives_the_same_pixels() {
 }
 
 #[test]
-fn the_header_tells_what_is_there() {
+fn the_header_gives_the_properties_of_the_image() {
     let layout = Layout {
         is_planar: true,
         tile: Some((16, 32)),

@@ -53,7 +53,10 @@ fn a_file_is_written_whole_and_read_by_name() {
     assert!(matches!(read(&path, &small).unwrap_err().error, RasterError::Limits(_)));
     std::fs::write(&path, b"MSK").unwrap();
     let broken = read(&path, &Limits::default()).unwrap_err().to_string();
-    assert!(broken.ends_with("PRED_000001.tif`: not a valid TIFF: it does not begin as a TIFF does"), "{broken}");
+    assert!(
+        broken.ends_with("PRED_000001.tif`: not a valid TIFF: it does not start with a TIFF signature"),
+        "{broken}"
+    );
 }
 
 #[test]

@@ -127,8 +127,8 @@ fn every_problem_is_reported_at_once() {
     missing-prediction: 000008-000009: 2 of 10 masks have no prediction: every mask needs one
     extra-prediction: 000011: a prediction, but no mask to score it against
     duplicate-prediction: 000005: 2 predictions for one patch: `PRED_000005.tif`, `again/PRED_000005.tif`
-    unreadable-image: PRED_000003.tif: not a valid TIFF: it is cut short: 2 bytes are due at 2, the file has 3 bytes
-    unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are broken: invalid code in LZW stream
+    unreadable-image: PRED_000003.tif: not a valid TIFF: it is truncated: expected 2 bytes at offset 2, the file has 3 bytes
+    unreadable-image: PRED_000006.tif: not a valid TIFF: its LZW data are invalid: invalid code in LZW stream
     wrong-size: PRED_000004.tif: 3 × 2 pixels, its mask has 2 × 2
     wrong-bands: PRED_000004.tif: 3 bands, expected 1
     value-out-of-range: PRED_000001.tif: 3 pixels out of range: 13 (1), 255 (2); classes are 0..=12
@@ -145,7 +145,7 @@ fn a_problem_of_many_files_is_reported_once() {
         let classes = match number {
             1..=100 => [0, 1, 255, 254 - (number % 4) as u8],
             101..=150 => [1, 2, 3, 13],
-            // 13 and nothing above, but 0 too: whatever it is, it was not counted from 1.
+            // The maximum is 13, but there is a 0: the values were not counted from 1.
             151 => [0, 1, 2, 13],
             _ => [0, 1, 2, 3],
         };

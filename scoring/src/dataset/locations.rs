@@ -58,14 +58,14 @@ impl fmt::Display for Unit {
 
 /// The location of a patch: its domain and zone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Place {
+pub struct Location {
     /// Its domain, such as `D036_2020`.
     pub domain: String,
     /// Its zone, such as `Z17_UA`; zones of different domains may have the same name.
     pub zone: String,
 }
 
-impl Place {
+impl Location {
     /// Parses the location in a mask's path, such as `…/D036_2020/Z17_UA/msk/MSK_084558.tif`: the last folder with a
     /// domain's name, and the last folder below it with a zone's name.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -88,12 +88,12 @@ impl Place {
 
 /// The known locations of patches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places(BTreeMap<PatchId, Place>);
+pub struct Locations(BTreeMap<PatchId, Location>);
 
 /// Errors of finding the locations of patches.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlaceError {
+pub enum LocationError {
     /// The metadata cannot be read.
     #[error("cannot read `{}`: {error}", path.display())]
     Io {
@@ -133,10 +133,10 @@ fn others(missing: usize) -> String {
     }
 }
 
-impl Places {
+impl Locations {
     /// The locations in the paths of masks or images.
     pub fn of_paths<'a>(paths: impl IntoIterator<Item = (PatchId, &'a Path)>) -> Self {
-        paths.into_iter().filter_map(|(id, path)| Some((id, Place::of_path(path)?))).collect()
+        paths.into_iter().filter_map(|(id, path)| Some((id, Location::of_path(path)?))).collect()
     }
 
     /// The locations in the dataset's `flair_aerial_metadata.json`: an object whose keys name aerial images,
@@ -144,33 +144,33 @@ impl Places {
     /// digits, `_` and `-`.
     ///
     /// # Errors
-    /// [`PlaceError::Io`], [`PlaceError::Format`].
-    pub fn of_metadata(path: &Path) -> Result<Self, PlaceError> {
-        let format = |reason| PlaceError::Format { path: path.to_owned(), reason };
-        let file = open_regular(path).map_err(|error| PlaceError::Io { path: path.to_owned(), error })?;
-        let entries: BTreeMap<String, Place> = serde_json::from_reader(BufReader::new(file.take(MAX_METADATA)))
+    /// [`LocationError::Io`], [`LocationError::Format`].
+    pub fn of_metadata(path: &Path) -> Result<Self, LocationError> {
+        let format = |reason| LocationError::Format { path: path.to_owned(), reason };
+        let file = open_regular(path).map_err(|error| LocationError::Io { path: path.to_owned(), error })?;
+        let entries: BTreeMap<String, Location> = serde_json::from_reader(BufReader::new(file.take(MAX_METADATA)))
             .map_err(|error| {
                 if error.is_io() {
-                    PlaceError::Io { path: path.to_owned(), error: error.into() }
+                    LocationError::Io { path: path.to_owned(), error: error.into() }
                 } else {
                     format(error.to_string())
                 }
             })?;
         entries
             .into_iter()
-            .map(|(key, place)| {
+            .map(|(key, location)| {
                 let id = image_key(&key)
                     .ok_or_else(|| format(format!("`{}` names no image: expected IMG_000826", shown(&key))))?;
-                if !place.is_fit() {
+                if !location.is_fit() {
                     return Err(format(format!("the domain or the zone of patch {id} is no name such as D036_2020")));
                 }
-                Ok((id, place))
+                Ok((id, location))
             })
             .collect()
     }
 
     /// The location of a patch, if known.
-    pub fn get(&self, id: PatchId) -> Option<&Place> {
+    pub fn get(&self, id: PatchId) -> Option<&Location> {
         self.0.get(&id)
     }
 
@@ -188,7 +188,7 @@ impl Places {
     pub fn name(&self, id: PatchId, unit: Unit) -> Option<String> {
         Some(match unit {
             Unit::Domain => self.get(id)?.domain.clone(),
-            Unit::Zone => self.get(id).map(|place| format!("{}/{}", place.domain, place.zone))?,
+            Unit::Zone => self.get(id).map(|location| format!("{}/{}", location.domain, location.zone))?,
             Unit::Patch => id.to_string(),
         })
     }
@@ -196,19 +196,19 @@ impl Places {
     /// Checks that the unit of each of these patches is known.
     ///
     /// # Errors
-    /// [`PlaceError::Unknown`] if it is not.
-    pub fn require(&self, patches: impl Iterator<Item = PatchId>, unit: Unit) -> Result<(), PlaceError> {
+    /// [`LocationError::Unknown`] if it is not.
+    pub fn require(&self, patches: impl Iterator<Item = PatchId>, unit: Unit) -> Result<(), LocationError> {
         let unknown: Vec<PatchId> = patches.filter(|id| unit != Unit::Patch && self.get(*id).is_none()).collect();
         match unknown.first() {
-            Some(first) => Err(PlaceError::Unknown { unit, first: *first, missing: unknown.len() }),
+            Some(first) => Err(LocationError::Unknown { unit, first: *first, missing: unknown.len() }),
             None => Ok(()),
         }
     }
 }
 
-impl FromIterator<(PatchId, Place)> for Places {
-    fn from_iter<I: IntoIterator<Item = (PatchId, Place)>>(places: I) -> Self {
-        Self(places.into_iter().collect())
+impl FromIterator<(PatchId, Location)> for Locations {
+    fn from_iter<I: IntoIterator<Item = (PatchId, Location)>>(locations: I) -> Self {
+        Self(locations.into_iter().collect())
     }
 }
 
@@ -219,23 +219,25 @@ pub(crate) mod tests {
     use super::*;
 
     /// Patches 1 and 2 in one zone, 3 in another one, 4 in another domain's zone of the same name.
-    pub(crate) fn places() -> Places {
-        let places = [("D001_2020", "Z1_UA"), ("D001_2020", "Z1_UA"), ("D001_2020", "Z2_AA"), ("D002_2021", "Z1_UA")];
-        let place = |(domain, zone): (&str, &str)| Place { domain: domain.to_owned(), zone: zone.to_owned() };
-        (1..).map(|number| PatchId::new(number).unwrap()).zip(places.map(place)).collect()
+    pub(crate) fn locations() -> Locations {
+        let locations =
+            [("D001_2020", "Z1_UA"), ("D001_2020", "Z1_UA"), ("D001_2020", "Z2_AA"), ("D002_2021", "Z1_UA")];
+        let location = |(domain, zone): (&str, &str)| Location { domain: domain.to_owned(), zone: zone.to_owned() };
+        (1..).map(|number| PatchId::new(number).unwrap()).zip(locations.map(location)).collect()
     }
 
     #[test]
     fn a_path_gives_the_location() {
-        let place =
-            |path: &str| Place::of_path(Path::new(path)).map(|place| format!("{} {}", place.domain, place.zone));
+        let location = |path: &str| {
+            Location::of_path(Path::new(path)).map(|location| format!("{} {}", location.domain, location.zone))
+        };
         let found = Some("D036_2020 Z17_UA".to_owned());
         for path in [
             "flair_2_labels_test/D036_2020/Z17_UA/msk/MSK_084558.tif",
             "D036_2020/labels/Z17_UA/msk/MSK_084558.tif",
             "/old/D004_2021/Z1_AA/copy/D036_2020/Z17_UA/MSK_084558.tif",
         ] {
-            assert_eq!(place(path), found, "{path}");
+            assert_eq!(location(path), found, "{path}");
         }
         for path in [
             "MSK_084558.tif",
@@ -246,7 +248,7 @@ pub(crate) mod tests {
             "D036_2020/Z+1_UA/MSK_084558.tif",
             "x/D036_2020/Z17_UA.tif",
         ] {
-            assert_eq!(place(path), None, "{path}");
+            assert_eq!(location(path), None, "{path}");
         }
     }
 
@@ -256,24 +258,24 @@ pub(crate) mod tests {
         let path = dir.path().join("metadata.json");
         let read = |text: &str| {
             fs::write(&path, text).unwrap();
-            Places::of_metadata(&path)
+            Locations::of_metadata(&path)
         };
         let text = r#"{"IMG_000002": {"domain": "D001_2020", "zone": "Z1_UA", "camera": "x", "patch_centroid_x": 1.5},
                        "IMG_000001.tif": {"zone": "a-b", "domain": "city"}}"#;
-        let places = read(text).unwrap();
-        let names = [1, 2].map(|number| places.name(PatchId::new(number).unwrap(), Unit::Zone).unwrap());
-        assert_eq!((names.each_ref().map(String::as_str), places.len()), (["city/a-b", "D001_2020/Z1_UA"], 2));
+        let locations = read(text).unwrap();
+        let names = [1, 2].map(|number| locations.name(PatchId::new(number).unwrap(), Unit::Zone).unwrap());
+        assert_eq!((names.each_ref().map(String::as_str), locations.len()), (["city/a-b", "D001_2020/Z1_UA"], 2));
         let reason = |text: &str| match read(text).unwrap_err() {
-            PlaceError::Format { reason, .. } => reason,
+            LocationError::Format { reason, .. } => reason,
             other => panic!("{other}"),
         };
-        let place = |domain: &str| format!(r#"{{"IMG_000002": {{"domain": "{domain}", "zone": "Z1_UA"}}}}"#);
+        let location = |domain: &str| format!(r#"{{"IMG_000002": {{"domain": "{domain}", "zone": "Z1_UA"}}}}"#);
         insta::assert_snapshot!([
             reason(r#"{"MSK_000002": {"domain": "D001_2020", "zone": "Z1_UA"}}"#),
             reason(r#"{"IMG_000002": {"domain": "D001_2020"}}"#),
-            reason(&place("")),
-            reason(&place("=1+1")),
-            reason(&place("-1")),
+            reason(&location("")),
+            reason(&location("=1+1")),
+            reason(&location("-1")),
             reason("["),
         ].join("\n"), @r#"
         `MSK_000002` names no image: expected IMG_000826
@@ -283,7 +285,7 @@ pub(crate) mod tests {
         the domain or the zone of patch 000002 is no name such as D036_2020
         invalid type: sequence, expected a map at line 1 column 1
         "#);
-        assert!(matches!(Places::of_metadata(dir.path()), Err(PlaceError::Io { .. })));
-        assert!(matches!(Places::of_metadata(&dir.path().join("none")), Err(PlaceError::Io { .. })));
+        assert!(matches!(Locations::of_metadata(dir.path()), Err(LocationError::Io { .. })));
+        assert!(matches!(Locations::of_metadata(&dir.path().join("none")), Err(LocationError::Io { .. })));
     }
 }
