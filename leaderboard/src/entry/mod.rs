@@ -136,10 +136,14 @@ impl Entry {
         json
     }
 
-    /// Reads an entry strictly: an unknown field is an error.
+    /// Reads an entry strictly: an unknown field is an error. The stated product of seconds and devices is replaced by
+    /// the computed one.
     pub(crate) fn from_json(text: &str) -> Result<Self, String> {
-        let entry: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut entry: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         entry.validate().map_err(|error| error.to_string())?;
+        if let Some(timing) = &mut entry.timing {
+            timing.device_seconds = timing.computed_device_seconds();
+        }
         Ok(entry)
     }
 }
@@ -161,6 +165,14 @@ pub(crate) mod tests {
     pub(crate) fn entry(benchmark: &str, name: &str, miou: f64) -> Entry {
         let [benchmark, name, protocol, source] = [benchmark, name, "flair2", "a test"].map(str::to_owned);
         Entry { benchmark, name, miou, protocol, source, ..Entry::default() }
+    }
+
+    #[test]
+    fn the_stated_product_of_an_entry_is_not_believed() {
+        let mut timed = entry(FLAIR2_TEST, "x", 0.5);
+        let timing = Timing::new(std::time::Duration::from_secs(1400), 16, Devices { nodes: 4, per_node: 1 });
+        timed.timing = Some(Timing { device_seconds: 1.0, ..timing.clone() });
+        assert_eq!(Entry::from_json(&timed.to_json()).unwrap().timing, Some(timing));
     }
 
     #[test]
