@@ -103,16 +103,17 @@ fn archives_that_are_not_read_are_named_by_every_command() {
     };
     flair_bench(dir.path()).args(["check", "outer.zip"]).assert().code(1).stdout(nested("nested.zip"));
     score("outer.zip").code(3).stdout(nested("nested.zip"));
-    // Beside predictions, and in a subfolder: there is a score, and a finding.
-    fs::copy(dir.path().join("inner/nested.zip"), res.join("old.zip")).unwrap();
-    fs::copy(dir.path().join("inner/nested.zip"), res.join("preds/old.zip")).unwrap();
-    let both = || nested("old.zip").and(nested("preds/old.zip"));
-    score("input/res").success().stderr(both());
-    let evalai = ["score", "--truth", "input/ref", "--pred", "input/res", "--format", "evalai"];
-    flair_bench(dir.path()).args(evalai).assert().success().stderr(both());
     let codalab = || flair_bench(dir.path()).args(["codalab", "input", "output"]).assert();
-    codalab().success().stderr(both());
-    assert!(read(dir.path().join("output/results.html")).contains("<code>preds/old.zip</code>"));
+    // Beside predictions, or in a folder: there is a score, and a finding.
+    for name in ["old.zip", "preds/old.zip"] {
+        fs::copy(dir.path().join("inner/nested.zip"), res.join(name)).unwrap();
+        score("input/res").success().stderr(nested(name));
+        let evalai = ["score", "--truth", "input/ref", "--pred", "input/res", "--format", "evalai"];
+        flair_bench(dir.path()).args(evalai).assert().success().stderr(nested(name));
+        codalab().success().stderr(nested(name));
+        assert!(read(dir.path().join("output/results.html")).contains(&format!("<code>{name}</code>")));
+        fs::remove_file(res.join(name)).unwrap();
+    }
     // In place of predictions.
     fs::remove_dir_all(&res).unwrap();
     fs::create_dir_all(res.join("sub")).unwrap();

@@ -75,8 +75,8 @@ pub fn columns(protocol: &Protocol) -> Vec<Column> {
 const TIMES: [(&str, &str); 4] =
     [(SUBMISSION, "time (s)"), (BASELINE, "baseline's time (s)"), (RATIO, "times the baseline"), (OVER, "over time")];
 
-/// The value of "over time" on a leaderboard if the times are not known: between kept (0) and broken (1). PostgreSQL
-/// sorts an empty cell after every number, which would put it below a submission over time.
+/// The value of "over time" on a leaderboard if the times are not known: between kept (0) and broken (1). Codabench sorts
+/// an empty cell after every number, so a submission over time would be above one without times.
 const OVER_UNKNOWN: f64 = 0.5;
 
 /// The known times: key, title, value.
