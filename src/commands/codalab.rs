@@ -27,14 +27,21 @@ use crate::{
 
 /// The files that a platform reads the score from.
 const SCORES: [&str; 2] = ["scores.txt", "scores.json"];
-const PAGE: &str = "detailed_results.html";
+
+/// The page with the details. Codabench shows `detailed_results.html`, or else the first `*.html` (`compute_worker.py`,
+/// `get_detailed_results_file_path`). CodaLab's worker creates an empty `detailed_results.html`, fails to upload what is
+/// written to it, and at the end uploads another `*.html`, but only while that one is empty (`worker.py`, `run`).
+const PAGE: &str = "results.html";
+/// Must stay as the platform left it: absent or empty.
+const RESERVED: &str = "detailed_results.html";
 
 pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     let out = &arguments.output;
     // Remove the scores and the page of an earlier run first: they must not be taken for this run's, even if it fails.
-    for name in SCORES.into_iter().chain([PAGE]) {
+    for name in SCORES.into_iter().chain([PAGE, RESERVED]) {
         let path = out.join(name);
-        if path.exists() {
+        let is_left_empty = name == RESERVED && fs::metadata(&path).is_ok_and(|file| file.len() == 0);
+        if path.exists() && !is_left_empty {
             fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()?;
         }
     }
@@ -49,7 +56,10 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     let masks = Masks::find(&input.reference).or_input()?;
     let evaluation = match evaluate(&masks, &input.submission, &options, &Bars::new()) {
         Ok(evaluation) => evaluation,
-        Err(EvaluateError::NotScorable(findings)) => return refuse(out, &findings),
+        Err(EvaluateError::NotScorable(mut findings)) => {
+            findings.extend(input.nothing_handed_on());
+            return refuse(out, &findings);
+        }
         Err(error) => return Err(error).context("the reference data are broken").or_input(),
     };
     let report = ScoreReport::new(&evaluation);

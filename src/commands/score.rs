@@ -20,6 +20,7 @@ use flair_scoring::{
         pairing::Masks,
     },
     source::Source,
+    submission::nested_archives,
     text::shown as escaped,
     timing::Limits,
 };
@@ -106,6 +107,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     }
     if let Some(path) = &arguments.figure {
         draw(path, &report)?;
+    }
+    if shown != Shown::Evalai {
+        write_findings(&mut stderr().lock(), &nested_archives(&source))?;
     }
     let mut out = stdout().lock();
     match shown {

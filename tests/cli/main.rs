@@ -4,6 +4,7 @@
 mod architecture;
 #[cfg(feature = "baselines")]
 mod baseline;
+mod bundle;
 #[cfg(feature = "baselines")]
 mod data;
 mod depth;

@@ -14,6 +14,9 @@ finding_codes! {
         TimeNotWhole = "time-not-whole", Warning, "the clock does not cover all predictions",
             cause: "The prediction was stopped and resumed: the clock does not cover the earlier predictions.",
             fix: "Predict all patches in one go, and enclose that run's `timing.json`.";
+        UnreadableTimes = "unreadable-times", Warning, "the times in a name cannot be read",
+            cause: "The times have leading zeros or 60 seconds and more, or other signs than `-` between minutes and seconds.",
+            fix: "Write both times as minutes and seconds without leading zeros, such as `unet_5-57_14-40`, or pack with `flair-bench package`.";
         UnreadableRecord = "unreadable-record", Warning, "an enclosed record of times cannot be read",
             cause: "The record was edited, comes from another program, or several records have the same name.",
             fix: "Enclose the unchanged `timing.json` and `run.json` of one run, or none.";

@@ -1,4 +1,4 @@
-//! `detailed_results.html`: one self-contained file without scripts.
+//! The page with a submission's details: one self-contained file without scripts.
 //!
 //! The names of a submission's files are untrusted, and others see the page. So every text is escaped, and the page's
 //! own policy forbids scripts and remote content.
@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write};
 
 use super::{rules, times::Declared};
 use flair_scoring::{
-    CLASSES, Finding, ScoreReport, Severity,
+    Finding, ScoreReport, Severity,
     report::figure::{FigureError, confusion_svg},
     text::{is_unsafe, noun},
     timing::{Hms, Limits},
@@ -96,8 +96,8 @@ fn figure(value: Option<f64>) -> String {
 
 fn classes(report: &ScoreReport) -> String {
     let mut rows = String::new();
-    for class in &report.classes {
-        let [red, green, blue] = CLASSES.iter().find(|c| c.name == class.name).map_or([0xff; 3], |c| c.colour);
+    for (class, listed) in report.classes.iter().zip(&report.definition.nomenclature.classes) {
+        let [red, green, blue] = listed.colour.0;
         let row = if class.scores.in_mean { "<tr>" } else { "<tr class=\"out\">" };
         let name = if class.scores.in_mean { class.name.clone() } else { format!("({})", class.name) };
         let cells = class.scores.figures().map(|v| format!("<td>{}</td>", figure(v)));
@@ -212,6 +212,18 @@ mod tests {
             assert!(page.contains(text), "{text}");
         }
         assert_eq!(scored(&report, &Declared::default(), &Limits::default()).unwrap(), page);
+    }
+
+    #[test]
+    fn colours_are_the_protocols() {
+        let yaml = "{name: own, classes: [{name: water, colour: '#123456', labels: [1]}, \
+                    {name: moss, colour: '#00ff01', labels: [2]}]}";
+        let protocol = flair_scoring::Protocol::from_yaml(yaml, "a test").unwrap();
+        let report = super::super::leaderboard::tests::report_of(protocol, vec![1, 0, 1, 1], 1);
+        let page = scored(&report, &Declared::default(), &Limits::default()).unwrap();
+        let swatch = |colour, name| format!("style=\"background:{colour}\"></span>{name}</td>");
+        // FLAIR #2 has a class "water" too, of another colour, and no "moss".
+        assert!(page.contains(&swatch("#123456", "water")) && page.contains(&swatch("#00ff01", "moss")), "{page}");
     }
 
     #[test]

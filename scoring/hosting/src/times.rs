@@ -1,12 +1,16 @@
-//! The times that a submission declares, in its archive's name and in an enclosed record of the run.
+//! The times that a submission declares, in the names of its archive or folder and in an enclosed record of the run.
 
 use serde::Deserialize;
 
-use super::{HostingCode, input::Input};
+use super::{
+    HostingCode,
+    input::Input,
+    names::{Named, names_of},
+};
 use flair_scoring::{
     Code, Finding, Severity,
-    source::{Entry, Kind, Source},
-    submission::{ArchiveName, MinutesSeconds, Times},
+    source::{Entry, Source},
+    submission::{MinutesSeconds, Times, nested_archives},
     text::shown,
     timing::{Devices, Limits, Outcome, Timing, Verdict, judge},
 };
@@ -17,7 +21,7 @@ const MAX_RECORD: u64 = 4 << 20;
 /// The declared times of a submission, and the time rule's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
-    /// The times in the archive's name.
+    /// The times in the name of the archive, or of the only folder in it.
     pub name: Option<Times>,
     /// The record `timing.json`.
     pub record: Option<Timing>,
@@ -25,7 +29,8 @@ pub struct Declared {
     pub record_baseline: Option<f64>,
     /// The verdicts on the declared times; missing times are not judged.
     pub verdicts: Vec<Verdict>,
-    /// Findings on times that disagree, are too long, or are unknown.
+    /// Findings on times that disagree, are too long, or are unknown; and on archives in the submission that were not
+    /// read.
     pub findings: Vec<Finding>,
 }
 
@@ -46,33 +51,42 @@ impl Declared {
     /// time is declared by the submission: the one in `limits` is ignored.
     pub fn of(input: &Input, patches: u64, limits: &Limits) -> Self {
         let sources: Vec<_> = [Some(&input.submission), input.beside.as_ref()].into_iter().flatten().collect();
-        Self::of_sources(input.name.as_deref(), &sources, patches, limits)
+        Self::of_sources(&sources, patches, limits)
     }
 
-    /// As [`Declared::of`], for a submission outside a platform: an archive under its own name, or a folder.
+    /// As [`Declared::of`], for a submission outside a platform: an archive, or a folder.
     pub fn of_submission(submission: &Source, patches: u64, limits: &Limits) -> Self {
-        let name = submission.path().file_name().filter(|_| submission.kind() == Kind::Archive);
-        let name = name.map(|name| name.to_string_lossy());
-        Self::of_sources(name.as_deref(), &[submission], patches, limits)
+        Self::of_sources(&[submission], patches, limits)
     }
 
-    fn of_sources(name: Option<&str>, sources: &[&Source], patches: u64, limits: &Limits) -> Self {
+    /// The first source is the submission.
+    fn of_sources(sources: &[&Source], patches: u64, limits: &Limits) -> Self {
         let mut declared = Self::default();
-        let subject = name.map(shown);
-        declared.name = name.and_then(|name| name.parse::<ArchiveName>().ok()?.times());
+        let named = sources.first().map(|submission| names_of(submission)).unwrap_or_default();
+        let stated: Vec<_> = named.iter().filter_map(Named::times).collect();
+        declared.name = stated.first().map(|(_, times)| *times);
+        declared.findings.extend(named.iter().filter_map(Named::finding));
+        declared.findings.extend(sources.first().into_iter().flat_map(|submission| nested_archives(submission)));
         declared.record = declared.read(sources, "timing.json", |bytes| serde_json::from_slice(bytes));
         let run: Option<RunRecord> = declared.read(sources, "run.json", |bytes| serde_json::from_slice(bytes));
         let run = run.filter(|run| run.schema.starts_with("flair-bench/run/"));
         declared.record_baseline = run.and_then(|run| run.time_rule?.limits.baseline_seconds);
 
-        declared.cross_check(subject.as_deref().unwrap_or("submission"));
-        declared.judge(patches, limits);
+        if let [(name, times), (other, others)] = stated.as_slice()
+            && times != others
+        {
+            let message = format!("`{}` declares other times than `{}`", shown(other), shown(name));
+            declared.findings.push(HostingCode::TimeMismatch.finding(shown(name), message));
+        }
+        declared.cross_check(stated.first().map_or("submission", |(name, _)| name));
+        let stated: Vec<_> = stated.iter().map(|(_, times)| *times).collect();
+        declared.judge(&stated, patches, limits);
         if declared.submission_seconds().is_none() {
-            let what = match subject {
-                Some(name) => format!("the name `{name}` declares none, and no timing.json is enclosed"),
-                None => "the platform does not pass on the archive's name, and no timing.json is enclosed".to_owned(),
+            let what = match named.as_slice() {
+                [] => "the platform does not pass on the archive's name".to_owned(),
+                named => named.iter().map(Named::to_string).collect::<Vec<_>>().join(", "),
             };
-            let message = format!("no times are known: {what}");
+            let message = format!("no times are known: {what}, and no readable timing.json is enclosed");
             declared.findings.push(HostingCode::TimesUnknown.finding("submission", message));
         }
         declared
@@ -122,17 +136,22 @@ impl Declared {
             if let Some(recorded) = recorded.filter(|recorded| *recorded != declared) {
                 let message =
                     format!("the name says that {what} took {declared} (minutes-seconds), {file} says {recorded}");
-                self.findings.push(HostingCode::TimeMismatch.finding(subject, message));
+                self.findings.push(HostingCode::TimeMismatch.finding(shown(subject), message));
             }
         }
     }
 
-    fn judge(&mut self, patches: u64, limits: &Limits) {
+    /// Judges the times of every name, and of the record.
+    fn judge(&mut self, names: &[Times], patches: u64, limits: &Limits) {
         let one_device = Devices { nodes: 1, per_node: 1 };
-        let baseline_of_name = self.name.map(|times| times.baseline.duration().as_secs_f64());
-        let of_name = self.name.map(|times| Timing::new(times.submission.duration(), patches, one_device));
-        let stated = [(of_name, baseline_of_name), (self.record.clone(), self.record_baseline.or(baseline_of_name))];
-        for (timing, baseline_seconds) in stated {
+        let seconds = |time: MinutesSeconds| time.duration().as_secs_f64();
+        let of_name = |times: &Times| {
+            let timing = Timing::new(times.submission.duration(), patches, one_device);
+            (Some(timing), Some(seconds(times.baseline)))
+        };
+        let baseline_of_name = self.name.map(|times| seconds(times.baseline));
+        let of_record = (self.record.clone(), self.record_baseline.or(baseline_of_name));
+        for (timing, baseline_seconds) in names.iter().map(of_name).chain([of_record]) {
             let Some(timing) = timing else { continue };
             let verdict = judge(&timing, &Limits { baseline_seconds, ..*limits });
             if !timing.is_whole() {
@@ -201,6 +220,7 @@ mod tests {
     use std::{fs, time::Duration};
 
     use super::*;
+    use crate::zip::{Keep, archive as archive_of};
 
     fn timing(seconds: f64, kept_patches: u64) -> String {
         let devices = Devices { nodes: 1, per_node: 1 };
@@ -220,6 +240,7 @@ mod tests {
         fs::create_dir(dir.path().join("ref")).unwrap();
         let res = dir.path().join("res").join(folder);
         fs::create_dir_all(&res).unwrap();
+        fs::write(res.join("PRED_000001.tif"), "").unwrap();
         for (name, text) in files {
             fs::create_dir_all(res.join(name).parent().unwrap()).unwrap();
             fs::write(res.join(name), text).unwrap();
@@ -246,8 +267,8 @@ mod tests {
         let records = [("timing.json", timing(1600.4, 0)), ("run.json", run(Some(400.0)))];
         let declared = declared("run_5-57_14-40", &records);
         insta::assert_snapshot!(messages(&declared).join("\n"), @r"
-        time-mismatch: run_5-57_14-40.zip: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-40
-        time-mismatch: run_5-57_14-40.zip: the name says that the baseline took 5-57 (minutes-seconds), run.json says 6-40
+        time-mismatch: run_5-57_14-40: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-40
+        time-mismatch: run_5-57_14-40: the name says that the baseline took 5-57 (minutes-seconds), run.json says 6-40
         over-time: submission: 1600.4 device-seconds, and the rules allow 1500
         over-time: submission: 1600.4 s, and the rules allow 1000.0 s: 2.5 times the baseline
         ");
@@ -266,12 +287,76 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_not_one_of_an_archive_still_declares_times() {
+        // An accent or a space must not hide a time over the limit.
+        let over = declared("mon unét_4-0_10-1", &[]);
+        assert_eq!((over.submission_seconds(), over.is_over()), (Some(601.0), Some(true)));
+    }
+
+    #[test]
+    fn times_that_cannot_be_read_are_reported() {
+        let unknown = declared("unet_20-00_30-00", &[]);
+        insta::assert_snapshot!(messages(&unknown).join("\n"), @r"
+        unreadable-times: unet_20-00_30-00: its times cannot be read: expected minutes and seconds below 60, without leading zeros, as in unet_5-57_14-40
+        times-unknown: submission: no times are known: those of the name `unet_20-00_30-00` cannot be read, and no readable timing.json is enclosed
+        ");
+        let known = declared("unet_20-00_30-00", &[("timing.json", timing(100.0, 0))]);
+        assert_eq!((messages(&known).len(), known.submission_seconds()), (1, Some(100.0)));
+    }
+
+    #[test]
+    fn the_folder_in_an_archive_declares_times_too() {
+        let of = |archive: &str, folder: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(archive);
+            let files: &[(&str, &[u8], Keep)] = &[
+                (&format!("{folder}/PRED_000001.tif"), b"", Keep::Stored),
+                ("__MACOSX/._x", b"", Keep::Stored),
+                ("timing.txt", b"", Keep::Stored),
+            ];
+            fs::write(&path, archive_of(files).unwrap()).unwrap();
+            let declared = Declared::of_submission(&Source::open(&path).unwrap(), 10, &Limits::default());
+            (declared.submission_seconds(), declared.is_over(), messages(&declared))
+        };
+        assert_eq!(of("submission.zip", "unet_5-57_14-40"), (Some(880.0), Some(false), vec![]));
+        // Where the two differ, both are judged.
+        let (seconds, is_over, found) = of("unet_5-57_10-0.zip", "unet_5-57_20-0");
+        assert_eq!((seconds, is_over), (Some(600.0), Some(true)));
+        insta::assert_snapshot!(found.join("\n"), @r"
+        time-mismatch: unet_5-57_10-0.zip: `unet_5-57_20-0` declares other times than `unet_5-57_10-0.zip`
+        over-time: submission: 1200.0 s, and the rules allow 892.5 s: 2.5 times the baseline
+        ");
+        let (_, _, found) = of("submission.zip", "preds");
+        assert_eq!(
+            found,
+            [
+                "times-unknown: submission: no times are known: the name `submission.zip` declares none, and no readable \
+              timing.json is enclosed"
+            ]
+        );
+    }
+
+    #[test]
+    fn archives_that_are_not_read_are_reported() {
+        for name in ["old.zip", "deeper/old.zip"] {
+            let declared = declared("x_4-0_1-40", &[(name, String::new())]);
+            let subject = format!("x_4-0_1-40/{name}");
+            assert_eq!(
+                messages(&declared),
+                [format!("nested-archive: {subject}: a nested archive: scorers do not open it")]
+            );
+        }
+    }
+
+    #[test]
     fn unknown_times_have_no_verdict() {
         let unknown = declared("preds", &[]);
         assert_eq!(
             messages(&unknown),
-            ["times-unknown: submission: no times are known: the platform does not pass on the \
-                                     archive's name, and no timing.json is enclosed"]
+            [
+                "times-unknown: submission: no times are known: the platform does not pass on the archive's name, and no \
+              readable timing.json is enclosed"
+            ]
         );
         assert_eq!((unknown.submission_seconds(), unknown.ratio(), unknown.is_over()), (None, None, None));
         // The absolute rule is met, and the relative one not judged: that is no verdict.

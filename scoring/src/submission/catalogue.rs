@@ -96,6 +96,7 @@ fn names() -> Vec<Case> {
         (".PRED_077415.tif.17-0.part", b""),
         ("__MACOSX/._PRED_077413.tif", b""),
         ("preds.zip", b""),
+        ("metadata", b"exitCode: 0"),
         ("notes.txt", b""),
     ];
     let mut few = folder(&[("a", b""), ("b", b""), ("c", b"")]);

@@ -14,12 +14,12 @@ use super::{
     content::{Content, look},
     declared,
     hints::{Extent, Values, by_values},
-    named::{Named, by_name},
+    named::{NESTED_ARCHIVE, Named, by_name},
     options::CheckOptions,
     patches,
 };
 use crate::{
-    Code, Event, Finding, PatchId, Progress,
+    Code, Event, Finding, PatchId, Progress, Severity,
     dataset::fold_ranges,
     files::open_regular,
     finding::{
@@ -137,7 +137,10 @@ pub fn check(
             Named::WrongName(why) => (Code::WrongName, why),
             Named::Junk(what) => (Code::JunkFile, what),
             Named::Unfinished => (Code::UnfinishedFile, "partially written: the program was stopped; remove it"),
-            Named::Archive => (Code::NestedArchive, "a nested archive: scorers do not open it"),
+            Named::Archive => (Code::NestedArchive, NESTED_ARCHIVE),
+            Named::Program => {
+                (Code::ProgramMetadata, "platforms take a submission with this file for a program: leave it out")
+            }
             Named::Other => (Code::UnexpectedFile, "not a prediction; scorers ignore it"),
         };
         remarks.add(&entry.name, None, code, message);
@@ -239,6 +242,15 @@ impl<'a> Seen<'a> {
 }
 
 impl CheckReport {
+    /// The report with the findings of one kind as warnings, for a use to which they do no harm.
+    pub(super) fn with_warnings(self, code: Code) -> Self {
+        let Self { counts, missing, extra, truncated, mut findings, .. } = self;
+        for finding in findings.iter_mut().filter(|finding| finding.code == code.code()) {
+            finding.severity = Severity::Warning;
+        }
+        Self { missing, extra, truncated, ..Self::new(counts, findings) }
+    }
+
     fn new(counts: Counts, mut findings: Vec<Finding>) -> Self {
         let order = |finding: &Finding| Code::KINDS.iter().position(|kind| kind.code == finding.code);
         findings.sort_by_cached_key(|f| (order(f), f.subject.clone(), f.message.clone()));

@@ -67,6 +67,9 @@ finding_codes! {
         ExtraPrediction = "extra-prediction", Error, "a prediction belongs to a patch that is not expected",
             cause: "Patches of another part of the dataset were predicted, or the folder still holds files of an earlier run.",
             fix: "Remove them, or change the list of expected patches (`--official`, `--ids`, `--data`).";
+        ProgramMetadata = "program-metadata", Error, "a file named `metadata` makes a platform take the submission for a program",
+            cause: "The output of a platform's run was packed, or a file of one's own has this name. Codabench runs a submission with `metadata` or `metadata.yaml` at the top as a program, and does not score its files; CodaLab also looks into the folders at the top.",
+            fix: "Leave the file out; `flair-bench package` packs only predictions.";
         // What is in them.
         UnreadableFile = "unreadable-file", Error, "a file cannot be read",
             cause: "Its permissions do not allow it, it was removed during the check, or the disk fails.",

@@ -23,6 +23,6 @@ pub use check::{CheckReport, Counts, check, check_path};
 pub use codes::Code;
 pub use expected::{IdsError, official_test, read_ids};
 pub use name::{ArchiveName, MinutesSeconds, Times};
-pub use named::predictions;
+pub use named::{nested_archives, predictions};
 pub use options::CheckOptions;
 pub use pack::{PackError, Packed, pack};

@@ -416,3 +416,23 @@ fn scores_of_classes_are_known_whatever_their_type_and_layout() {
     let report = report(folder(&[("PRED_000001.tif", &file.into_inner())]).path(), None);
     assert!(report.findings.iter().any(|f| f.code == "class-scores" && f.message.contains("between 0 and 1")));
 }
+
+#[test]
+fn a_file_that_names_a_program_is_an_error_of_a_check_and_is_not_packed() {
+    let good = prediction(&[0, 5]);
+    for name in ["metadata", "metadata.yaml", "preds/metadata"] {
+        let dir = folder(&[("preds/PRED_077413.tif", &good), (name, b"exitCode: 0")]);
+        let report = report(dir.path(), Some("077413"));
+        assert!(!report.valid);
+        let named: Vec<_> = report.findings.iter().filter(|f| f.code == "program-metadata").collect();
+        assert_eq!((named.len(), named[0].subject.as_str(), named[0].severity), (1, name, Severity::Error));
+
+        let (source, out) = (Source::open(dir.path()).unwrap(), tempfile::tempdir().unwrap());
+        let expected = ids("077413");
+        let options = CheckOptions::default();
+        let packed =
+            pack(&source, Some(&expected), &options, out.path(), &super::tests::name("run.zip"), &Silent).unwrap();
+        assert_eq!((packed.entries, packed.report.valid, packed.report.counts.errors), (1, true, 0));
+        assert!(packed.report.findings.iter().any(|f| f.code == "program-metadata" && f.severity == Severity::Warning));
+    }
+}
