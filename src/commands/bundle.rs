@@ -1,9 +1,6 @@
 //! `flair-bench bundle`: a challenge for Codabench and CodaLab.
 
-use std::{
-    io::{Write, stderr, stdout},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_hosting::{
@@ -17,7 +14,7 @@ use super::protocol::chosen;
 use crate::{
     cli::{BundleArgs, PlatformArg},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, stdout, write_findings},
 };
 
 /// Maximum sizes of input files, in bytes: the settings, the logo, the scoring program.
@@ -53,7 +50,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     };
     match make(&plan, &arguments.truth, &masks, &arguments.out, &Bars::new()) {
         Ok(made) => {
-            let mut out = stdout().lock();
+            let mut out = stdout();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
                 let patches = Unit::Patch.count(masks.len());
@@ -63,7 +60,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         }
         Err(error) => {
             if let BundleError::Masks(findings) | BundleError::Schema { findings, .. } = &error {
-                write_findings(&mut stderr().lock(), findings)?;
+                write_findings(&mut stderr(), findings)?;
             }
             match error {
                 BundleError::Io { .. } => Err(error).or_environment(),

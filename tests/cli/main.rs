@@ -18,5 +18,6 @@ mod score;
 #[cfg(unix)]
 mod streams;
 mod submission;
+mod terminal;
 #[cfg(feature = "baselines")]
 mod weights;
