@@ -138,6 +138,12 @@ impl Timing {
         Duration::try_from_secs_f64(self.seconds).ok()
     }
 
+    /// `seconds × nodes × devices_per_node`, computed: a record from another program may state another product. There is
+    /// at least one device, whatever the record states.
+    pub fn computed_device_seconds(&self) -> f64 {
+        self.seconds * f64::from(self.nodes.max(1)) * f64::from(self.devices_per_node.max(1))
+    }
+
     /// Whether the clock covers all patches of the run: false if some were kept from an earlier run.
     pub fn is_whole(&self) -> bool {
         self.kept_patches == 0
@@ -212,12 +218,8 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
         Some(_) if timing.is_whole() => Outcome::Pass { used, limit },
         _ => Outcome::NotJudged,
     };
-    // Computed from the factors, since the product in a record from another program may be wrong.
-    // At least 1 device, even if the record states 0.
-    let devices = f64::from(timing.nodes.max(1)) * f64::from(timing.devices_per_node.max(1));
-    let device_seconds = timing.seconds * devices;
     Verdict {
-        absolute: rule(device_seconds.max(timing.device_seconds), limits.device_seconds),
+        absolute: rule(timing.computed_device_seconds().max(timing.device_seconds), limits.device_seconds),
         relative: match limits.baseline_seconds {
             Some(baseline) => rule(timing.seconds, baseline * limits.factor),
             None => Outcome::NotJudged,

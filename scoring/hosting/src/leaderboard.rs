@@ -164,6 +164,7 @@ pub(super) mod tests {
             protocol,
             matrix,
             patches,
+            patch_set: None,
             by_patch: Vec::new(),
             boundary: None,
             out_of_range: OutOfRange::Reject,

@@ -134,7 +134,7 @@ fn metrics(counts: PyReadonlyArray1<'_, u64>, protocol: &Bound<'_, Rules>) -> Py
     let matrix = ConfusionMatrix::new(protocol.class_count(), counts.as_slice()?.to_vec(), 0, 0);
     let matrix = matrix.ok_or_else(|| Failure::Input("the matrix is not of the protocol's classes".to_owned()))?;
     let (by_patch, out_of_range) = (Vec::new(), OutOfRange::Reject);
-    let evaluation = Evaluation { protocol, matrix, patches: 0, by_patch, boundary: None, out_of_range };
+    let evaluation = Evaluation { protocol, matrix, patches: 0, patch_set: None, by_patch, boundary: None, out_of_range };
     Ok(ScoreReport::new(&evaluation).to_json())
 }
 

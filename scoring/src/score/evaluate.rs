@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::faults::{About, Faults, Refusal};
 use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
+    dataset::patch_set,
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
     score::{
         boundary::{BoundaryCounts, BoundaryWidth, MapPair},
@@ -64,6 +65,8 @@ pub struct Evaluation {
     pub matrix: ConfusionMatrix,
     /// Number of patches.
     pub patches: u64,
+    /// Which patches, as [`patch_set`] identifies them; `None` if their IDs are not known.
+    pub patch_set: Option<String>,
     /// The matrix of each patch, in the order of patch numbers; empty unless [`Keep::Patches`] is set.
     pub by_patch: Vec<PatchConfusion>,
     /// The counts for boundary `IoU`, if requested.
@@ -124,7 +127,8 @@ impl Evaluation {
         let mut matrix = ConfusionMatrix::empty(protocol.class_count());
         let index = |truth, prediction| truth * protocol.class_count() + prediction;
         matrix.add_cells(cells.iter().map(|(t, p, count)| (index(*t, *p), *count)), 0, 0);
-        Self { protocol, matrix, patches: 1, by_patch: Vec::new(), boundary: None, out_of_range: OutOfRange::Reject }
+        let (by_patch, out_of_range) = (Vec::new(), OutOfRange::Reject);
+        Self { protocol, matrix, patches: 1, patch_set: None, by_patch, boundary: None, out_of_range }
     }
 }
 
@@ -179,6 +183,7 @@ pub fn evaluate(
         protocol: options.protocol.clone(),
         matrix: sum.matrix,
         patches: pairs.len() as u64,
+        patch_set: Some(patch_set(pairs.iter().map(|pair| pair.id))),
         by_patch: sum.by_patch,
         boundary: sum.boundary,
         out_of_range: options.out_of_range,

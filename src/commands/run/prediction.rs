@@ -8,7 +8,7 @@ use flair_baselines::{
     predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
     runtime::Environment,
 };
-use flair_leaderboard::{Description, Entry};
+use flair_leaderboard::{Benchmarks, Description, Entry};
 use flair_scoring::{
     PatchId,
     files::{MAX_RECORD, read_text},
@@ -254,7 +254,8 @@ impl<'a> Job<'a> {
             date: Some(jiff::Zoned::now().date().to_string()),
             ..Description::default()
         };
-        match Entry::from_run(out, &description) {
+        let entry = Benchmarks::known(&[]).and_then(|known| Entry::from_run(out, &description, &known));
+        match entry {
             Ok(entry) => write_file(&out.join(ENTRY), entry.to_json().as_bytes()),
             // Masks that have only classes outside the mean have no mIoU, so the run has no entry.
             Err(error) => {

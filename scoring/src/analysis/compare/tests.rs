@@ -9,7 +9,9 @@ fn evaluation(patches: Vec<PatchConfusion>, protocol: Protocol) -> Evaluation {
         patch.add_to(&mut matrix);
     }
     let count = patches.len() as u64;
-    Evaluation { matrix, patches: count, by_patch: patches, out_of_range: OutOfRange::Reject, protocol, boundary: None }
+    let patch_set = Some(crate::dataset::patch_set(patches.iter().map(|patch| patch.id)));
+    let (by_patch, out_of_range) = (patches, OutOfRange::Reject);
+    Evaluation { protocol, matrix, patches: count, patch_set, by_patch, boundary: None, out_of_range }
 }
 
 /// Four patches of 10 buildings and 10 pixels of water each, all of which are right but for some of the buildings.

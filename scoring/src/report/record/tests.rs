@@ -111,6 +111,20 @@ fn the_json_reads_well_and_comes_back() {
 }
 
 #[test]
+fn records_of_other_patches_cannot_be_compared() {
+    let of = |ids: [u32; 2]| {
+        let patch_set = Some(crate::dataset::patch_set(ids.into_iter().filter_map(crate::PatchId::new)));
+        ScoreReport { patch_set, patches: 2, ..report() }
+    };
+    assert_eq!(ScoreReport::from_json(&of([1, 2]).to_json()).unwrap(), of([1, 2]));
+    assert!(of([1, 2]).compare(&of([1, 2]), "other").is_ok());
+    // A record of an earlier version does not name its patches.
+    assert!(of([1, 2]).compare(&ScoreReport { patch_set: None, ..of([1, 2]) }, "other").is_ok());
+    let error = of([1, 2]).compare(&of([1, 3]), "other").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @"not the same patches: both sets have 2 patches, but their IDs differ");
+}
+
+#[test]
 fn the_note_about_classes_that_count_as_0_agrees_in_number() {
     let note = |cells: &[(usize, usize, u64)]| {
         let protocol = Protocol::named("flair-hub").unwrap();
@@ -166,6 +180,7 @@ fn a_record_that_does_not_add_up_is_refused() {
         refused(&|r| r.protocol = "flair-hub".to_owned()),
         refused(&|r| r.definition.nomenclature.classes.truncate(1)),
         refused(&|r| r.schema = "flair-bench/score/1".to_owned()),
+        refused(&|r| r.patch_set = Some("F".repeat(64))),
         ScoreReport::from_json("{}").unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -180,6 +195,7 @@ fn a_record_that_does_not_add_up_is_refused() {
     the score record contradicts itself: its protocol is not the one that it describes
     the score record's protocol cannot be used: it has 1 class, expected 2 to 200
     the score record has the schema `flair-bench/score/1`, this version reads `flair-bench/score/2`
+    the score record contradicts itself: its `patch_set` is not a SHA-256 digest in hex
     not a score record: missing field `schema` at line 1 column 2
     ");
     // A mean that is no number is null, never NaN.
