@@ -165,7 +165,7 @@ impl Run<'_> {
         // Other initial weights and another number of threads each time: neither may matter after a resumption.
         let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
         let is_augmented = self.is_augmented;
-        let options = TrainOptions { workers, beginning, is_augmented, ..options(self.out) };
+        let options = TrainOptions { is_augmented, workers, beginning, ..options(self.out) };
         let examples = MadeUp { has_series: true, broken: None };
         let (train, val) = (ids(1..6), ids(11..14));
         Trainer::of(&network(&self.sizes, seed), &examples, (&train, &val), &options)?.run(stop, progress)
