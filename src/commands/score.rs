@@ -153,11 +153,12 @@ fn refuse(
     }
     let set = is_one_of_two.then_some(set);
     let most = limits.for_people();
-    Ok(if shown == Shown::Table {
+    if shown == Shown::Table {
         write_refusal(&mut stdout(), set, &findings, most)?;
     } else {
         write_refusal(&mut stderr(), set, &findings, most)?;
-    })
+    }
+    Ok(())
 }
 
 fn write_refusal<W: Write>(

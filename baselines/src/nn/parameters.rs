@@ -81,7 +81,9 @@ impl Mismatch {
     /// Logs every difference, at the level of `-v`.
     pub fn log(&self) {
         for (kind, lines) in self.differences() {
-            lines.iter().for_each(|line| tracing::info!("{kind} {line}"));
+            for line in lines {
+                tracing::info!("{kind} {line}");
+            }
         }
     }
 

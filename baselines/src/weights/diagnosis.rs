@@ -114,7 +114,50 @@ fn of_shapes(misshapen: &[(String, Vec<usize>, Vec<usize>)]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
+    use crate::models::{Network, fixture, utt::UttConfig};
+
+    fn network(config: &UttConfig) -> Network {
+        Network::new(config, DType::F32, &Device::Cpu, 0).unwrap()
+    }
+
+    #[test]
+    fn weights_of_other_networks_are_named_with_the_way_out() {
+        let thin = UttConfig { unet_width: 8, ..fixture::unet() };
+        let wanted = network(&thin);
+        let advice = |tensors: BTreeMap<String, Tensor>| {
+            let mismatch = wanted.parameters.mismatch(&tensors).unwrap();
+            of_network(&mismatch, &tensors).unwrap_or_else(|| "nothing".to_owned())
+        };
+        let of = |config: UttConfig| advice(network(&config).parameters.snapshot().unwrap());
+        let whole = || wanted.parameters.snapshot().unwrap();
+        let encoder = || whole().into_iter().filter(|(name, _)| name.starts_with("arch_vhr.encoder."));
+        let bare = encoder().map(|(name, t)| (name["arch_vhr.encoder.".len()..].to_owned(), t));
+        let lines = [
+            of(UttConfig { classes: 15, ..thin.clone() }),
+            of(UttConfig { aerial_channels: 3, ..thin.clone() }),
+            of(UttConfig { unet_width: 16, ..thin.clone() }),
+            of(UttConfig { metadata: Some(45), ..thin.clone() }),
+            of(UttConfig { utae: fixture::utt().utae, ..thin.clone() }),
+            advice(encoder().collect()),
+            advice(bare.collect()),
+            advice(whole().into_iter().map(|(name, t)| (format!("segformer.{name}"), t)).collect()),
+            advice(whole().into_iter().map(|(name, t)| (format!("weights.{name}"), t)).collect()),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        they predict 15 classes, and FLAIR #2 has 13: weights of another nomenclature need a new head, and training
+        they read images of 3 bands, and FLAIR #2's have 5
+        their U-Net is 16 channels wide, the network's 8: add `--set flair_bench.unet_width=16`
+        they are of a network with metadata: add `--set aerial_metadata=true`
+        they are of a U-T&T: omit --preset, choose a preset of U-T&T, or extract its U-Net with `weights convert --only arch_vhr.`
+        they are an encoder alone: give them to a training with `--encoder-weights`
+        they are an encoder alone: give them to a training with `--encoder-weights`
+        they are of a network that flair-bench does not have: none of its parts is in them
+        it is the state of a training run: its weights are in `last.safetensors` in the same folder
+        ");
+    }
 
     #[test]
     fn files_are_recognised_by_their_content() {
@@ -130,6 +173,15 @@ mod tests {
         ]
         .map(of_content)
         .into();
-        insta::assert_snapshot!(found.join("\n"));
+        insta::assert_snapshot!(found.join("\n"), @r"
+        it is empty
+        it has torch's format of before version 1.6: load it with torch, and save it again with `torch.save`
+        it is a Git LFS pointer, which stands for the weights: fetch them with `git lfs pull`
+        it is a web page, such as a login or an error in place of the download: download the file again
+        it is compressed with gzip: unpack it with `gunzip`
+        it has the format HDF5, which Keras writes: weights of PyTorch are needed
+        it is JSON: weights have the form of .safetensors or of `torch.save`
+        it is neither a .safetensors file nor one that torch.save wrote
+        ");
     }
 }

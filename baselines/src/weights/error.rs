@@ -25,7 +25,7 @@ pub enum WeightsError {
         why: String,
     },
     /// The checkpoint belongs to another network.
-    #[error("the weights in `{path}` do not fit the network: {mismatch}{}", advice.iter().map(|advice| format!("\n{advice}")).collect::<String>())]
+    #[error("the weights in `{path}` do not fit the network: {mismatch}{}", advice.as_ref().map_or_else(String::new, |advice| format!("\n{advice}")))]
     Mismatch {
         /// The file.
         path: PathBuf,

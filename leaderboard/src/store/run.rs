@@ -1,6 +1,6 @@
 //! Makes an entry from a run's folder.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use flair_scoring::{Protocol, ScoreReport, protocol::Definition, text::counted, timing::Timing};
 

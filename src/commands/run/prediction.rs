@@ -212,19 +212,16 @@ impl<'a> Job<'a> {
     /// Where the dataset's masks were sought, for a message.
     fn where_masks_were_sought(&self) -> String {
         let Setup { root, config, .. } = &self.setup;
-        match root {
-            Some(root) => format!("no MSK_*.tif of theirs is below `{}`", root.display()),
-            None => {
-                let named = [&config.data.path_labels_train, &config.data.path_labels_test];
-                let named: Vec<_> =
-                    named.into_iter().filter(|path| !path.is_empty()).map(|path| format!("`{path}`")).collect();
-                if named.is_empty() {
-                    "the configuration names no folder of masks (`data.path_labels_test`)".to_owned()
-                } else {
-                    format!("no MSK_*.tif of theirs is below {}", named.join(" or "))
-                }
-            }
+        let named = [&config.data.path_labels_train, &config.data.path_labels_test];
+        let named = named.into_iter().filter(|path| !path.is_empty()).cloned();
+        let folders: Vec<_> = match root {
+            Some(root) => vec![format!("`{}`", root.display())],
+            None => named.map(|path| format!("`{path}`")).collect(),
+        };
+        if folders.is_empty() {
+            return "the configuration names no folder of masks (`data.path_labels_test`)".to_owned();
         }
+        format!("no MSK_*.tif of theirs is below {}", folders.join(" or "))
     }
 
     /// The submission archive, or why there is none.
