@@ -1,7 +1,7 @@
 //! `flair-bench bundle`: a challenge for Codabench and CodaLab.
 
 use std::{
-    io::{self, Read, Write, stderr, stdout},
+    io::{self, Read, Write},
     path::Path,
     process::{Command, Stdio},
     sync::mpsc,
@@ -21,7 +21,7 @@ use super::protocol::chosen;
 use crate::{
     cli::{BundleArgs, PlatformArg},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, stdout, write_findings},
 };
 
 /// Maximum sizes of input files, in bytes: the settings, the logo, the scoring program.
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     };
     match make(&plan, &arguments.truth, &masks, &arguments.out, &Bars::new()) {
         Ok(made) => {
-            let mut out = stdout().lock();
+            let mut out = stdout();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
                 let patches = Unit::Patch.count(masks.len());
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         }
         Err(error) => {
             if let BundleError::Masks(findings) | BundleError::Schema { findings, .. } = &error {
-                write_findings(&mut stderr().lock(), findings)?;
+                write_findings(&mut stderr(), findings)?;
             }
             match error {
                 BundleError::Io { .. } => Err(error).or_environment(),

@@ -1,10 +1,6 @@
 //! `flair-bench codalab`: the scoring program of a challenge on CodaLab or Codabench.
 
-use std::{
-    fs,
-    io::{Write, stderr, stdout},
-    path::Path,
-};
+use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_hosting::{Declared, Input, InputError, Scores, page};
@@ -22,7 +18,7 @@ use super::{protocol::chosen, results::write_file};
 use crate::{
     cli::CodalabArgs,
     exit::{Exit, Failure, OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, stdout, write_findings},
 };
 
 /// The files that a platform reads the score from.
@@ -70,8 +66,8 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     write_file(&out.join(PAGE), page.as_bytes())?;
     write_file(&out.join(SCORES[1]), scores.to_json().as_bytes())?;
     write_file(&out.join(SCORES[0]), scores.to_text().as_bytes())?;
-    write_findings(&mut stderr().lock(), &declared.findings)?;
-    stdout().lock().write_all(scores.to_text().as_bytes())?;
+    write_findings(&mut stderr(), &declared.findings)?;
+    stdout().write_all(scores.to_text().as_bytes())?;
     Ok(Exit::Done)
 }
 
@@ -82,7 +78,7 @@ fn refuse(out: &Path, findings: &[Finding]) -> Outcome {
     let is_ours = findings.iter().any(|finding| Code::OF_MASKS.iter().any(|code| code.code() == finding.code));
     let what = if is_ours { "the reference data of this challenge are broken" } else { "the submission is not valid" };
     let problems = counted(errors, "problem");
-    write_findings(&mut stderr().lock(), &findings[..findings.len().min(page::MAX_FINDINGS)])?;
+    write_findings(&mut stderr(), &findings[..findings.len().min(page::MAX_FINDINGS)])?;
     if findings.len() > page::MAX_FINDINGS {
         say(&format!("and {} more", findings.len() - page::MAX_FINDINGS));
     }

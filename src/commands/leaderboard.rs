@@ -1,9 +1,6 @@
 //! `flair-bench leaderboard`.
 
-use std::{
-    io::{Write, stdout},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_leaderboard::{
@@ -19,7 +16,7 @@ use super::results::write_file;
 use crate::{
     cli::{AddArgs, LeaderboardArgs, LeaderboardCommand},
     exit::{Exit, OrExit, Outcome},
-    ui::say,
+    ui::{say, stdout, stdout_for_programs, terminal_width},
 };
 
 /// The folder of entries in a checkout of the project.
@@ -28,6 +25,10 @@ const ENTRIES: &str = "leaderboard/entries";
 pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
     if let Some(LeaderboardCommand::Add(arguments)) = &arguments.command {
         return add(arguments);
+    }
+    // A missing folder is an empty store for `add`; here it is more likely a mistyped name.
+    if let Some(folder) = arguments.entries.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(anyhow!("there is no folder `{}` to read entries from", folder.display())).or_input();
     }
     let entries = entries(arguments.entries.as_deref()).or_input()?;
     let mut rankings = rank(&entries);
@@ -40,12 +41,16 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
         }
     }
     let Some(file) = &arguments.write else {
-        let width = crate::ui::terminal_width();
+        let width = terminal_width();
         let format = match arguments.format {
             Format::Terminal { .. } => Format::Terminal { width },
             other => other,
         };
-        stdout().write_all(render(&rankings, format).as_bytes())?;
+        let text = render(&rankings, format);
+        match format {
+            Format::Terminal { .. } => stdout().write_all(text.as_bytes())?,
+            _ => stdout_for_programs().write_all(text.as_bytes())?,
+        }
         return Ok(Exit::Done);
     };
     let text = read_text(file, MAX_RECORD).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;

@@ -1,6 +1,6 @@
 //! `flair-bench package`.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
@@ -14,7 +14,7 @@ use super::{check::options, expected::expected};
 use crate::{
     cli::PackageArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, rules, say, write_first},
+    ui::{Bars, rules, say, stdout, write_first},
 };
 
 pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let expected = expected(&arguments.expected)?;
     let source = Source::open(&arguments.predictions).or_input()?;
     let packed = pack(&source, expected.as_ref(), &options, &arguments.out, &name, &Bars::new());
-    let mut out = stdout().lock();
+    let mut out = stdout();
     let most = arguments.findings.for_people();
     match packed {
         Ok(packed) => {

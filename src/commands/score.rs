@@ -4,7 +4,7 @@ mod depth;
 
 use std::{
     cmp::Reverse,
-    io::{self, Write, stderr, stdout},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, score_table, write_findings, write_first},
+    ui::{Bars, Screen, score_table, stderr, stdout, stdout_for_programs, write_findings, write_first},
 };
 
 /// The content of standard output.
@@ -109,19 +109,19 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
         draw(path, &report)?;
     }
     if shown != Shown::Evalai {
-        write_findings(&mut stderr().lock(), &nested_archives(&source))?;
+        write_findings(&mut stderr(), &nested_archives(&source))?;
     }
-    let mut out = stdout().lock();
     match shown {
-        Shown::Table => write!(out, "{}", score_table(&report))?,
-        Shown::Json => out.write_all(report.to_json().as_bytes())?,
-        Shown::Csv => report.write_csv(&mut out)?,
+        Shown::Table => write!(stdout(), "{}", score_table(&report))?,
+        Shown::Json => stdout_for_programs().write_all(report.to_json().as_bytes())?,
+        Shown::Csv => report.write_csv(&mut stdout_for_programs())?,
         Shown::Evalai => {
             let declared = Declared::of_submission(&source, report.patches, &Limits::default());
             let result = evalai::result(&report, &declared, &arguments.split);
+            let mut out = stdout_for_programs();
             serde_json::to_writer_pretty(&mut out, &result).map_err(io::Error::from)?;
             writeln!(out)?;
-            write_findings(&mut stderr().lock(), &declared.findings)?;
+            write_findings(&mut stderr(), &declared.findings)?;
         }
     }
     Ok(Exit::Done)
@@ -151,16 +151,30 @@ fn refuse(
         findings.sort_by_key(|finding| Reverse(finding.severity));
         let truncated = truncate(&mut findings, limits.for_programs());
         let refusal = Refusal { schema: "flair-bench/refusal/1", pred: set, findings: &findings, truncated };
-        let mut out = stdout().lock();
+        let mut out = stdout_for_programs();
         serde_json::to_writer_pretty(&mut out, &refusal).map_err(io::Error::from)?;
         return Ok(writeln!(out)?);
     }
-    let mut out: Box<dyn Write> =
-        if shown == Shown::Table { Box::new(stdout().lock()) } else { Box::new(stderr().lock()) };
-    if is_one_of_two {
+    let set = is_one_of_two.then_some(set);
+    let most = limits.for_people();
+    if shown == Shown::Table {
+        write_refusal(&mut stdout(), set, &findings, most)?;
+    } else {
+        write_refusal(&mut stderr(), set, &findings, most)?;
+    }
+    Ok(())
+}
+
+fn write_refusal<W: Write>(
+    out: &mut Screen<W>,
+    set: Option<&str>,
+    findings: &[Finding],
+    most: usize,
+) -> io::Result<()> {
+    if let Some(set) = set {
         writeln!(out, "of `{}`:", escaped(set))?;
     }
-    Ok(write_first(&mut out, &findings, limits.for_people())?)
+    write_first(out, findings, most)
 }
 
 /// The outcome of scoring.

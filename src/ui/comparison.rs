@@ -42,7 +42,7 @@ pub(super) fn write_comparison(out: &mut impl Write, found: &Comparison) -> fmt:
 
 /// One line per class, with intervals if the comparison has them.
 fn classes(found: &Comparison) -> Table {
-    let mut header = vec![Cell::new("class"), right("IoU"), right("other"), right("difference")];
+    let mut header = vec![Cell::new("class"), right("IoU"), right("against"), right("difference")];
     if let Some(drawn) = &found.drawn {
         header.extend([right(percent(drawn.bootstrap.level)), right("better in")]);
     }
@@ -63,11 +63,11 @@ fn beside(unit: Unit, groups: &[GroupDifference], drawn: Option<&Drawn>) -> Tabl
     let drawn = drawn.filter(|_| groups.iter().any(|group| group.miou.interval.is_some()));
     let mut header = vec![Cell::new(unit)];
     header.extend((unit != Unit::Patch).then(|| right("patches")));
-    header.extend(["mIoU", "other", "difference"].map(right));
+    header.extend(["mIoU", "against", "difference"].map(right));
     if let Some(drawn) = drawn {
         header.extend([right(percent(drawn.bootstrap.level)), right("better in")]);
     }
-    header.extend(["overall accuracy", "other", "difference"].map(right));
+    header.extend(["overall accuracy", "against", "difference"].map(right));
     let mut table = plain(header);
     for group in groups {
         let mut row = vec![Cell::new(&group.name)];

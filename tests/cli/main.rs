@@ -19,5 +19,6 @@ mod score;
 #[cfg(unix)]
 mod streams;
 mod submission;
+mod terminal;
 #[cfg(feature = "baselines")]
 mod weights;

@@ -112,7 +112,7 @@ impl<'a> Preprocessor<'a> {
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
                 Ok(area) => area.window(id, centroid, settings.size)?,
-                Err(reason) => return Err(DataError::format(&paths.data, reason.clone())),
+                Err(reason) => return Err(DataError::SuperArea(reason.clone())),
             };
         }
         self.metadata(id).map(drop)

@@ -177,7 +177,7 @@ impl Checkpoints {
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(WEIGHTS));
         let device = |source| WeightsError::Device { path: path.clone(), source };
         if let Err(mismatch) = network.assign(&without_prefix(weights, WEIGHTS)).map_err(device)? {
-            return Err(WeightsError::Mismatch { path, mismatch, hint: None }.into());
+            return Err(WeightsError::Mismatch { path, mismatch, advice: None }.into());
         }
         optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| damaged(error.to_string()))?;
         Ok(Some(state))

@@ -1,6 +1,6 @@
 //! Makes an entry from a run's folder.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use flair_scoring::{Protocol, ScoreReport, protocol::Definition, text::counted, timing::Timing};
 
@@ -40,7 +40,7 @@ impl Entry {
     pub fn from_run(folder: &Path, description: &Description, known: &Benchmarks) -> Result<Self, LeaderboardError> {
         let path = folder.join("score.json");
         let text = read(&path)?
-            .ok_or_else(|| LeaderboardError::Io { path: path.clone(), error: io::ErrorKind::NotFound.into() })?;
+            .ok_or_else(|| LeaderboardError::file(&path, "there is no such file: `score --out DIR` writes it"))?;
         let score = ScoreReport::from_json(&text).map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
         let miou = score
             .means

@@ -15,6 +15,7 @@ use flair_scoring::{
     score::{Masks, Options},
     source::Source,
     submission::{ArchiveName, CheckOptions, PackError, Packed, Times, pack},
+    text::counted,
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
 
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     cli::PredictionArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, rules, say, write_findings},
+    ui::{Bars, rules, say, stderr, stdout, write_findings},
 };
 
 /// The note in every output on the toy dataset.
@@ -109,7 +110,7 @@ impl<'a> Job<'a> {
         if predicted.kept > 0 {
             say(&format!("note: {} predictions were there already, and are kept", predicted.kept));
         }
-        write_findings(&mut std::io::stderr(), &predicted.findings)?;
+        write_findings(&mut stderr(), &predicted.findings)?;
         let timing = self.timing(&environment, &predicted, &limits)?;
         let verdict = judge(&timing, &limits);
 
@@ -118,7 +119,7 @@ impl<'a> Job<'a> {
         let (score, refused) = match self.score(&source, bars)? {
             Some(Scored::Report(report)) => (Some(report), None),
             Some(Scored::Refused(error, findings)) => {
-                write_findings(&mut std::io::stderr(), &findings)?;
+                write_findings(&mut stderr(), &findings)?;
                 (None, Some(error))
             }
             None => (None, None),
@@ -145,7 +146,7 @@ impl<'a> Job<'a> {
             score: score.as_deref(),
             packed: packed.as_ref(),
         };
-        write!(std::io::stdout(), "{summary}")?;
+        write!(stdout(), "{summary}")?;
         if let Some(error) = refused {
             return Err(error).or_input();
         }
@@ -194,7 +195,11 @@ impl<'a> Job<'a> {
         let masks: Masks = records.filter_map(|record| Some((record.id, record.mask.clone()?))).collect();
         let without = self.patches.len() - masks.len();
         if without > 0 {
-            say(&format!("note: not scored, since {without} of {} patches have no mask", self.patches.len()));
+            say(&format!(
+                "note: not scored, since {without} of {} have no mask: {}",
+                counted(self.patches.len(), "patch"),
+                self.where_masks_were_sought()
+            ));
             return Ok(None);
         }
         let mut scored = score(&masks, source, &Options::default(), bars)?;
@@ -202,6 +207,21 @@ impl<'a> Job<'a> {
             report.notes.extend(self.notes());
         }
         Ok(Some(scored))
+    }
+
+    /// Where the dataset's masks were sought, for a message.
+    fn where_masks_were_sought(&self) -> String {
+        let Setup { root, config, .. } = &self.setup;
+        let named = [&config.data.path_labels_train, &config.data.path_labels_test];
+        let named = named.into_iter().filter(|path| !path.is_empty()).cloned();
+        let folders: Vec<_> = match root {
+            Some(root) => vec![format!("`{}`", root.display())],
+            None => named.map(|path| format!("`{path}`")).collect(),
+        };
+        if folders.is_empty() {
+            return "the configuration names no folder of masks (`data.path_labels_test`)".to_owned();
+        }
+        format!("no MSK_*.tif of theirs is below {}", folders.join(" or "))
     }
 
     /// The submission archive, or why there is none.

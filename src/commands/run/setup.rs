@@ -15,12 +15,12 @@ use flair_baselines::{
     toy::{self, ToyOptions},
     weights::Provenance,
 };
-use flair_scoring::{PatchId, files::read_text};
+use flair_scoring::{PatchId, files::read_text, text::counted};
 
 use crate::{
     cli::SetupArgs,
     exit::{OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, write_findings},
 };
 
 /// Default folder of runs.
@@ -85,7 +85,7 @@ impl Setup {
             say("note: training by the synthetic dataset's own recipe; --set changes it");
         }
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
-        write_findings(&mut std::io::stderr(), &dataset.findings)?;
+        write_findings(&mut stderr(), &dataset.findings)?;
         let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {error}"))
             .or_usage()?;
@@ -124,8 +124,9 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
     if findings.is_empty() {
         return Ok(());
     }
-    write_findings(&mut std::io::stderr(), &findings)?;
-    Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
+    write_findings(&mut stderr(), &findings)?;
+    Err(anyhow!("{} of {} cannot be used; nothing was computed", findings.len(), counted(patches.len(), "patch")))
+        .or_input()
 }
 
 /// The configuration and the name of the run. `recipe` is applied before the user's own `--set`. Without a preset or a

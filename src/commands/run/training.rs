@@ -13,7 +13,7 @@ use flair_baselines::{
     train::{Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained, Trainer},
     weights::{self, EncoderWeights, WeightsError},
 };
-use flair_scoring::PatchId;
+use flair_scoring::{PatchId, text::counted};
 
 use super::{
     record::RunRecord,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     cli::{SetupArgs, TrainingArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, figure, quoted, say},
+    ui::{Bars, figure, quoted, say, stdout},
 };
 
 /// How a training ended.
@@ -112,12 +112,12 @@ fn encoder(arguments: &TrainingArgs, network: &Network) -> Outcome<Option<Encode
 
 /// Prints the summary of a training.
 pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained) -> Outcome {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     let why = match trained.stopped {
         Stopped::Early => " (validation stopped improving)",
         _ => "",
     };
-    writeln!(out, "epochs      {}{why}, {} steps", trained.epochs, trained.steps)?;
+    writeln!(out, "epochs      {}{why}, {}", trained.epochs, counted(trained.steps, "step"))?;
     if let Some(best) = trained.best {
         writeln!(out, "best        epoch {}, loss {:.4}", best.epoch, best.loss)?;
         let validation =
@@ -165,5 +165,5 @@ fn listen() {
 
 /// Numbers of patches, for messages.
 fn count(patches: &[PatchId], what: &str) -> String {
-    format!("{} patches {what}", patches.len())
+    format!("{} {what}", counted(patches.len(), "patch"))
 }
