@@ -10,6 +10,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::unfinished::{Unfinished, is_abandoned};
+
 /// Maximum size of a record (a score, a timing, a run), in bytes; those of a whole challenge are much smaller.
 pub const MAX_RECORD: u64 = 64 << 20;
 
@@ -102,7 +104,7 @@ pub fn sha256(mut reader: impl Read) -> io::Result<String> {
 }
 
 /// Removes the temporary files that a killed [`write_atomically`] left in a folder, for files whose names begin with
-/// `prefix`; returns their number, 0 for a missing folder.
+/// `prefix`; returns their number, 0 for a missing folder. Files that a running process writes stay.
 ///
 /// # Errors
 /// If the folder cannot be read, or a file cannot be removed.
@@ -114,9 +116,8 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_part = Path::new(&name).extension().is_some_and(|extension| extension == "part");
-        if is_part && name.starts_with(&format!(".{prefix}")) {
+        let is_of_prefix = final_name(&entry.file_name().to_string_lossy()).is_some_and(|name| name.starts_with(prefix));
+        if is_of_prefix && entry.file_type()?.is_file() && is_abandoned(&entry.path()) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }
@@ -126,8 +127,33 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
+/// The temporary name of a file. Two runs, or two threads of one run, may write the same path: process ID and file
+/// number keep the names distinct.
+fn temporary_name(name: &str) -> String {
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    format!(".{name}.{}-{number}.part", std::process::id())
+}
+
+/// The name of the file that has this temporary name; `None` for other names.
+fn final_name(temporary: &str) -> Option<&str> {
+    let (name, number) = temporary.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
+    let (process, number) = number.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(process) && is_number(number)).then_some(name)
+}
+
+/// Whether [`write_atomically`] waits until the disk has the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the system leaves the new file or the previous one. This waits for the disk.
+    Synced,
+    /// A crash of the system may leave an incomplete file; one of the process does not.
+    Unsynced,
+}
+
 /// Writes a file under a temporary name in the same folder, then renames it to `path`. So `path` always has the
-/// complete new file or its previous content, never a part. Missing parent folders are created.
+/// complete new file or its previous content, never a part, also after a crash of the system. Missing parent folders
+/// are created.
 ///
 /// A pipe or a device (`/dev/stdout`, `/dev/full`) is written directly, since a rename would replace it.
 ///
@@ -138,26 +164,49 @@ pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), E> {
+    write_with(path, Durability::Synced, write)
+}
+
+/// Writes a file as [`write_atomically`] does, with or without waiting for the disk.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_with<E: From<io::Error>>(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+) -> Result<(), E> {
     if let Some(file) = open_in_place(path)? {
         let mut file = BufWriter::new(file);
         write(&mut file)?;
         return Ok(file.flush()?);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // Two runs, or two threads of one run, may write the same path: process ID and file number keep the names distinct.
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let part = folder.join(format!(".{}.{}-{number}.part", name.to_string_lossy(), std::process::id()));
-    let part = Part(&part);
-    let mut file = BufWriter::new(File::create(part.0)?);
+    let (part, file) = Unfinished::file(folder.join(temporary_name(&name.to_string_lossy())))?;
+    let mut file = BufWriter::new(file);
     write(&mut file)?;
-    file.flush()?;
-    drop(file);
-    fs::rename(part.0, path)?;
-    // The temporary file no longer exists.
-    std::mem::forget(part);
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if durability == Durability::Synced {
+        sync(&file)?;
+    }
+    fs::rename(part.path(), path)?;
+    part.finish();
+    if durability == Durability::Synced && cfg!(unix) {
+        // The rename itself is durable once the folder is. A folder that cannot be read can be written all the same.
+        if let Ok(folder) = File::open(folder) {
+            sync(&folder)?;
+        }
+    }
     Ok(())
+}
+
+/// Waits until the disk has the file. Some file systems cannot be asked to.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
 }
 
 /// Opens a pipe or device at `path` for writing; `None` if `path` is free or has a regular file, which may be replaced.
@@ -175,16 +224,6 @@ fn open_in_place(path: &Path) -> io::Result<Option<File>> {
         return Ok(None);
     }
     File::options().write(true).open(path).map(Some)
-}
-
-/// A temporary file that is removed on drop, also when its writer panics.
-struct Part<'a>(&'a Path);
-
-impl Drop for Part<'_> {
-    fn drop(&mut self) {
-        // The writer's error is reported; a leftover temporary file is harmless.
-        let _ = fs::remove_file(self.0);
-    }
 }
 
 /// Creates a named pipe without a writer; opening it for reading blocks forever.
@@ -264,11 +303,13 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["PRED_000001.tif", ".PRED_000002.tif.77-3.part", ".other.part", ".PRED_x"] {
+        for name in ["PRED_000001.tif", ".PRED_000002.tif.77-3.part", ".other.part", ".PRED_x", ".PRED_mine.part"] {
             fs::write(dir.path().join(name), b"").unwrap();
         }
+        // A process that is still there.
+        let (_part, _open) = Unfinished::file(dir.path().join(temporary_name("PRED_000003.tif"))).unwrap();
         assert_eq!(remove_parts(dir.path(), "PRED_").unwrap(), 1);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
         assert_eq!(remove_parts(&dir.path().join("none"), "PRED_").unwrap(), 0);
     }
 
