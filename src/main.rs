@@ -4,6 +4,7 @@ mod cli;
 mod codes;
 mod commands;
 mod exit;
+mod interrupt;
 mod ui;
 
 use std::{panic, process::ExitCode};
@@ -19,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     ui::logging(arguments.verbose);
+    interrupt::listen();
     match panic::catch_unwind(|| commands::dispatch(arguments)) {
         // The panic hook has printed its message to standard error.
         Err(_) => Exit::Internal.into(),

@@ -3,9 +3,12 @@
 use std::{
     fmt::Write as _,
     fs::{self, File, FileType},
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sha2::{Digest, Sha256};
@@ -87,20 +90,104 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 /// # Errors
 /// Errors of the reader.
 pub fn sha256(mut reader: impl Read) -> io::Result<String> {
-    let mut hasher = Sha256::new();
+    let mut sum = Sha256Sum::default();
     let mut buffer = vec![0; 1 << 16];
     loop {
         match reader.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
+            0 => return Ok(sum.finish()),
+            count => sum.update(&buffer[..count]),
         }
     }
-    let mut hex = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
+}
+
+/// SHA-256 of bytes in memory, in hex.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    let mut sum = Sha256Sum::default();
+    sum.update(bytes);
+    sum.finish()
+}
+
+/// SHA-256 of bytes that come in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256Sum(Sha256);
+
+impl Sha256Sum {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
-    Ok(hex)
+
+    /// The sum, in hex.
+    pub fn finish(self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in self.0.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// A writer that keeps its first error, and from then on drops everything and reports success. `ZipWriter` needs it: it
+/// tries to complete its archive when it is dropped after an error, and prints the next error to standard error.
+#[derive(Debug)]
+pub struct Latched<W> {
+    inner: W,
+    error: Latch,
+}
+
+/// The first error of a [`Latched`] writer.
+#[derive(Clone, Debug, Default)]
+pub struct Latch(Arc<Mutex<Option<io::Error>>>);
+
+impl Latch {
+    /// # Errors
+    /// The writer's first error, if there was one since the last call.
+    pub fn check(&self) -> io::Result<()> {
+        let error = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        error.map_or(Ok(()), Err)
+    }
+}
+
+impl<W> Latched<W> {
+    /// The writer, and its latch to check.
+    pub fn new(inner: W) -> (Self, Latch) {
+        let error = Latch::default();
+        (Self { inner, error: error.clone() }, error)
+    }
+
+    /// The inner writer.
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+
+    fn attempt<T>(&mut self, otherwise: T, act: impl FnOnce(&mut W) -> io::Result<T>) -> T {
+        let mut latched = self.error.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if latched.is_some() {
+            return otherwise;
+        }
+        act(&mut self.inner).unwrap_or_else(|error| {
+            *latched = Some(error);
+            otherwise
+        })
+    }
+}
+
+impl<W: Write> Write for Latched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.attempt(bytes.len(), |inner| inner.write_all(bytes).map(|()| bytes.len())))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.attempt((), Write::flush);
+        Ok(())
+    }
+}
+
+impl<W: Seek> Seek for Latched<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Ok(self.attempt(0, |inner| inner.seek(to)))
+    }
 }
 
 /// Removes the temporary files that a killed [`write_atomically`] left in a folder, for files whose names begin with
@@ -116,7 +203,8 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let entry = entry?;
-        let is_of_prefix = final_name(&entry.file_name().to_string_lossy()).is_some_and(|name| name.starts_with(prefix));
+        let is_of_prefix =
+            final_name(&entry.file_name().to_string_lossy()).is_some_and(|name| name.starts_with(prefix));
         if is_of_prefix && entry.file_type()?.is_file() && is_abandoned(&entry.path()) {
             fs::remove_file(entry.path())?;
             removed += 1;
@@ -241,6 +329,19 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+        assert_eq!(sha256_of(b"abc"), expected);
+    }
+
+    #[test]
+    fn a_latched_writer_reports_its_first_error_to_its_latch_alone() {
+        let mut buffer = [0; 4];
+        let (mut out, latch) = Latched::new(io::Cursor::new(&mut buffer[..]));
+        out.write_all(b"abc").unwrap();
+        latch.check().unwrap();
+        out.write_all(b"de").unwrap();
+        out.write_all(b"f").unwrap();
+        out.flush().unwrap();
+        assert_eq!(latch.check().unwrap_err().kind(), io::ErrorKind::WriteZero);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::text::shown;
+use crate::{text::shown, unfinished::Unfinished};
 
 /// Name of the file that is locked. Its text tells who holds the lock.
 pub const LOCK_FILE: &str = ".flair-bench.lock";
@@ -42,6 +42,8 @@ pub enum LockError {
 pub struct FolderLock {
     file: File,
     path: PathBuf,
+    /// Removes the lock file, unless the lock is not enforced: others may then use it.
+    entry: Option<Unfinished>,
     /// Folders that [`FolderLock::take`] created, the outermost first.
     created: Vec<PathBuf>,
     unenforced: Option<io::Error>,
@@ -77,7 +79,9 @@ impl FolderLock {
             if unenforced.is_none() && !is_at(&file, &path) {
                 continue;
             }
-            let mut lock = Self { file, path, created, unenforced };
+            // An open file cannot be removed on other systems. A lock file that stays is harmless.
+            let entry = (cfg!(unix) && unenforced.is_none()).then(|| Unfinished::adopted(path.clone()));
+            let mut lock = Self { file, path, entry, created, unenforced };
             lock.describe(holder).map_err(failed(&lock.path))?;
             return Ok(lock);
         }
@@ -85,7 +89,12 @@ impl FolderLock {
 
     /// Whether [`FolderLock::take`] created the folder.
     pub fn is_new(&self) -> bool {
-        self.created.last().map(PathBuf::as_path) == self.path.parent()
+        self.created.last().map(PathBuf::as_path) == Some(self.folder())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// Why other processes are not kept out: the file system has no locks.
@@ -102,10 +111,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // An open file cannot be removed on other systems. A lock file that stays is harmless.
-        if cfg!(unix) && self.unenforced.is_none() {
-            let _ = fs::remove_file(&self.path);
-        }
+        drop(self.entry.take());
         // Folders with something in them stay.
         for folder in self.created.iter().rev() {
             let _ = fs::remove_dir(folder);

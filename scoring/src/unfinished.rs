@@ -52,6 +52,12 @@ impl Unfinished {
         Ok(Self(path))
     }
 
+    /// Removes a file that exists already, as if this had created it.
+    pub(crate) fn adopted(path: PathBuf) -> Self {
+        registry().insert(path.clone());
+        Self(path)
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0

@@ -2,14 +2,14 @@
 
 use std::{
     io::{Write, stderr, stdout},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
 use flair_hosting::{
     BundleError, Challenge, Plan, Platform,
     bundle::program::{Linkage, linkage},
-    make,
+    bundle_path, make,
 };
 use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks};
 
@@ -41,6 +41,11 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         PlatformArg::Codalab => &[Platform::Codalab],
         PlatformArg::Both => &Platform::ALL,
     };
+    let exists = |path: &PathBuf| path.exists() && !arguments.replace;
+    if let Some(path) = platforms.iter().map(|platform| bundle_path(&arguments.out, *platform)).find(exists) {
+        return Err(anyhow!("`{}` exists: name another folder, or replace it with --replace", path.display()))
+            .or_usage();
+    }
     let protocol = chosen(&arguments.by)?;
     let masks = Masks::find(&arguments.truth).or_input()?;
     let plan = Plan {

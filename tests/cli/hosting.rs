@@ -278,6 +278,13 @@ fn every_column_of_a_leaderboard_is_a_key_of_the_scores() {
     fs::rename(dir.path().join("input/ref"), dir.path().join("truth")).unwrap();
     bundle(dir.path(), &["--platform", "codabench"]).success();
     assert!(!dir.path().join("out/codalab.zip").exists());
+    // A bundle is replaced only on demand; the other platform's has a name of its own.
+    bundle(dir.path(), &["--platform", "both"])
+        .code(2)
+        .stderr(contains("codabench.zip` exists").and(contains("--replace")));
+    assert!(!dir.path().join("out/codalab.zip").exists());
+    bundle(dir.path(), &["--platform", "codalab"]).success();
+    bundle(dir.path(), &["--replace"]).success();
     let source = Source::open(&dir.path().join("out/codabench.zip")).unwrap();
     let entry = source.entries().iter().find(|entry| entry.name == "competition.yaml").unwrap();
     let mut yaml = String::new();
@@ -302,7 +309,7 @@ fn a_program_that_would_not_run_elsewhere_is_refused_or_warned_about() {
         bundle(dir.path(), &[]).success().stderr(contains("warning").and(contains("+crt-static")));
     }
     fs::write(dir.path().join("script"), "#!/bin/sh\n").unwrap();
-    let script = [&arguments[..], &["--program", "script"]].concat();
+    let script = [&arguments[..], &["--program", "script", "--replace"]].concat();
     flair_bench(dir.path()).args(script).assert().success().stderr(contains("is not a program for Linux on x86-64"));
 }
 
@@ -323,7 +330,7 @@ fn settings_are_checked_before_anything_is_made() {
     settings("title: Two phases of it\nphases: [{name: A, end: 2026-02-01}, {name: B, start: 2026-02-01}]").success();
     fs::write(dir.path().join("MSK_1.tif"), "").unwrap();
     flair_bench(dir.path())
-        .args(["bundle", "out", "--truth", ".", "--program", "challenge.yaml"])
+        .args(["bundle", "out", "--truth", ".", "--program", "challenge.yaml", "--replace"])
         .assert()
         .code(3)
         .stderr(contains("wrong-mask-name").and(contains("cannot be the reference data")));
