@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Environment = 4,
     /// An internal error of flair-bench.
     Internal = 70,
+    /// Interrupted by a signal: Ctrl-C, TERM or HUP.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

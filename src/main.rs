@@ -4,6 +4,7 @@ mod cli;
 mod codes;
 mod commands;
 mod exit;
+mod interrupt;
 mod ui;
 
 use std::{panic, process::ExitCode};
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Err(error) => return ui::usage(&error),
     };
     ui::logging(arguments.verbose);
+    interrupt::listen();
     match panic::catch_unwind(|| commands::dispatch(arguments)) {
         // The panic hook has printed its message to standard error.
         Err(_) => Exit::Internal.into(),

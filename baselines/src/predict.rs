@@ -22,10 +22,11 @@ use flair_scoring::{
 
 use crate::{
     data::{
-        DataError, Preprocessor, Sample,
+        DataCode, Preprocessor, Sample,
         prefetch::{Prefetch, in_order},
     },
     models::{Network, patchwise::logits},
+    runtime::TensorError,
 };
 
 /// The scope of the inference time that [`predict`] measures.
@@ -50,7 +51,7 @@ pub struct PredictOptions {
 }
 
 /// The result of a prediction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Predicted {
     /// Inference time, from opening the first file to closing the last one.
     pub elapsed: Duration,
@@ -60,26 +61,22 @@ pub struct Predicted {
     pub kept: u64,
     /// Findings about the data, such as a series without a clear acquisition.
     pub findings: Vec<Finding>,
+    /// For each patch that could not be predicted because of its data a finding. All other patches are predicted.
+    pub failures: Vec<Finding>,
 }
 
 /// Errors that end a prediction. Files written before stay, and the next run keeps them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PredictError {
-    /// A patch's data cannot be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
     /// The device failed.
     #[error("the network failed on patch {patch}: {source}")]
     Device {
         /// The first patch of the batch.
         patch: PatchId,
         /// Candle's error.
-        source: candle_core::Error,
+        source: TensorError,
     },
-    /// The network's logits are not finite.
-    #[error("the network's output for patch {0} is not finite: its weights or its input are broken")]
-    NotFinite(PatchId),
     /// A prediction cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {
@@ -90,10 +87,11 @@ pub enum PredictError {
     },
 }
 
-/// Predicts `patches` into the folder `out`, and keeps complete files that are already there.
+/// Predicts `patches` into the folder `out`, and keeps complete files that are already there. Patches whose data cannot
+/// be used are left out, and reported in [`Predicted::failures`].
 ///
 /// # Errors
-/// The first patch that cannot be read, predicted or written.
+/// If the device fails, or a file cannot be written.
 pub fn predict(
     network: &Network,
     source: &Preprocessor<'_>,
@@ -110,7 +108,7 @@ pub fn predict(
     let batch_size = options.batch_size.max(1);
     let prefetch = Prefetch { workers: options.workers, ahead: batch_size * BATCHES_AHEAD };
     let failed = AtomicBool::new(false);
-    let mut findings = Vec::new();
+    let mut result = Predicted::default();
     let (to_writer, written) = mpsc::sync_channel::<(PatchId, Vec<u8>)>(2 * batch_size);
     thread::scope(|scope| {
         let failed = &failed;
@@ -128,20 +126,32 @@ pub fn predict(
         let computed = in_order(
             todo.len(),
             prefetch,
-            |i| source.sample(todo[i]),
+            |i| (todo[i], source.sample(todo[i])),
             |samples| {
                 let mut batch = Vec::with_capacity(batch_size);
                 loop {
                     batch.clear();
-                    for sample in (&mut *samples).take(batch_size) {
-                        batch.push(sample?);
+                    let mut is_last = true;
+                    for (id, sample) in (&mut *samples).take(batch_size) {
+                        is_last = false;
+                        match sample {
+                            Ok(sample) => batch.push(sample),
+                            Err(error) => result.failures.push(unusable(id, error.to_string())),
+                        }
                     }
-                    if batch.is_empty() || failed.load(Ordering::Relaxed) {
+                    if is_last || failed.load(Ordering::Relaxed) {
                         return Ok(());
                     }
                     let predictions = classify(network, &batch)?;
                     for (sample, classes) in batch.iter_mut().zip(predictions) {
-                        findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
+                        result.findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
+                        let Some(classes) = classes else {
+                            let message =
+                                "the network's output is not finite: its weights or the patch's data are broken";
+                            result.failures.push(unusable(sample.id, message.to_owned()));
+                            continue;
+                        };
+                        result.predicted += 1;
                         // The writer closes the channel only when it failed; its error is returned below.
                         let _ = to_writer.send((sample.id, classes));
                     }
@@ -152,26 +162,26 @@ pub fn predict(
         let wrote = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         computed.and(wrote)
     })?;
-    let elapsed = clock.now().saturating_sub(start);
     progress.event(Event::Finished);
-    let predicted = todo.len() as u64;
-    Ok(Predicted { elapsed, predicted, kept: patches.len() as u64 - predicted, findings })
+    Ok(Predicted { elapsed: clock.now().saturating_sub(start), kept: (patches.len() - todo.len()) as u64, ..result })
 }
 
-/// Classes of each patch of a batch, `[512, 512]`, u8, 0..=12: the argmax of the aerial logits.
-fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Vec<u8>>, PredictError> {
+fn unusable(id: PatchId, reason: String) -> Finding {
+    DataCode::UnusablePatch.finding(id.to_string(), reason)
+}
+
+/// Classes of each patch of a batch, `[512, 512]`, u8, 0..=12: the argmax of the aerial logits. `None` for a patch
+/// whose logits are not finite.
+fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Option<Vec<u8>>>, PredictError> {
     let Some(first) = batch.first() else { return Ok(Vec::new()) };
-    let device = |source| PredictError::Device { patch: first.id, source };
+    let device = |source: candle_core::Error| PredictError::Device { patch: first.id, source: source.into() };
     let logits = logits(network, batch).map_err(device)?;
     // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
     let sums = logits.flatten_from(1).and_then(|l| l.sum(1)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>());
-    for (sample, sum) in batch.iter().zip(sums.map_err(device)?) {
-        if !sum.is_finite() {
-            return Err(PredictError::NotFinite(sample.id));
-        }
-    }
+    let sums = sums.map_err(device)?;
     let classes = logits.argmax(1).and_then(|c| c.to_dtype(candle_core::DType::U8)?.flatten_from(1)?.to_vec2::<u8>());
-    classes.map_err(device)
+    let classes = classes.map_err(device)?.into_iter().zip(sums);
+    Ok(classes.map(|(classes, sum)| sum.is_finite().then_some(classes)).collect())
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

@@ -5,6 +5,9 @@ use std::{fs, str::FromStr, thread};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
+/// Version of candle. A test compares it with `Cargo.lock`.
+const CANDLE: &str = "0.11.1";
+
 /// The requested device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -38,6 +41,29 @@ impl FromStr for DeviceChoice {
     }
 }
 
+/// An error of candle, without the backtrace that candle appends to its message if `RUST_BACKTRACE` is set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TensorError(String);
+
+impl From<candle_core::Error> for TensorError {
+    fn from(error: candle_core::Error) -> Self {
+        let text = message(&error);
+        // Candle also wraps errors as text, backtrace and all.
+        Self(text.split("\n   0: ").next().unwrap_or(&text).trim_end().to_owned())
+    }
+}
+
+fn message(error: &candle_core::Error) -> String {
+    use candle_core::Error;
+    match error {
+        Error::WithBacktrace { inner, .. } => message(inner),
+        Error::Context { inner, context } => format!("{context}: {}", message(inner)),
+        Error::WithPath { inner, path } => format!("`{}`: {}", path.display(), message(inner)),
+        other => other.to_string(),
+    }
+}
+
 /// Errors when opening a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,7 +77,7 @@ pub enum DeviceError {
         /// Its index.
         number: usize,
         /// Candle's error.
-        source: candle_core::Error,
+        source: TensorError,
     },
 }
 
@@ -64,7 +90,7 @@ impl DeviceChoice {
         let cuda = |number| match Device::new_cuda(number) {
             Ok(device) => Ok(device),
             Err(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
-            Err(source) => Err(DeviceError::Unusable { number, source }),
+            Err(source) => Err(DeviceError::Unusable { number, source: source.into() }),
         };
         match self {
             Self::Cuda(number) => cuda(number),
@@ -101,7 +127,7 @@ impl Environment {
     pub fn of(device: &Device) -> Self {
         Self {
             flair_bench: env!("CARGO_PKG_VERSION").to_owned(),
-            candle: "0.11.1".to_owned(),
+            candle: CANDLE.to_owned(),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: processor(),
             processors: thread::available_parallelism().map_or(1, usize::from),
@@ -141,6 +167,25 @@ mod tests {
         );
         assert!("cuda:x".parse::<DeviceChoice>().is_err());
         assert!(matches!(DeviceChoice::Cpu.open(), Ok(Device::Cpu)));
+    }
+
+    #[test]
+    fn the_version_of_candle_is_the_locked_one() {
+        let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+        assert!(lock.contains(&format!("name = \"candle-core\"\nversion = \"{CANDLE}\"\n")));
+    }
+
+    #[test]
+    fn errors_of_candle_lose_their_backtrace() {
+        use candle_core::{Error, error::Context};
+        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+        let inner = Box::new(Error::Msg("no device".to_owned()));
+        let error = Error::WithBacktrace { inner, backtrace };
+        assert!(error.to_string().lines().count() > 2, "candle shows it");
+        let wrapped = Error::Msg(error.to_string());
+        let error = Err::<(), _>(error).context("copying").unwrap_err();
+        assert_eq!(TensorError::from(error).to_string(), "copying: no device");
+        assert_eq!(TensorError::from(wrapped).to_string(), "no device");
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -11,7 +11,7 @@ use flair_baselines::{
     predict::{PredictError, PredictOptions, Predicted, predict},
     toy::{ToyOptions, generate},
 };
-use flair_scoring::{progress::Silent, raster, timing::ScriptedClock};
+use flair_scoring::{Finding, progress::Silent, raster, timing::ScriptedClock};
 
 fn run(
     root: &Path,
@@ -71,7 +71,7 @@ fn a_patch_is_predicted_alike_in_every_batch_and_finished_work_is_kept() {
 }
 
 #[test]
-fn a_network_that_gives_no_numbers_is_an_error_that_names_the_patch() {
+fn a_network_that_gives_no_numbers_fails_on_each_patch() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("toy");
     generate(&root, &ToyOptions { patches: *ToyOptions::PATCHES.start(), ..ToyOptions::default() }, &Silent).unwrap();
@@ -79,6 +79,37 @@ fn a_network_that_gives_no_numbers_is_an_error_that_names_the_patch() {
     let network = Network::new(&config.network(), DType::F32, &Device::Cpu, 5).unwrap();
     let bias = network.parameters.get("arch_vhr.segmentation_head.0.bias").unwrap().var();
     bias.set(&bias.affine(0.0, f64::NAN).unwrap()).unwrap();
-    let error = run(&root, &dir.path().join("out"), 1, &network, &config).unwrap_err();
-    assert!(error.to_string().starts_with("the network's output for patch 000001 is not finite"), "{error}");
+    let predicted = run(&root, &dir.path().join("out"), 1, &network, &config).unwrap();
+    assert_eq!((predicted.predicted, predicted.failures.len()), (0, *ToyOptions::PATCHES.start()));
+    assert!(predicted.failures[0].message.starts_with("the network's output is not finite"), "{predicted:?}");
+    assert_eq!(predicted.failures[0].subject, "000001");
+}
+
+#[test]
+fn bad_data_fail_their_own_patch_and_empty_series_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("toy");
+    let patches = *ToyOptions::PATCHES.start();
+    generate(&root, &ToyOptions { patches, ..ToyOptions::default() }, &Silent).unwrap();
+    let dataset = Dataset::discover(&root).unwrap();
+    let records: Vec<_> = dataset.patches.values().collect();
+    // One image is truncated; another patch's series is 0 everywhere.
+    let image = records[0].image.as_ref().unwrap();
+    fs::write(image, &fs::read(image).unwrap()[..1000]).unwrap();
+    let empty = records.iter().find(|record| record.zone != records[0].zone).unwrap();
+    let series = &empty.sentinel.as_ref().unwrap().data;
+    let mut bytes = fs::read(series).unwrap();
+    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    bytes[header..].fill(0);
+    fs::write(series, bytes).unwrap();
+
+    let config = Config::preset("utt").unwrap();
+    let network = Network::new(&config.network(), DType::F32, &Device::Cpu, 5).unwrap();
+    let out = dir.path().join("out");
+    let predicted = run(&root, &out, 2, &network, &config).unwrap();
+    assert_eq!((predicted.predicted, predicted.kept), (patches as u64 - 1, 0));
+    let named = |findings: &[Finding]| findings.iter().map(|f| (f.code.clone(), f.subject.clone())).collect::<Vec<_>>();
+    assert_eq!(named(&predicted.failures), [("unusable-patch".to_owned(), records[0].id.to_string())]);
+    assert!(named(&predicted.findings).contains(&("empty-series".to_owned(), format!("IMG_{}", empty.id))));
+    assert_eq!(files(&out).len(), patches - 1);
 }

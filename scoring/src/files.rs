@@ -3,12 +3,17 @@
 use std::{
     fmt::Write as _,
     fs::{self, File, FileType},
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sha2::{Digest, Sha256};
+
+use crate::unfinished::{Unfinished, is_abandoned};
 
 /// Maximum size of a record (a score, a timing, a run), in bytes; those of a whole challenge are much smaller.
 pub const MAX_RECORD: u64 = 64 << 20;
@@ -85,24 +90,108 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 /// # Errors
 /// Errors of the reader.
 pub fn sha256(mut reader: impl Read) -> io::Result<String> {
-    let mut hasher = Sha256::new();
+    let mut sum = Sha256Sum::default();
     let mut buffer = vec![0; 1 << 16];
     loop {
         match reader.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
+            0 => return Ok(sum.finish()),
+            count => sum.update(&buffer[..count]),
         }
     }
-    let mut hex = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
+}
+
+/// SHA-256 of bytes in memory, in hex.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    let mut sum = Sha256Sum::default();
+    sum.update(bytes);
+    sum.finish()
+}
+
+/// SHA-256 of bytes that come in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256Sum(Sha256);
+
+impl Sha256Sum {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
-    Ok(hex)
+
+    /// The sum, in hex.
+    pub fn finish(self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in self.0.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// A writer that keeps its first error, and from then on drops everything and reports success. `ZipWriter` needs it: it
+/// tries to complete its archive when it is dropped after an error, and prints the next error to standard error.
+#[derive(Debug)]
+pub struct Latched<W> {
+    inner: W,
+    error: Latch,
+}
+
+/// The first error of a [`Latched`] writer.
+#[derive(Clone, Debug, Default)]
+pub struct Latch(Arc<Mutex<Option<io::Error>>>);
+
+impl Latch {
+    /// # Errors
+    /// The writer's first error, if there was one since the last call.
+    pub fn check(&self) -> io::Result<()> {
+        let error = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        error.map_or(Ok(()), Err)
+    }
+}
+
+impl<W> Latched<W> {
+    /// The writer, and its latch to check.
+    pub fn new(inner: W) -> (Self, Latch) {
+        let error = Latch::default();
+        (Self { inner, error: error.clone() }, error)
+    }
+
+    /// The inner writer.
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+
+    fn attempt<T>(&mut self, otherwise: T, act: impl FnOnce(&mut W) -> io::Result<T>) -> T {
+        let mut latched = self.error.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if latched.is_some() {
+            return otherwise;
+        }
+        act(&mut self.inner).unwrap_or_else(|error| {
+            *latched = Some(error);
+            otherwise
+        })
+    }
+}
+
+impl<W: Write> Write for Latched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.attempt(bytes.len(), |inner| inner.write_all(bytes).map(|()| bytes.len())))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.attempt((), Write::flush);
+        Ok(())
+    }
+}
+
+impl<W: Seek> Seek for Latched<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Ok(self.attempt(0, |inner| inner.seek(to)))
+    }
 }
 
 /// Removes the temporary files that a killed [`write_atomically`] left in a folder, for files whose names begin with
-/// `prefix`; returns their number, 0 for a missing folder.
+/// `prefix`; returns their number, 0 for a missing folder. Files that a running process writes stay.
 ///
 /// # Errors
 /// If the folder cannot be read, or a file cannot be removed.
@@ -114,9 +203,9 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_part = Path::new(&name).extension().is_some_and(|extension| extension == "part");
-        if is_part && name.starts_with(&format!(".{prefix}")) {
+        let is_of_prefix =
+            final_name(&entry.file_name().to_string_lossy()).is_some_and(|name| name.starts_with(prefix));
+        if is_of_prefix && entry.file_type()?.is_file() && is_abandoned(&entry.path()) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }
@@ -126,8 +215,33 @@ pub fn remove_parts(folder: &Path, prefix: &str) -> io::Result<usize> {
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
+/// The temporary name of a file. Two runs, or two threads of one run, may write the same path: process ID and file
+/// number keep the names distinct.
+fn temporary_name(name: &str) -> String {
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    format!(".{name}.{}-{number}.part", std::process::id())
+}
+
+/// The name of the file that has this temporary name; `None` for other names.
+fn final_name(temporary: &str) -> Option<&str> {
+    let (name, number) = temporary.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
+    let (process, number) = number.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(process) && is_number(number)).then_some(name)
+}
+
+/// Whether [`write_atomically`] waits until the disk has the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the system leaves the new file or the previous one. This waits for the disk.
+    Synced,
+    /// A crash of the system may leave an incomplete file; one of the process does not.
+    Unsynced,
+}
+
 /// Writes a file under a temporary name in the same folder, then renames it to `path`. So `path` always has the
-/// complete new file or its previous content, never a part. Missing parent folders are created.
+/// complete new file or its previous content, never a part, also after a crash of the system. Missing parent folders
+/// are created.
 ///
 /// A pipe or a device (`/dev/stdout`, `/dev/full`) is written directly, since a rename would replace it.
 ///
@@ -138,26 +252,49 @@ pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), E> {
+    write_with(path, Durability::Synced, write)
+}
+
+/// Writes a file as [`write_atomically`] does, with or without waiting for the disk.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_with<E: From<io::Error>>(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+) -> Result<(), E> {
     if let Some(file) = open_in_place(path)? {
         let mut file = BufWriter::new(file);
         write(&mut file)?;
         return Ok(file.flush()?);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // Two runs, or two threads of one run, may write the same path: process ID and file number keep the names distinct.
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let part = folder.join(format!(".{}.{}-{number}.part", name.to_string_lossy(), std::process::id()));
-    let part = Part(&part);
-    let mut file = BufWriter::new(File::create(part.0)?);
+    let (part, file) = Unfinished::file(folder.join(temporary_name(&name.to_string_lossy())))?;
+    let mut file = BufWriter::new(file);
     write(&mut file)?;
-    file.flush()?;
-    drop(file);
-    fs::rename(part.0, path)?;
-    // The temporary file no longer exists.
-    std::mem::forget(part);
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if durability == Durability::Synced {
+        sync(&file)?;
+    }
+    fs::rename(part.path(), path)?;
+    part.finish();
+    if durability == Durability::Synced && cfg!(unix) {
+        // The rename itself is durable once the folder is. A folder that cannot be read can be written all the same.
+        if let Ok(folder) = File::open(folder) {
+            sync(&folder)?;
+        }
+    }
     Ok(())
+}
+
+/// Waits until the disk has the file. Some file systems cannot be asked to.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
 }
 
 /// Opens a pipe or device at `path` for writing; `None` if `path` is free or has a regular file, which may be replaced.
@@ -177,16 +314,6 @@ fn open_in_place(path: &Path) -> io::Result<Option<File>> {
     File::options().write(true).open(path).map(Some)
 }
 
-/// A temporary file that is removed on drop, also when its writer panics.
-struct Part<'a>(&'a Path);
-
-impl Drop for Part<'_> {
-    fn drop(&mut self) {
-        // The writer's error is reported; a leftover temporary file is harmless.
-        let _ = fs::remove_file(self.0);
-    }
-}
-
 /// Creates a named pipe without a writer; opening it for reading blocks forever.
 #[cfg(all(test, unix))]
 pub(crate) fn fifo(path: &Path) {
@@ -202,6 +329,19 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), expected);
+        assert_eq!(sha256_of(b"abc"), expected);
+    }
+
+    #[test]
+    fn a_latched_writer_reports_its_first_error_to_its_latch_alone() {
+        let mut buffer = [0; 4];
+        let (mut out, latch) = Latched::new(io::Cursor::new(&mut buffer[..]));
+        out.write_all(b"abc").unwrap();
+        latch.check().unwrap();
+        out.write_all(b"de").unwrap();
+        out.write_all(b"f").unwrap();
+        out.flush().unwrap();
+        assert_eq!(latch.check().unwrap_err().kind(), io::ErrorKind::WriteZero);
     }
 
     #[test]
@@ -264,11 +404,13 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["PRED_000001.tif", ".PRED_000002.tif.77-3.part", ".other.part", ".PRED_x"] {
+        for name in ["PRED_000001.tif", ".PRED_000002.tif.77-3.part", ".other.part", ".PRED_x", ".PRED_mine.part"] {
             fs::write(dir.path().join(name), b"").unwrap();
         }
+        // A process that is still there.
+        let (_part, _open) = Unfinished::file(dir.path().join(temporary_name("PRED_000003.tif"))).unwrap();
         assert_eq!(remove_parts(dir.path(), "PRED_").unwrap(), 1);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
         assert_eq!(remove_parts(&dir.path().join("none"), "PRED_").unwrap(), 0);
     }
 

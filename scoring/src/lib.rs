@@ -12,6 +12,7 @@
 //! - [`finding`]: problems as data, with registered codes.
 //! - [`protocol`], [`dataset`], [`raster`]: rules of the mean, facts of the dataset, TIFF files.
 //! - [`timing`], [`progress`], [`files`], [`text`]: the clock, events of long work, safe file access, text for messages.
+//! - [`lock`], [`unfinished`]: one process at a time in a folder; temporary files, removed when a process is interrupted.
 //!
 //! Challenges on Codabench, CodaLab and `EvalAI` are the crate `flair-hosting`, which builds on this one.
 //!
@@ -42,6 +43,7 @@ pub mod analysis;
 pub mod dataset;
 pub mod files;
 pub mod finding;
+pub mod lock;
 pub mod progress;
 pub mod protocol;
 pub mod raster;
@@ -54,6 +56,7 @@ pub mod source;
 pub mod submission;
 pub mod text;
 pub mod timing;
+pub mod unfinished;
 
 pub use dataset::{CLASS_COUNT, CLASSES, Class, ClassId, InvalidPatchId, PATCH_SIZE, PatchId, RawLabel};
 pub use finding::{Finding, Severity};

@@ -52,6 +52,10 @@ pub(crate) struct BundleArgs {
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_per_day: Option<u32>,
 
+    /// Replace bundles that are already in OUT
+    #[arg(long)]
+    pub(crate) replace: bool,
+
     /// Folder with pages that replace the default ones: overview.html, evaluation.html, terms.html, data.html
     #[arg(long, value_name = "DIR")]
     pub(crate) pages: Option<PathBuf>,

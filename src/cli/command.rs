@@ -21,7 +21,7 @@ use super::{
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 done, and the verdict is negative (invalid submission, over time); 2 wrong usage or \
-configuration; 3 input data bad or missing; 4 device, disk or system failed; 70 internal error.";
+configuration; 3 input data bad or missing; 4 device, disk or system failed; 70 internal error; 130 interrupted.";
 
 /// Evaluation and submission toolkit of the FLAIR #2 land-cover challenge
 #[derive(Debug, Parser)]

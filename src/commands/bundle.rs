@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow};
 use flair_hosting::{
     BundleError, Challenge, Plan, Platform,
     bundle::program::{Linkage, linkage},
-    make,
+    bundle_path, make,
 };
 use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks, text::shown};
 
@@ -39,6 +39,11 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         PlatformArg::Codalab => &[Platform::Codalab],
         PlatformArg::Both => &Platform::ALL,
     };
+    let exists = |path: &PathBuf| path.exists() && !arguments.replace;
+    if let Some(path) = platforms.iter().map(|platform| bundle_path(&arguments.out, *platform)).find(exists) {
+        return Err(anyhow!("`{}` exists: name another folder, or replace it with --replace", path.display()))
+            .or_usage();
+    }
     let challenge = challenge(arguments, platforms)?;
     let program = program(arguments.program.as_deref())?;
     let logo = arguments.logo.as_deref().map(|path| read(path, MAX_LOGO)).transpose()?;

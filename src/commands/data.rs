@@ -39,7 +39,7 @@ pub(crate) fn toy(arguments: &ToyArgs) -> Outcome {
     let options = ToyOptions { seed: arguments.seed, patches: arguments.patches };
     let summary = match toy::generate(&arguments.root, &options, &Bars::new()) {
         Err(error @ ToyError::Patches(_)) => Err(error).or_usage()?,
-        Err(error @ ToyError::Io { .. }) => Err(error).or_environment()?,
+        Err(error @ (ToyError::Io { .. } | ToyError::Lock(_))) => Err(error).or_environment()?,
         other => other.or_input()?,
     };
     let verb = match summary.origin {

@@ -102,6 +102,13 @@ fn every_column_of_a_leaderboard_is_a_key_of_the_scores() {
     fs::rename(dir.path().join("input/ref"), dir.path().join("truth")).unwrap();
     bundle(dir.path(), &["--platform", "codabench"]).success();
     assert!(!dir.path().join("out/codalab.zip").exists());
+    // A bundle is replaced only on demand; the other platform's has a name of its own.
+    bundle(dir.path(), &["--platform", "both"])
+        .code(2)
+        .stderr(contains("codabench.zip` exists").and(contains("--replace")));
+    assert!(!dir.path().join("out/codalab.zip").exists());
+    bundle(dir.path(), &["--platform", "codalab"]).success();
+    bundle(dir.path(), &["--replace"]).success();
     let source = Source::open(&dir.path().join("out/codabench.zip")).unwrap();
     let entry = source.entries().iter().find(|entry| entry.name == "competition.yaml").unwrap();
     let mut yaml = String::new();
@@ -226,11 +233,12 @@ fn settings_are_checked_before_anything_is_made() {
     let touching = "title: Two phases of it\nphases: [{name: A, end: 2026-02-01}, {name: B, start: 2026-02-01}]";
     settings(touching).code(2).stderr(contains("`phases[1].start` is the end of the previous phase"));
     bundle(dir.path(), &["--settings", "challenge.yaml", "--platform", "codalab"]).success();
+    fs::remove_dir_all(dir.path().join("out")).unwrap();
     settings(&touching.replace("end: 2026-02-01", "end: 2026-01-31 23:59:59")).success();
     fs::write(dir.path().join("MSK_1.tif"), "").unwrap();
     let program = assert_cmd::cargo::cargo_bin!("flair-bench").to_str().unwrap();
     flair_bench(dir.path())
-        .args(["bundle", "out", "--truth", ".", "--program", program])
+        .args(["bundle", "out", "--truth", ".", "--program", program, "--replace"])
         .assert()
         .code(3)
         .stderr(contains("wrong-mask-name").and(contains("cannot be the reference data")));

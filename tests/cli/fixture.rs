@@ -1,5 +1,7 @@
 //! The binary, and tiny files for it to work on.
 
+#[cfg(feature = "baselines")]
+use std::path::PathBuf;
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
@@ -38,4 +40,12 @@ pub(crate) fn submission(folder: &Path, patches: u32) {
         raster::write(&folder.join(id.file_name("PRED")), &square(512, class)).unwrap();
     }
     fs::write(folder.parent().unwrap().join("ids.txt"), format!("077413-{:06}\n", 77_412 + patches)).unwrap();
+}
+
+/// All files below a folder, sorted.
+#[cfg(feature = "baselines")]
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

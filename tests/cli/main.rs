@@ -14,7 +14,11 @@ mod golden;
 mod help;
 mod hosting;
 mod imports;
+#[cfg(feature = "baselines")]
+mod interrupted;
 mod leaderboard;
+#[cfg(feature = "baselines")]
+mod run_folder;
 mod score;
 #[cfg(unix)]
 mod streams;

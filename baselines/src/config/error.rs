@@ -68,6 +68,9 @@ pub enum ConfigError {
         /// The key.
         key: String,
     },
+    /// The configuration cannot be represented as JSON: a fault of flair-bench.
+    #[error("the configuration cannot be written as JSON: {0}")]
+    Unwritable(String),
     /// A value of the wrong type.
     #[error("`{}` is not a valid value of `{key}`: {reason}", shown(value))]
     Value {

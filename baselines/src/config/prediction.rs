@@ -72,28 +72,37 @@ const MAX_VALUE: usize = 1000;
 
 impl Config {
     /// All settings that a number may depend on.
-    pub(super) fn settings(&self) -> Settings {
-        let Ok(Value::Object(mut all)) = serde_json::to_value(self) else { return Settings::new() };
+    pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
+        // Empty settings would make any two configurations equal.
+        let mut all = match serde_json::to_value(self) {
+            Ok(Value::Object(all)) => all,
+            Ok(_) => return Err(ConfigError::Unwritable("it is no object".to_owned())),
+            Err(error) => return Err(ConfigError::Unwritable(error.to_string())),
+        };
         let ours =
             all.remove(OURS).and_then(|section| if let Value::Object(ours) = section { Some(ours) } else { None });
         let ours = ours.into_iter().flatten().map(|(key, value)| (format!("{OURS}.{key}"), value));
         let counts = |(key, _): &(String, Value)| !INDIFFERENT_KEYS.contains(&key.as_str());
-        all.into_iter().filter(counts).chain(ours).map(|(key, value)| (key, value.to_string())).collect()
+        Ok(all.into_iter().filter(counts).chain(ours).map(|(key, value)| (key, value.to_string())).collect())
     }
 
     /// The settings that are saved with weights: all except those that affect training only.
-    #[must_use]
-    pub fn weights_settings(&self) -> Settings {
-        let mut settings = self.settings();
+    ///
+    /// # Errors
+    /// [`ConfigError::Unwritable`], which no user can cause.
+    pub fn weights_settings(&self) -> Result<Settings, ConfigError> {
+        let mut settings = self.settings()?;
         settings.retain(|key, _| !TRAINING_KEYS.contains(&key.as_str()));
-        settings
+        Ok(settings)
     }
 
     /// Of these all that a prediction depends on, beside weights and data: two configurations that agree in it predict
     /// the same.
-    #[must_use]
-    pub fn prediction_settings(&self) -> Settings {
-        let mut settings = self.weights_settings();
+    ///
+    /// # Errors
+    /// As [`Config::weights_settings`].
+    pub fn prediction_settings(&self) -> Result<Settings, ConfigError> {
+        let mut settings = self.weights_settings()?;
         let is_unet = self.flair_bench.model == Model::Unet;
         settings.retain(|key, _| {
             let key = key.as_str();
@@ -105,16 +114,18 @@ impl Config {
         if self.drop_utae_modality < 1.0 {
             settings.remove("drop_utae_modality");
         }
-        settings
+        Ok(settings)
     }
 
     /// The settings that divide the patches into training and validation.
-    #[must_use]
-    pub fn split_settings(&self) -> Settings {
-        let mut settings = self.weights_settings();
+    ///
+    /// # Errors
+    /// As [`Config::weights_settings`].
+    pub fn split_settings(&self) -> Result<Settings, ConfigError> {
+        let mut settings = self.weights_settings()?;
         let is_random = self.flair_bench.validation == Validation::Random;
         settings.retain(|key, _| SPLIT_KEYS.contains(&key.as_str()) && (is_random || key != "flair_bench.seed"));
-        settings
+        Ok(settings)
     }
 
     /// The configuration of the training of weights, except settings that affect training only. `origin`
@@ -125,7 +136,7 @@ impl Config {
     /// value is out of its range: they may come from a stranger's file.
     pub fn from_weights_settings(settings: &Settings, origin: &str) -> Result<Self, ConfigError> {
         let mut config = Self::preset(Model::Utt.name())?;
-        let known = config.weights_settings();
+        let known = config.weights_settings()?;
         if let Some(key) = settings.keys().find(|key| !known.contains_key(*key)) {
             return Err(ConfigError::Stray { key: key.clone() });
         }
@@ -145,15 +156,20 @@ impl Config {
     }
 
     /// The preset nearest to this configuration in the settings saved with weights, and the differing settings.
-    #[must_use]
-    pub fn nearest_preset(&self) -> NearestPreset {
-        let settings = self.weights_settings();
-        let of_model = PRESETS.iter().filter_map(|(name, _)| Some((*name, Self::preset(name).ok()?)));
-        let near = of_model
-            .filter(|(_, preset)| preset.flair_bench.model == self.flair_bench.model)
-            .map(|(name, preset)| NearestPreset { name, otherwise: deviations(&settings, &preset.weights_settings()) })
-            .min_by_key(|near| near.otherwise.len());
-        near.unwrap_or(NearestPreset { name: self.flair_bench.model.name(), otherwise: Vec::new() })
+    ///
+    /// # Errors
+    /// As [`Config::weights_settings`].
+    pub fn nearest_preset(&self) -> Result<NearestPreset, ConfigError> {
+        let settings = self.weights_settings()?;
+        let mut near = Vec::new();
+        for (name, _) in PRESETS {
+            let preset = Self::preset(name)?;
+            if preset.flair_bench.model == self.flair_bench.model {
+                near.push(NearestPreset { name, otherwise: deviations(&settings, &preset.weights_settings()?) });
+            }
+        }
+        let near = near.into_iter().min_by_key(|near| near.otherwise.len());
+        Ok(near.unwrap_or(NearestPreset { name: self.flair_bench.model.name(), otherwise: Vec::new() }))
     }
 }
 
@@ -205,8 +221,8 @@ mod tests {
                     "lr=0.5",
                 ],
             );
-            let again = Config::from_weights_settings(&trained.weights_settings(), "the test").unwrap();
-            assert_eq!(again.weights_settings(), trained.weights_settings());
+            let again = Config::from_weights_settings(&trained.weights_settings().unwrap(), "the test").unwrap();
+            assert_eq!(again.weights_settings().unwrap(), trained.weights_settings().unwrap());
             assert_eq!(again.flair_bench.fidelity, Fidelity::Corrected);
             assert_eq!((again.flair_bench.validation, again.flair_bench.seed), (Validation::Random, 7));
             // Settings that affect training only are the preset's.
@@ -217,17 +233,17 @@ mod tests {
     #[test]
     fn the_nearest_preset_is_named_with_the_differences() {
         for (name, _) in PRESETS {
-            assert_eq!(config(name, &["lr=1"]).nearest_preset().to_string(), name);
+            assert_eq!(config(name, &["lr=1"]).nearest_preset().unwrap().to_string(), name);
         }
         let near = config("utt-filt-avg-aug", &["sat_patch_size=48", "flair_bench.fidelity=corrected"]);
-        insta::assert_snapshot!(near.nearest_preset(), @r#"utt-filt-avg-aug, flair_bench.fidelity="corrected", sat_patch_size=48"#);
-        insta::assert_snapshot!(config("unet-mtd-aug", &["ref_date=05-16"]).nearest_preset(), @r#"unet-mtd-aug, ref_date="05-16""#);
+        insta::assert_snapshot!(near.nearest_preset().unwrap(), @r#"utt-filt-avg-aug, flair_bench.fidelity="corrected", sat_patch_size=48"#);
+        insta::assert_snapshot!(config("unet-mtd-aug", &["ref_date=05-16"]).nearest_preset().unwrap(), @r#"unet-mtd-aug, ref_date="05-16""#);
     }
 
     #[test]
     fn a_strangers_settings_are_checked() {
         let error = |key: &str, value: &str| {
-            let mut settings = config("utt", &[]).weights_settings();
+            let mut settings = config("utt", &[]).weights_settings().unwrap();
             settings.insert(key.to_owned(), value.to_owned());
             Config::from_weights_settings(&settings, "`x.safetensors`").unwrap_err().to_string()
         };
@@ -248,8 +264,9 @@ mod tests {
 
     #[test]
     fn only_what_changes_predictions_deviates() {
-        let utt = config("utt", &[]).prediction_settings();
-        let deviating = |assignment: &str| deviations(&utt, &config("utt", &[assignment]).prediction_settings());
+        let utt = config("utt", &[]).prediction_settings().unwrap();
+        let deviating =
+            |assignment: &str| deviations(&utt, &config("utt", &[assignment]).prediction_settings().unwrap());
         assert_eq!(deviating("average_month=true"), ["average_month=false"]);
         assert_eq!(deviating("pad_value=1"), ["pad_value=0.0"]);
         let training =
@@ -258,10 +275,10 @@ mod tests {
         for indifferent in training.into_iter().chain(["flair_bench.fidelity=corrected", "geo_enc_size=64"]) {
             assert_eq!(deviating(indifferent), [""; 0], "{indifferent}");
         }
-        let with_metadata = config("unet-mtd-aug", &[]).prediction_settings();
+        let with_metadata = config("unet-mtd-aug", &[]).prediction_settings().unwrap();
         let corrected = config("unet-mtd-aug", &["flair_bench.fidelity=corrected", "filter_clouds=true"]);
         assert_eq!(
-            deviations(&corrected.prediction_settings(), &with_metadata),
+            deviations(&corrected.prediction_settings().unwrap(), &with_metadata),
             ["flair_bench.fidelity=\"corrected\""]
         );
     }
@@ -270,7 +287,7 @@ mod tests {
     fn a_seed_draws_random_splits_only() {
         let keys = |validation: &str| {
             let config = config("unet", &[&format!("flair_bench.validation={validation}")]);
-            config.split_settings().into_keys().collect::<Vec<_>>()
+            config.split_settings().unwrap().into_keys().collect::<Vec<_>>()
         };
         assert_eq!(keys("hf"), ["flair_bench.validation"]);
         assert_eq!(keys("random"), ["flair_bench.seed", "flair_bench.validation"]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flair_scoring::PATCH_SIZE;
 
-use super::{Config, Model};
+use super::{Config, ConfigError, Model};
 use crate::{
     data::{InputSettings, MetadataSettings, SeriesSettings, SplitSettings, metadata::OTHER_VALUES},
     models::{utae::UtaeConfig, utt::UttConfig},
@@ -89,11 +89,13 @@ impl Config {
     }
 
     /// A training from its beginning, in the run folder `out`, with upstream's recipe (`src/task_module.py`, `main.py`).
-    #[must_use]
-    pub fn training<'a>(&self, out: &'a Path) -> TrainOptions<'a> {
-        let mut settings = self.settings();
+    ///
+    /// # Errors
+    /// As [`Config::weights_settings`].
+    pub fn training<'a>(&self, out: &'a Path) -> Result<TrainOptions<'a>, ConfigError> {
+        let mut settings = self.settings()?;
         settings.retain(|key, _| !OPTIONS.contains(&key.as_str()));
-        TrainOptions {
+        Ok(TrainOptions {
             losses: self.loss_weights(),
             is_augmented: self.use_augmentation,
             fidelity: self.flair_bench.fidelity,
@@ -109,10 +111,10 @@ impl Config {
             seed: self.flair_bench.seed,
             workers: self.num_workers,
             settings,
-            provenance: self.weights_settings(),
+            provenance: self.weights_settings()?,
             out,
             beginning: Beginning::Fresh,
-        }
+        })
     }
 }
 

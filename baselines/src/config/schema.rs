@@ -21,9 +21,9 @@ pub struct Config {
     /// Paths of the data.
     #[serde(default)]
     pub data: DataPaths,
-    /// Folder for results. Kept for compatibility; `--out` sets it.
+    /// Folder of new runs, if a configuration file names it and there is no `--out`.
     pub out_folder: String,
-    /// Name of the run. Kept for compatibility, unused.
+    /// Name of new runs in that folder.
     pub out_model_name: String,
 
     /// Side of the Sentinel-2 crop around a patch, in pixels of 10 m: 8 to 112, a multiple of 8.
@@ -68,11 +68,11 @@ pub struct Config {
 
     /// Threads that read data.
     pub num_workers: usize,
-    /// Lightning's accelerator. Kept for compatibility; `--device` sets the device.
+    /// Lightning's accelerator: with `cpu`, the device `auto` is the CPU.
     pub accelerator: String,
-    /// Devices of a node: with `num_nodes` the factor from seconds to device-seconds.
+    /// Lightning's devices of a node. Kept for compatibility, unused: a run uses one device, and times that one.
     pub gpus_per_node: usize,
-    /// Nodes of a run.
+    /// Lightning's nodes of a run. Kept for compatibility, unused.
     pub num_nodes: usize,
     /// Lightning's strategy. Kept for compatibility, unused.
     pub strategy: Option<String>,

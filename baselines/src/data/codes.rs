@@ -92,6 +92,9 @@ finding_codes! {
         NoClearAcquisition = "no-clear-acquisition", Warning, "clouds or snow cover every acquisition of a patch",
             cause: "Weather; upstream's code fails on such patches.",
             fix: "No action needed: the clearest acquisition is used.";
+        EmptySeries = "empty-series", Warning, "every acquisition around a patch is 0",
+            cause: "The satellite's swath did not cover the patch, or a program that wrote the array failed.",
+            fix: "No action needed if the audit calls only some acquisitions empty; otherwise unpack the Sentinel-2 archive again.";
         UnusedSuperArea = "unused-super-area", Note, "a zone has a super-area and no patches",
             cause: "Images and masks of the zone are missing, or its folder has another name.",
             fix: "Unpack the zone's images if you need them.";

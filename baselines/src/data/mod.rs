@@ -10,6 +10,7 @@ pub mod dates;
 pub mod domains;
 mod error;
 mod fidelity;
+mod fingerprint;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod json;
@@ -29,6 +30,6 @@ pub use error::DataError;
 pub use fidelity::Fidelity;
 pub use layout::{DataPaths, Dataset, PatchRecord, SuperAreaPaths};
 pub use metadata::MetadataSettings;
-pub use sample::{InputSettings, Preprocessor, Sample};
+pub use sample::{Files, InputSettings, Preprocessor, Sample};
 pub use sentinel::{SeriesSettings, SuperPatch};
 pub use splits::{Split, SplitSettings, Validation};

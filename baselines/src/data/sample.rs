@@ -1,11 +1,17 @@
 //! A network's inputs of one patch.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
-use flair_scoring::{Finding, PatchId};
+use flair_scoring::{Finding, PatchId, files::sha256};
+use rayon::prelude::*;
 
 use super::{
     DataCode, DataError, Dataset, PatchRecord, SuperAreaPaths, SuperPatch, aerial,
+    fingerprint::fingerprint,
     json::read_by_patch,
     metadata::{AerialMetadata, MetadataSettings},
     sentinel::{SeriesSettings, SuperArea},
@@ -35,6 +41,15 @@ pub struct Sample {
 
 /// Opened super-areas, or the errors of opening them.
 type Areas<'a> = BTreeMap<&'a SuperAreaPaths, Result<SuperArea, String>>;
+
+/// The files that [`Preprocessor::identity`] covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// The network's inputs.
+    Inputs,
+    /// The masks too.
+    InputsAndMasks,
+}
 
 /// Makes samples of a dataset's patches. Threads can share it.
 #[derive(Debug)]
@@ -126,14 +141,38 @@ impl<'a> Preprocessor<'a> {
         self.record(id)?.mask.as_deref().map(aerial::read_mask).transpose()
     }
 
-    /// Sizes in bytes of a patch's aerial image, its mask, and the files of its super-area if the model uses them;
-    /// 0 for missing files.
-    pub(crate) fn file_sizes(&self, id: PatchId) -> Vec<u64> {
-        let Some(record) = self.dataset.patches.get(&id) else { return Vec::new() };
-        let area = record.sentinel.as_deref().filter(|_| self.series.is_some());
-        let area = area.map(|area| [&area.data, &area.masks, &area.products].map(|path| Some(path.as_path())));
-        let files = [record.image.as_deref(), record.mask.as_deref()].into_iter().chain(area.into_iter().flatten());
-        files.map(|file| file.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())).collect()
+    /// The identity of all data that the network gets of these patches: SHA-256 in hex of their numbers, centroids and
+    /// metadata, and of the content of their files. Of files over 256 KiB, only size, modification time and some blocks
+    /// are read.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn identity(&self, ids: &[PatchId], files: Files) -> Result<String, DataError> {
+        let records: Vec<_> = ids.iter().filter_map(|id| self.dataset.patches.get(id)).collect();
+        let mut paths = BTreeSet::new();
+        for record in &records {
+            paths.extend(record.image.as_deref());
+            paths.extend(record.mask.as_deref().filter(|_| files == Files::InputsAndMasks));
+            if let Some(area) = record.sentinel.as_deref().filter(|_| self.series.is_some()) {
+                paths.extend([&area.data, &area.masks, &area.products].map(PathBuf::as_path));
+            }
+        }
+        let paths: Vec<&Path> = paths.into_iter().collect();
+        let prints = paths.into_par_iter().map(|path| Ok((path, fingerprint(path).map_err(DataError::io(path))?)));
+        let prints = prints.collect::<Result<BTreeMap<_, _>, DataError>>()?;
+        let mut text = String::new();
+        for record in records {
+            let id = record.id;
+            let centroid = self.series.as_ref().and_then(|(_, centroids)| centroids.get(&id));
+            let metadata = self.metadata.as_ref().and_then(|(_, entries)| entries.get(&id));
+            let area = record.sentinel.as_deref().map(|area| [&area.data, &area.masks, &area.products]);
+            let files =
+                [record.image.as_ref(), record.mask.as_ref()].into_iter().flatten().chain(area.into_iter().flatten());
+            let files: Vec<_> = files.map(|path| prints.get(path.as_path())).collect();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{id} {centroid:?} {metadata:?} {files:?}");
+        }
+        sha256(text.as_bytes()).map_err(DataError::io(Path::new("the identity of the data")))
     }
 
     /// A patch's encoded metadata, if the model uses them.
@@ -217,6 +256,51 @@ mod tests {
                 assert_eq!(preprocessor.mask(id(patch)).unwrap().unwrap().len(), 512 * 512);
             }
         }
+    }
+
+    #[test]
+    fn the_identity_is_of_what_the_network_gets() {
+        let fixture = fixture();
+        fixture.centroids(&[(1, [30, 31]), (2, [20, 44])]).metadata(&[1, 2]);
+        let identity = |preset: &str, files| {
+            let dataset = Dataset::discover(fixture.root()).unwrap();
+            let preprocessor = Preprocessor::new(&inputs(preset, &[]), &dataset).unwrap();
+            preprocessor.identity(&[id(1)], files).unwrap()
+        };
+        let all = || {
+            let presets = ["unet", "unet-mtd-aug", "utt"].map(|preset| identity(preset, Files::Inputs));
+            (presets, identity("unet", Files::InputsAndMasks))
+        };
+        let before = all();
+        assert_eq!(all(), before);
+        // The position of another patch, and spaces.
+        fixture.centroids(&[(1, [30, 31]), (2, [1, 1])]);
+        assert_eq!(all(), before);
+        fixture.centroids(&[(1, [30, 30]), (2, [20, 44])]);
+        let ([unet, metadata, utt], masks) = all();
+        assert!(utt != before.0[2] && [unet, metadata] == before.0[..2] && masks == before.1);
+        fixture.metadata(&[1]);
+        let path = fixture.root().join("flair_aerial_metadata.json");
+        let text = fs::read_to_string(&path).unwrap().replace("10h25", "10h26");
+        fs::write(path, text).unwrap();
+        let ([unet, metadata, _], _) = all();
+        assert!(metadata != before.0[1] && unet == before.0[0]);
+        // A regenerated mask, and a regenerated series, of the same size.
+        let before = all();
+        let change = |path: &str| {
+            let path = fixture.root().join(path);
+            let mut bytes = fs::read(&path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(path, bytes).unwrap();
+        };
+        change(&format!("flair_labels_train/{ZONE}/msk/MSK_000001.tif"));
+        let after = all();
+        assert!(after.0 == before.0 && after.1 != before.1);
+        change(&format!("flair_sen_train/{ZONE}/sen/SEN2_sp_D004_2021-Z1_UA_data.npy"));
+        let ([unet, _, utt], _) = all();
+        assert!(unet == before.0[0] && utt != before.0[2]);
+        change(&format!("flair_aerial_train/{ZONE}/img/IMG_000001.tif"));
+        assert!(all().0[0] != before.0[0]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct SuperPatch {
     pub positions: Vec<f32>,
     /// Indices of the used acquisitions in the super-area.
     pub kept: Vec<usize>,
-    /// A finding if no acquisition passed the filter.
+    /// A finding if no acquisition passed the filter, or all that are used are 0.
     pub finding: Option<Finding>,
 }
 
@@ -133,7 +133,7 @@ impl SuperArea {
     /// The series around a patch: cropped, filtered, averaged and scaled by the settings.
     ///
     /// # Errors
-    /// As [`SuperArea::window`].
+    /// As [`SuperArea::window`]; if a file cannot be read, or holds values that are not finite.
     pub fn around(
         &self,
         patch: PatchId,
@@ -191,6 +191,17 @@ impl SuperArea {
                 let values = crop(&self.data, t, BANDS)?;
                 series.push(position(self.dates[t]), values.into_iter().map(scaled));
             }
+        }
+        if let Some(value) = series.values.iter().find(|value| !value.is_finite()) {
+            let reason = format!("it has the value {value} around patch {patch}, expected finite numbers");
+            return Err(DataError::format(self.data.path(), reason));
+        }
+        if series.values.iter().all(|value| *value == 0.0) {
+            let message = format!(
+                "the {} of its series are 0 everywhere: the prediction uses the aerial image alone",
+                counted(series.kept.len(), "acquisition")
+            );
+            series.finding = Some(DataCode::EmptySeries.finding(format!("IMG_{patch}"), message));
         }
         Ok(series)
     }
@@ -305,12 +316,14 @@ mod tests {
         let paths = area(&fixture, &[("0105", 0, 0)]);
         let write = |descr: &str, number: &[u8]| {
             std::fs::write(&paths.data, npy(descr, &[1, 10, 24, 24], &number.repeat(5760))).unwrap();
-            SuperArea::open(&paths).unwrap().around(id(1), [10, 15], &settings()).unwrap().values[0]
+            SuperArea::open(&paths).unwrap().around(id(1), [10, 15], &settings()).map(|series| series.values[0])
         };
+        let error = write("<f4", &f32::NAN.to_le_bytes()).unwrap_err().to_string();
+        assert!(error.ends_with("it has the value NaN around patch 000001, expected finite numbers"), "{error}");
+        let write = |descr: &str, number: &[u8]| write(descr, number).unwrap();
         assert_eq!(write("<i2", &i16::MIN.to_le_bytes()), -1.0);
         assert_eq!(write("<i2", &i16::MAX.to_le_bytes()), 1.0);
         assert_eq!(write("<f4", &1234.5_f32.to_le_bytes()), 1234.5);
-        assert!(write("<f4", &f32::NAN.to_le_bytes()).is_nan(), "NaN stays NaN");
     }
 
     #[test]

@@ -142,16 +142,17 @@ impl Utae {
     /// * `positions` – `[B, T]`, days, in `x`'s type.
     ///
     /// Gives `[B, widths[i], H_i, W_i]`; the last has the size of the images. A date whose image is the padding value
-    /// throughout is masked (upstream also treats real no-data images as padding).
+    /// throughout is masked (upstream also treats real no-data images as padding). A series of such images alone gives
+    /// the maps of a series of zeros: finite, and the same for every such series.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, positions: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
         let frames = Frames::of(x, self.pad_value)?;
-        let mut maps = vec![frames.share(x, |images| self.in_conv.forward(images, mode))?];
+        let mut maps = vec![frames.share(x, mode, |images, mode| self.in_conv.forward(images, mode))?];
         for block in &self.down_blocks {
             let finer = maps.last().unwrap_or(x);
-            maps.push(frames.share(finer, |images| block.forward(images, mode))?);
+            maps.push(frames.share(finer, mode, |images, mode| block.forward(images, mode))?);
         }
         let coarsest = maps.pop().unwrap_or_else(|| x.clone());
         let (mut out, attention) =
@@ -185,7 +186,8 @@ impl Utae {
                     Some(real) => real.reshape((batch, dates, 1, 1, 1))?,
                     None => Tensor::ones((batch, dates, 1, 1, 1), skip.dtype(), skip.device())?,
                 };
-                return skip.broadcast_mul(&weights)?.sum(1)?.broadcast_div(&weights.sum(1)?);
+                // A series of padding alone has the mean 0; upstream divides by 0.
+                return skip.broadcast_mul(&weights)?.sum(1)?.broadcast_div(&weights.sum(1)?.maximum(1.0)?);
             }
         };
         let (heads, _, _, h, w) = attention.dims5()?;
@@ -230,14 +232,23 @@ impl Frames {
     ///
     /// Upstream fills in the padding value, and searches for padding again before each block; with the value 0 of all its
     /// configurations both are the same.
-    fn share(&self, x: &Tensor, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    fn share(
+        &self,
+        x: &Tensor,
+        mode: Mode<'_>,
+        layer: impl FnOnce(&Tensor, Mode<'_>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let (batch, dates, channels, height, width) = x.dims5()?;
         let images = x.reshape((batch * dates, channels, height, width))?;
         let maps = match &self.real {
-            None => layer(&images)?,
-            Some(real) if real.dim(0)? == 0 => bail!("every image of a series is empty"),
+            None => layer(&images, mode)?,
+            Some(real) if real.dim(0)? == 0 => {
+                // Only the size of the maps is needed: no running statistics may see these images.
+                let (_, c, h, w) = layer(&images.narrow(0, 0, 1)?, Mode::EVAL)?.dims4()?;
+                Tensor::zeros((batch * dates, c, h, w), x.dtype(), x.device())?
+            }
             Some(real) => {
-                let maps = layer(&images.index_select(real, 0)?)?;
+                let maps = layer(&images.index_select(real, 0)?, mode)?;
                 let (_, c, h, w) = maps.dims4()?;
                 Tensor::zeros((batch * dates, c, h, w), maps.dtype(), maps.device())?.index_add(real, &maps, 0)?
             }

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use flair_scoring::lock::LockError;
+
 use super::marker::{ToyMarker, ToyOptions};
 
 /// Errors when making or finding a toy dataset.
@@ -36,6 +38,9 @@ pub enum ToyError {
         /// Why it is invalid.
         reason: String,
     },
+    /// The temporary folder cannot be locked.
+    #[error(transparent)]
+    Lock(LockError),
     /// A file or folder cannot be read or written.
     #[error("`{}`: {error}", path.display())]
     Io {

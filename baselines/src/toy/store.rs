@@ -7,7 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flair_scoring::{Event, Progress, files::write_atomically, raster};
+use flair_scoring::{
+    Event, Progress,
+    files::{Durability, write_with},
+    lock::{FolderLock, LOCK_FILE},
+    raster,
+    unfinished::Unfinished,
+};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -41,20 +47,46 @@ enum Task<'a> {
 pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<Option<ToyMarker>, ToyError> {
     let parent = root.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
-    let part = parent.join(format!(".{name}.{}.part", std::process::id()));
     fs::create_dir_all(parent).map_err(ToyError::io(parent))?;
-    let made = fill(&part, options, progress).and_then(|marker| match fs::rename(&part, root) {
-        Ok(()) => Ok(Some(marker)),
+    remove_abandoned(parent, &name).map_err(ToyError::io(parent))?;
+    let part = Unfinished::folder(parent.join(format!(".{name}.{}.part", std::process::id())));
+    let part = part.map_err(ToyError::io(parent))?;
+    let lock =
+        FolderLock::take(part.path(), &format!("a process that makes `{}`", root.display())).map_err(ToyError::Lock)?;
+    let marker = fill(part.path(), options, progress)?;
+    match fs::rename(part.path(), root) {
+        Ok(()) => part.finish(),
         Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-            Ok(None)
+            return Ok(None);
         }
-        Err(error) => Err(ToyError::io(root)(error)),
-    });
-    if !matches!(made, Ok(Some(_))) {
-        // Report the first error, not one of the removal.
-        let _ = fs::remove_dir_all(&part);
+        Err(error) => return Err(ToyError::io(root)(error)),
     }
-    made
+    // The lock file moved with the folder.
+    let moved = root.join(LOCK_FILE);
+    drop(lock);
+    match fs::remove_file(&moved) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ToyError::io(&moved)(error)),
+        _ => Ok(Some(marker)),
+    }
+}
+
+/// Removes the folders that killed processes left beside a dataset of this name.
+fn remove_abandoned(parent: &Path, name: &str) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let process = entry.file_name().to_str().and_then(|file| {
+            file.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".part").map(str::to_owned)
+        });
+        let is_part = process.is_some_and(|process| !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()));
+        if !is_part || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // The process that makes it holds its lock.
+        if let Ok(lock) = FolderLock::take(&entry.path(), "a process that removes it") {
+            fs::remove_dir_all(lock.folder())?;
+        }
+    }
+    Ok(())
 }
 
 fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToyMarker, ToyError> {
@@ -150,18 +182,18 @@ fn write_series(root: &Path, seed: u64, world: &World) -> Result<(), ToyError> {
     let series = series(seed, zone, landscape);
     let (steps, [rows, columns]) = (series.products.len(), zone.size);
     let data = path("data.npy");
-    write_atomically(&data, |file| npy::write(file, [steps, BANDS, rows, columns], &series.data))
+    write_with(&data, Durability::Unsynced, |file| npy::write(file, [steps, BANDS, rows, columns], &series.data))
         .map_err(ToyError::io(&data))?;
     let masks = path("masks.npy");
-    write_atomically(&masks, |file| npy::write(file, [steps, 2, rows, columns], &series.masks))
+    write_with(&masks, Durability::Unsynced, |file| npy::write(file, [steps, 2, rows, columns], &series.masks))
         .map_err(ToyError::io(&masks))?;
     let products = path("products.txt");
     let text: String = series.products.iter().flat_map(|product| [product.as_str(), "\n"]).collect();
-    write_atomically(&products, |file| file.write_all(text.as_bytes())).map_err(ToyError::io(&products))
+    write_with(&products, Durability::Unsynced, |file| file.write_all(text.as_bytes())).map_err(ToyError::io(&products))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ToyError> {
-    write_atomically(path, |file| {
+    write_with(path, Durability::Unsynced, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
         file.write_all(b"\n")
     })

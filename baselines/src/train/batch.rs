@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use flair_scoring::PatchId;
 
 use crate::{
-    data::{DataError, Fidelity, Preprocessor, Sample, augment::Augmentation},
+    data::{DataError, Fidelity, Files, Preprocessor, Sample, augment::Augmentation},
     models::inputs::{images, metadata},
     nn::Parameters,
     random::Generator,
@@ -45,8 +45,8 @@ pub(super) trait Examples: Sync {
     /// Reads a patch without augmentation.
     fn example(&self, id: PatchId) -> std::result::Result<Example, DataError>;
 
-    /// Sizes of the patch's files in bytes: they distinguish data sets that use the same patch numbers.
-    fn sizes(&self, id: PatchId) -> Vec<u64>;
+    /// The identity of the patches' data: it changes with their content.
+    fn identity(&self, ids: &[PatchId]) -> std::result::Result<String, DataError>;
 }
 
 impl Examples for Preprocessor<'_> {
@@ -59,8 +59,8 @@ impl Examples for Preprocessor<'_> {
         Ok(Example { sample: self.sample(id)?, target, satellite_target: None })
     }
 
-    fn sizes(&self, id: PatchId) -> Vec<u64> {
-        self.file_sizes(id)
+    fn identity(&self, ids: &[PatchId]) -> std::result::Result<String, DataError> {
+        Preprocessor::identity(self, ids, Files::InputsAndMasks)
     }
 }
 

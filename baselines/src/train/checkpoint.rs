@@ -10,6 +10,7 @@ use std::{
 };
 
 use candle_core::Tensor;
+use flair_scoring::files::sha256_of;
 use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
@@ -23,8 +24,6 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunState {
-    /// [`FORMAT`].
-    pub(super) format: u32,
     /// All settings and data that the results depend on: only a run with the same ones can resume from this state.
     pub(super) identity: BTreeMap<String, String>,
     /// The current or next epoch, from 1.
@@ -52,8 +51,34 @@ impl RunState {
     }
 }
 
-/// Format version of [`RunState`] and of its `identity`.
-pub(super) const FORMAT: u32 = 2;
+/// The state as the file holds it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    /// [`FORMAT`].
+    format: u32,
+    /// SHA-256 of the state and of the digest of the tensors.
+    checksum: String,
+    /// A [`RunState`] as JSON.
+    state: String,
+}
+
+impl Sealed {
+    fn new(state: String, tensors: &BTreeMap<String, Tensor>) -> candle_core::Result<Self> {
+        Ok(Self { format: FORMAT, checksum: checksum(&state, tensors)?, state })
+    }
+
+    fn is_intact(&self, tensors: &BTreeMap<String, Tensor>) -> candle_core::Result<bool> {
+        Ok(self.checksum == checksum(&self.state, tensors)?)
+    }
+}
+
+fn checksum(state: &str, tensors: &BTreeMap<String, Tensor>) -> candle_core::Result<String> {
+    Ok(sha256_of(format!("{} {state}", weights::digest(tensors.iter())?).as_bytes()))
+}
+
+/// Format version of [`Sealed`], [`RunState`] and its `identity`.
+const FORMAT: u32 = 3;
 
 /// The folder of a run's checkpoints.
 #[derive(Clone, Debug)]
@@ -104,15 +129,15 @@ impl Checkpoints {
     ) -> Result<(), TrainError> {
         let weights =
             network.parameters.iter().map(|(name, p)| (format!("{WEIGHTS}{name}"), p.var().as_detached_tensor()));
-        let device = |source| WeightsError::Device { path: self.state(), source };
+        let device = |source: candle_core::Error| WeightsError::Device { path: self.state(), source: source.into() };
         let moments =
             optimizer.state().map_err(device)?.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor));
-        let text = serde_json::to_string(state).map_err(|error| TrainError::State {
-            path: self.state(),
-            why: format!("it cannot be written as JSON: {error}"),
-        })?;
-        let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
-        weights::save(&self.state(), &weights.chain(moments).collect(), &metadata)?;
+        let unwritable =
+            |error| TrainError::State { path: self.state(), why: format!("it cannot be written as JSON: {error}") };
+        let tensors = weights.chain(moments).collect();
+        let sealed = Sealed::new(serde_json::to_string(state).map_err(unwritable)?, &tensors).map_err(device)?;
+        let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(&sealed).map_err(unwritable)?)]);
+        weights::save(&self.state(), &tensors, &metadata)?;
         self.save_weights(network, provenance, state)
     }
 
@@ -168,14 +193,21 @@ impl Checkpoints {
                 "it was written by another version of flair-bench: resume with that version, or {RESTART}"
             )));
         }
-        let state: RunState = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let sealed: Sealed = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let device = |source: candle_core::Error| WeightsError::Device { path: path.clone(), source: source.into() };
+        if !sealed.is_intact(&checkpoint.tensors).map_err(device)? {
+            return Err(damaged(format!(
+                "it has changed since it was written (its checksum differs), as by a fault of the disk; to train, {RESTART}"
+            )));
+        }
+        weights::check_finite(&path, &checkpoint.tensors)?;
+        let state: RunState = serde_json::from_str(&sealed.state).map_err(|error| damaged(error.to_string()))?;
         let differences = differences(&state.identity, identity);
         if !differences.is_empty() {
             return Err(TrainError::OtherRun { path, differences });
         }
         let (weights, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(WEIGHTS));
-        let device = |source| WeightsError::Device { path: path.clone(), source };
         if let Err(mismatch) = network.assign(&without_prefix(weights, WEIGHTS)).map_err(device)? {
             return Err(WeightsError::Mismatch { path, mismatch, advice: None }.into());
         }

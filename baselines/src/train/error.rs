@@ -2,10 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use flair_scoring::{PatchId, report::figure::FigureError, score::confusion_matrix::CountError};
+use flair_scoring::{PatchId, report::figure::FigureError, score::confusion_matrix::CountError, text::noun};
 
 use super::SettingError;
-use crate::{data::DataError, weights::WeightsError};
+use crate::{data::DataError, runtime::TensorError, weights::WeightsError};
 
 /// Errors that end a training run. The checkpoint of the last epoch stays, and `--resume` continues from it.
 #[derive(Debug, thiserror::Error)]
@@ -21,20 +21,20 @@ pub enum TrainError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The device failed.
-    #[error("the network failed on the patches {}: {source}", listed(ids))]
+    #[error("the network failed on {}: {source}", listed(ids))]
     Device {
         /// The batch.
         ids: Vec<PatchId>,
         /// Candle's error.
-        source: candle_core::Error,
+        source: TensorError,
     },
     /// A loss or gradient is not finite.
     #[error(
-        "the {what} is not finite on the patches {}: check their data, or start a new run in another folder with a smaller learning rate or with gradient clipping",
+        "the {what} is not finite on {}: check their data, or start a new run in another folder with a smaller learning rate or with gradient clipping",
         listed(ids)
     )]
     NotFinite {
-        /// The quantity: `loss`, `gradient` or `validation loss`.
+        /// The quantity: `loss` or `gradient`.
         what: &'static str,
         /// The batch.
         ids: Vec<PatchId>,
@@ -86,7 +86,7 @@ pub enum TrainError {
 
 impl TrainError {
     pub(super) fn device(ids: &[PatchId], source: candle_core::Error) -> Self {
-        Self::Device { ids: ids.to_vec(), source }
+        Self::Device { ids: ids.to_vec(), source: source.into() }
     }
 }
 
@@ -100,6 +100,8 @@ fn indented(lines: &[String]) -> String {
     lines.iter().flat_map(|line| ["\n  ", line.as_str()]).collect()
 }
 
-fn listed(ids: &[PatchId]) -> String {
-    ids.iter().map(PatchId::to_string).collect::<Vec<_>>().join(", ")
+/// `patch 000001`, `patches 000001, 000002`.
+pub(super) fn listed(ids: &[PatchId]) -> String {
+    let names = ids.iter().map(PatchId::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} {names}", noun(ids.len() as u64, "patch"))
 }

@@ -10,7 +10,10 @@ use super::{
     gradients::Gradients,
     schedule::{SettingError, check},
 };
-use crate::nn::{Kind, Parameter, Parameters};
+use crate::{
+    nn::{Kind, Parameter, Parameters},
+    runtime::TensorError,
+};
 
 /// An optimiser and its settings, except the learning rate. The defaults are torch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,7 +141,13 @@ pub enum OptimizerError {
     },
     /// The device failed.
     #[error("cannot copy the optimiser's state to the device: {0}")]
-    Device(#[from] candle_core::Error),
+    Device(TensorError),
+}
+
+impl From<candle_core::Error> for OptimizerError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Device(error.into())
+    }
 }
 
 /// An optimiser of a network's parameters.

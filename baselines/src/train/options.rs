@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use flair_scoring::{PatchId, files::sha256};
+use flair_scoring::PatchId;
 
 use super::{Best, Checkpoints, EpochMetrics, LossWeights, OptimizerConfig, Schedule, batch::Examples};
-use crate::{data::Fidelity, weights::Settings};
+use crate::{
+    data::{DataError, Fidelity},
+    weights::Settings,
+};
 
 /// Options of a training run.
 #[derive(Clone, Debug)]
@@ -61,7 +64,15 @@ pub enum Beginning {
 impl TrainOptions<'_> {
     /// All settings and data that the results depend on, by names for messages. The patience is not among them, nor,
     /// for schedules that do not depend on the length of the run, the number of epochs: they only determine the end.
-    pub(super) fn identity(&self, examples: &dyn Examples, train: &[PatchId], val: &[PatchId]) -> Settings {
+    ///
+    /// # Errors
+    /// If a patch's files cannot be read.
+    pub(super) fn identity(
+        &self,
+        examples: &dyn Examples,
+        train: &[PatchId],
+        val: &[PatchId],
+    ) -> Result<Settings, DataError> {
         let mut identity = self.settings.clone();
         let mut add = |key: &str, value: String| identity.insert(key.to_owned(), value);
         add("batch size", self.batch_size.to_string());
@@ -74,17 +85,12 @@ impl TrainOptions<'_> {
         add("accumulated batches", self.accumulate.to_string());
         add("clipping", format!("{:?}", self.clip));
         add("seed", self.seed.to_string());
-        add("training patches", digest(examples, train));
-        add("validation patches", digest(examples, val));
-        identity
+        for (key, patches) in [("training patches", train), ("validation patches", val)] {
+            let data = examples.identity(patches)?;
+            add(key, format!("{} with the digest {data:.12}", patches.len()));
+        }
+        Ok(identity)
     }
-}
-
-fn digest(examples: &dyn Examples, patches: &[PatchId]) -> String {
-    let line = |id: &PatchId| format!("{id} {:?}\n", examples.sizes(*id));
-    let names = patches.iter().map(line).collect::<String>();
-    // Reading from memory cannot fail.
-    format!("{} with the digest {:.12}", patches.len(), sha256(names.as_bytes()).unwrap_or_default())
 }
 
 /// Why a run ended.

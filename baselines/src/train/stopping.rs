@@ -16,21 +16,48 @@ pub struct Best {
 
 impl Best {
     /// The better of the best epoch so far and the one that just ended: the one with the lower loss, or the earlier of
-    /// equal ones, as Lightning's `ModelCheckpoint` and `EarlyStopping` with upstream's settings.
-    pub fn after(best: Option<Self>, epoch: &EpochMetrics) -> Self {
-        let new = Self { epoch: epoch.epoch, loss: epoch.monitored_loss() };
-        best.filter(|best| best.loss <= new.loss).unwrap_or(new)
+    /// equal ones, as Lightning's `ModelCheckpoint` and `EarlyStopping` with upstream's settings. An epoch whose loss is
+    /// not finite is never the best (Lightning's `EarlyStopping` ends the training there).
+    pub fn after(best: Option<Self>, epoch: &EpochMetrics) -> Option<Self> {
+        let new = epoch.monitored_loss().map(|loss| Self { epoch: epoch.epoch, loss });
+        match (best, new) {
+            (Some(best), Some(new)) if new.loss < best.loss => Some(new),
+            (best, new) => best.or(new),
+        }
     }
 
-    /// Whether the last `patience` epochs, up to `epoch`, were not better.
-    pub fn is_old(self, epoch: usize, patience: usize) -> bool {
-        epoch - self.epoch >= patience.max(1)
+    /// Whether the last `patience` epochs, up to `epoch`, were not better than `best`. Without a best epoch, all of them
+    /// count.
+    pub fn is_old(best: Option<Self>, epoch: usize, patience: usize) -> bool {
+        epoch - best.map_or(0, |best| best.epoch) >= patience.max(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Validation;
+    use flair_scoring::CLASS_COUNT;
+
+    fn validated(epoch: usize, loss: Option<f64>) -> EpochMetrics {
+        let validation = Validation { loss, miou: None, miou_upstream: 0.5, iou: [None; CLASS_COUNT] };
+        EpochMetrics { epoch, step: 0, learning_rate: 0.1, train_loss: 1.0, validation: Some(validation) }
+    }
+
+    #[test]
+    fn an_epoch_without_a_finite_loss_is_never_the_best() {
+        let losses = [None, Some(3.0), None, Some(2.0), None, None];
+        let (mut best, mut bests, mut stopped) = (None, Vec::new(), Vec::new());
+        for (epoch, loss) in (1..).zip(losses) {
+            best = Best::after(best, &validated(epoch, loss));
+            bests.push(best.map(|best| best.epoch));
+            stopped.push(Best::is_old(best, epoch, 2));
+        }
+        assert_eq!(bests, [None, Some(2), Some(2), Some(4), Some(4), Some(4)]);
+        assert_eq!(stopped, [false, false, false, false, false, true]);
+        // If no epoch ever has one, the run stops as well.
+        assert!(Best::is_old(None, 2, 2));
+    }
 
     #[test]
     fn a_run_stops_after_that_many_epochs_without_a_better_one() {
@@ -38,9 +65,8 @@ mod tests {
         let (mut best, mut stopped) = (None, Vec::new());
         for (epoch, train_loss) in (1..).zip(losses) {
             let metrics = EpochMetrics { epoch, step: 0, learning_rate: 0.1, train_loss, validation: None };
-            let now = Best::after(best, &metrics);
-            stopped.push(now.is_old(epoch, 3));
-            best = Some(now);
+            best = Best::after(best, &metrics);
+            stopped.push(Best::is_old(best, epoch, 3));
         }
         assert_eq!(best, Some(Best { epoch: 5, loss: 1.9 }));
         assert_eq!(stopped, [false, false, false, false, false, false, false, true]);

@@ -59,8 +59,8 @@ impl Examples for MadeUp {
         Ok(Example { sample: Sample { id, aerial, series, metadata: None }, target, satellite_target: None })
     }
 
-    fn sizes(&self, _: PatchId) -> Vec<u64> {
-        vec![u64::from(self.has_series)]
+    fn identity(&self, ids: &[PatchId]) -> Result<String, DataError> {
+        Ok(format!("{ids:?} {}", self.has_series))
     }
 }
 
@@ -330,4 +330,48 @@ fn errors_name_their_cause() {
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is missing; the weights beside it can still predict, but to train, start a new run in another folder");
     // Existing weights are not overwritten either.
     insta::assert_snapshot!(refusal(&options, None), @"`OUT` already holds a training run: resume it (`--resume`), or choose another folder");
+}
+
+#[test]
+fn a_validation_loss_that_is_not_finite_is_recorded_and_training_continues() {
+    let folder = tempfile::tempdir().unwrap();
+    let (train, val) = (ids(1..5), ids(11..13));
+    let examples = MadeUp { has_series: false, broken: PatchId::new(12) };
+    let run = |epochs, beginning| {
+        let options = TrainOptions { epochs, beginning, ..options(folder.path()) };
+        let network = network(&unet(), 1);
+        let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
+        trainer.run(&AtomicBool::new(false), &Silent).unwrap()
+    };
+    let trained = run(1, Beginning::Fresh);
+    assert_eq!((trained.epochs, trained.best), (1, None));
+    let resumed = run(2, Beginning::Resume);
+    assert_eq!((resumed.epochs, resumed.best), (2, None));
+    assert_eq!(resumed.history[0].validation.unwrap().loss, None);
+    assert!(resumed.checkpoints.last().exists() && !resumed.checkpoints.best().exists());
+    let table = fs::read_to_string(folder.path().join("metrics.csv")).unwrap();
+    assert!(table.lines().skip(1).all(|row| row.split(',').nth(4) == Some("")), "{table}");
+}
+
+#[test]
+fn a_damaged_state_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = TrainOptions { epochs: 1, ..options(folder.path()) };
+    let resumed = TrainOptions { epochs: 2, beginning: Beginning::Resume, ..options.clone() };
+    let examples = MadeUp { has_series: false, broken: None };
+    let (network, train, nothing) = (network(&unet(), 1), ids(1..5), AtomicBool::new(false));
+    Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
+    let path = Checkpoints::of(folder.path()).state();
+    let intact = fs::read(&path).unwrap();
+    // One bit of a weight, and one letter of the state.
+    let letter = intact.windows(6).position(|window| window == b"epoch\\").unwrap();
+    for (index, bit) in [(intact.len() - 1000, 1), (letter, 2)] {
+        let mut bytes = intact.clone();
+        bytes[index] ^= bit;
+        fs::write(&path, bytes).unwrap();
+        let message = refusal(&resumed, None);
+        assert!(message.contains("its checksum differs"), "{message}");
+    }
+    fs::write(&path, intact).unwrap();
+    Trainer::of(&network, &examples, (&train, &[]), &resumed).unwrap();
 }

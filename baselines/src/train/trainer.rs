@@ -11,7 +11,7 @@ use super::{
     Batch, Beginning, Checkpoints, Gradients, Optimizer, Position, Scheduler, Stopped, TrainError, TrainOptions,
     Trained,
     batch::{Augmenting, Example, Examples},
-    checkpoint::{FORMAT, RunState},
+    checkpoint::RunState,
     logs::Logs,
     shuffle::{self, Cut},
     stopping::Best,
@@ -88,7 +88,7 @@ impl<'a> Trainer<'a> {
         let checkpoints = Checkpoints::of(options.out);
         let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
         let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
-        let identity = options.identity(examples, train, val);
+        let identity = options.identity(examples, train, val)?;
         let saved = match options.beginning {
             Beginning::Resume => checkpoints.restore(network, &mut optimizer, &identity)?,
             Beginning::Fresh if checkpoints.exist() => {
@@ -98,7 +98,6 @@ impl<'a> Trainer<'a> {
         };
         let is_resumed = saved.is_some();
         let state = saved.unwrap_or_else(|| RunState {
-            format: FORMAT,
             identity,
             epoch: 1,
             steps: 0,
@@ -288,9 +287,8 @@ impl<'a> Trainer<'a> {
             train_loss: sum / batches as f64,
             validation,
         };
-        let best = Best::after(self.state.best, &epoch);
-        self.scheduler.epoch_ended(epoch.monitored_loss());
-        self.state.best = Some(best);
+        self.state.best = Best::after(self.state.best, &epoch);
+        self.scheduler.epoch_ended(epoch.monitored_loss().unwrap_or(f64::INFINITY));
         self.state.history.push(epoch);
         self.state.epoch += 1;
         self.state.steps = 0;
@@ -302,8 +300,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn is_patience_exhausted(&self) -> bool {
-        let waited = |(best, patience): (Best, usize)| best.is_old(self.state.epoch - 1, patience);
-        self.state.best.zip(self.options.patience).is_some_and(waited)
+        self.options.patience.is_some_and(|patience| Best::is_old(self.state.best, self.state.epoch - 1, patience))
     }
 
     fn interrupted(mut self) -> Result<Trained, TrainError> {

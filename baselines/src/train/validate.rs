@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     LossWeights, TrainError,
     batch::{Batch, Example, Examples},
+    error::listed,
     two_branch,
 };
 use crate::{
@@ -21,8 +22,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Validation {
     /// Unweighted mean of the batches' losses, as Lightning and upstream compute it (`src/task_module.py`). An
-    /// incomplete last batch counts, which upstream drops.
-    pub loss: f64,
+    /// incomplete last batch counts, which upstream drops. `None` if it is not finite: the epoch is then never the
+    /// best.
+    pub loss: Option<f64>,
     /// The challenge's mIoU: one confusion matrix over all patches, 12 classes; `None` if none of them occurs.
     pub miou: Option<f64>,
     /// Upstream's `val_miou`, torchmetrics' `JaccardIndex`: the mean over 13 classes, "other" among them, of which
@@ -37,7 +39,7 @@ impl Validation {
         let metrics = Metrics::of(matrix, &Protocol::flair2());
         let iou: [_; CLASS_COUNT] = std::array::from_fn(|class| metrics.classes[class].iou);
         let miou_upstream = iou.iter().map(|iou| iou.unwrap_or(1.0)).sum::<f64>() / CLASS_COUNT as f64;
-        Self { loss, miou: metrics.means.miou, miou_upstream, iou }
+        Self { loss: Some(loss).filter(|loss| loss.is_finite()), miou: metrics.means.miou, miou_upstream, iou }
     }
 }
 
@@ -58,9 +60,10 @@ pub struct EpochMetrics {
 }
 
 impl EpochMetrics {
-    /// The loss that selects the best epoch: the validation loss, or the training loss without a validation.
-    pub fn monitored_loss(&self) -> f64 {
-        self.validation.map_or(self.train_loss, |validation| validation.loss)
+    /// The loss that selects the best epoch: the validation loss, or the training loss without a validation. `None` if
+    /// it is not finite.
+    pub fn monitored_loss(&self) -> Option<f64> {
+        self.validation.map_or(Some(self.train_loss), |validation| validation.loss)
     }
 }
 
@@ -122,8 +125,9 @@ impl Validator<'_> {
             return Ok(None);
         }
         let validation = Validation::new(losses.iter().sum::<f64>() / losses.len().max(1) as f64, &matrix);
+        let loss = validation.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"));
         let miou = validation.miou.map_or_else(String::new, |miou| format!(", mIoU {miou:.4}"));
-        progress.event(Event::Detail { text: &format!("loss {:.4}{miou}", validation.loss) });
+        progress.event(Event::Detail { text: &format!("loss {loss}{miou}") });
         progress.event(Event::Finished);
         Ok(Some((validation, shown)))
     }
@@ -139,7 +143,10 @@ impl Validator<'_> {
             Ok::<_, candle_core::Error>((scalar(&losses.total)?, classes(&logits.aerial)?))
         };
         let (loss, classes) = compute().map_err(|source| TrainError::device(&ids, source))?;
-        if loss.is_finite() { Ok((loss, classes)) } else { Err(TrainError::NotFinite { what: "validation loss", ids }) }
+        if !loss.is_finite() {
+            tracing::warn!("the validation loss is not finite on {}: the epoch cannot be the best", listed(&ids));
+        }
+        Ok((loss, classes))
     }
 }
 
@@ -170,7 +177,12 @@ mod tests {
         // Class 0: 2 of 3; class 12: 1 of 2. The others do not occur.
         count(&mut matrix, &[0, 0, 0, 12], &[0, 0, 12, 12]).unwrap();
         let validation = Validation::new(1.5, &matrix);
-        assert_eq!(validation.miou, Some(2.0 / 3.0));
+        assert_eq!((validation.loss, validation.miou), (Some(1.5), Some(2.0 / 3.0)));
+        // A loss that is no number survives the checkpoint's JSON.
+        let broken = Validation::new(f64::NAN, &matrix);
+        let json = serde_json::to_string(&broken).unwrap();
+        assert_eq!(serde_json::from_str::<Validation>(&json).unwrap(), broken);
+        assert_eq!(broken.loss, None);
         assert!((validation.miou_upstream - (2.0 / 3.0 + 0.5 + 11.0) / 13.0).abs() < 1e-12);
         assert_eq!((validation.iou[12], validation.iou[4]), (Some(0.5), None));
         assert!(count(&mut matrix, &[0], &[13]).is_err());

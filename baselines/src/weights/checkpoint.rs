@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek},
     path::Path,
 };
 
 use candle_core::{DType, Device, Tensor};
-use flair_scoring::files::{sha256, write_atomically};
+use flair_scoring::files::{Sha256Sum, sha256, sha256_of, write_atomically};
 use safetensors::{SafeTensors, tensor::TensorView};
 
 use super::{WeightsError, diagnosis, pytorch};
@@ -47,17 +47,29 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     }
     let mut start = Vec::new();
     file.by_ref().take(diagnosis::HEAD).read_to_end(&mut start).map_err(io_error)?;
-    let (tensors, metadata) = if start.starts_with(b"PK") {
-        (pytorch::read(path)?, BTreeMap::new())
+    file.rewind().map_err(io_error)?;
+    // The hash is of the bytes that the tensors are read from.
+    let (tensors, metadata, sha256) = if start.starts_with(b"PK") {
+        let sha256 = sha256(&file).map_err(io_error)?;
+        file.rewind().map_err(io_error)?;
+        let tensors = pytorch::read_file(path, file.try_clone().map_err(io_error)?)?;
+        let now = file.metadata().map_err(io_error)?;
+        if now.len() != size.len() || now.modified().ok() != size.modified().ok() {
+            return Err(damaged("it changed while it was read"));
+        }
+        (tensors, BTreeMap::new(), sha256)
     } else if start.get(8) == Some(&b'{') {
-        read_safetensors(path)?
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_error)?;
+        let (tensors, metadata) = read_safetensors(path, &bytes)?;
+        (tensors, metadata, sha256_of(&bytes))
     } else {
         return Err(damaged(diagnosis::of_content(&start)));
     };
     if tensors.is_empty() {
         return Err(damaged("it has no tensors"));
     }
-    Ok(Checkpoint { tensors, sha256: sha256(File::open(path).map_err(io_error)?).map_err(io_error)?, metadata })
+    Ok(Checkpoint { tensors, sha256, metadata })
 }
 
 /// Loads a checkpoint into a network. Lightning's prefix `model.` is removed and the weights of upstream's losses
@@ -70,7 +82,7 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
     let mut checkpoint = read(path)?;
     checkpoint.tensors = adapted(checkpoint.tensors);
     check_finite(path, &checkpoint.tensors)?;
-    let device = |source| WeightsError::Device { path: path.to_owned(), source };
+    let device = |source: candle_core::Error| WeightsError::Device { path: path.to_owned(), source: source.into() };
     match network.assign(&checkpoint.tensors).map_err(device)? {
         Ok(()) => Ok(checkpoint),
         Err(mismatch) => {
@@ -82,16 +94,33 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
 }
 
 /// Returns an error if a weight is NaN or infinite: the network would predict one class for every pixel.
-pub(super) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
+pub(crate) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
     for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
         let sum = tensor.to_dtype(DType::F64).and_then(|t| t.abs()?.sum_all()?.to_scalar::<f64>());
-        let sum = sum.map_err(|source| WeightsError::Device { path: path.to_owned(), source })?;
+        let sum = sum.map_err(|source: candle_core::Error| WeightsError::Device {
+            path: path.to_owned(),
+            source: source.into(),
+        })?;
         if !sum.is_finite() {
             let why = format!("its tensor `{name}` has values that are not finite");
             return Err(WeightsError::Damaged { path: path.to_owned(), why });
         }
     }
     Ok(())
+}
+
+/// SHA-256 of names, types, shapes and values of tensors, in hex.
+///
+/// # Errors
+/// If the device fails.
+pub(crate) fn digest<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> candle_core::Result<String> {
+    let mut sum = Sha256Sum::default();
+    for (name, tensor) in tensors {
+        let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+        sum.update(format!("{name} {:?} {:?}\\n", tensor.dtype(), tensor.dims()).as_bytes());
+        sum.update(&safetensors::tensor::View::data(&tensor));
+    }
+    Ok(sum.finish())
 }
 
 /// Renames tensors to the network's parameter names: removes the prefixes of wrapping modules, and the losses.
@@ -116,11 +145,10 @@ pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor
 /// Tensors by name, and the metadata.
 type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
 
-fn read_safetensors(path: &Path) -> Result<Content, WeightsError> {
+fn read_safetensors(path: &Path, bytes: &[u8]) -> Result<Content, WeightsError> {
     let damaged = |why: String| WeightsError::Damaged { path: path.to_owned(), why };
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
     let metadata = header.metadata().iter().flat_map(Clone::clone).collect();
     let tensor = |(name, view): (String, TensorView<'_>)| {
         // An axis of length 0 counts as 1: candle multiplies the others for its strides.
@@ -144,7 +172,7 @@ pub fn save(
     tensors: &BTreeMap<String, Tensor>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let device = |source| WeightsError::Device { path: path.to_owned(), source };
+    let device = |source: candle_core::Error| WeightsError::Device { path: path.to_owned(), source: source.into() };
     let mut contiguous = BTreeMap::new();
     for (name, tensor) in tensors {
         contiguous.insert(name.as_str(), tensor.to_device(&Device::Cpu).and_then(|t| t.contiguous()).map_err(device)?);

@@ -48,7 +48,7 @@ pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, We
     let path = if path.is_dir() { only_file(path)? } else { path.to_owned() };
     let Checkpoint { tensors, sha256, .. } = read(&path)?;
     check_finite(&path, &tensors)?;
-    let device = |source| WeightsError::Device { path: path.clone(), source };
+    let device = |source: candle_core::Error| WeightsError::Device { path: path.clone(), source: source.into() };
     // The other parameters keep their values.
     let mut all = network.parameters.snapshot().map_err(device)?;
     all.retain(|name, _| !name.starts_with(ENCODER) || name.ends_with(COUNTER));

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::nn::Mismatch;
+use crate::{nn::Mismatch, runtime::TensorError};
 
 /// Errors when loading or saving weights.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,6 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// Candle's error.
-        source: candle_core::Error,
+        source: TensorError,
     },
 }

@@ -11,6 +11,7 @@ mod provenance;
 mod pytorch;
 
 pub use checkpoint::{Checkpoint, adapted, load, read, save};
+pub(crate) use checkpoint::{check_finite, digest};
 pub use encoder::{EncoderWeights, load_encoder};
 pub use error::WeightsError;
 pub use provenance::{Provenance, Settings};

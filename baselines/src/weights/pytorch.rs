@@ -25,9 +25,14 @@ const TENSOR_COST: u64 = 256;
 const MAX_RANK: usize = 8;
 
 /// Reads the `state_dict` of a `.pth` or `.ckpt`: the value of the key `state_dict` if there is one (Lightning),
-/// otherwise the root, which must be a dict of tensors.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
-    Archive::open(path)?.state_dict()
+/// otherwise the root, which must be a dict of tensors. `path` is for messages.
+pub(super) fn read_file(path: &Path, file: File) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    Archive::open(path, file)?.state_dict()
+}
+
+#[cfg(test)]
+fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    read_file(path, File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?)
 }
 
 struct Archive<'a> {
@@ -40,9 +45,8 @@ struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    fn open(path: &'a Path) -> Result<Self, WeightsError> {
+    fn open(path: &'a Path, file: File) -> Result<Self, WeightsError> {
         let damaged = |why: String| WeightsError::Damaged { path: path.to_owned(), why };
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
         let size = file.metadata().map_err(|source| WeightsError::Io { path: path.to_owned(), source })?.len();
         let zip =
             ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(format!("its archive cannot be read: {e}")))?;

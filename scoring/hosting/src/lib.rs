@@ -19,7 +19,7 @@ pub mod schema;
 pub mod times;
 mod zip;
 
-pub use bundle::{BundleError, Made, Plan, make};
+pub use bundle::{BundleError, Made, Plan, bundle_path, make};
 pub use challenge::{Challenge, ChallengeError, Phase};
 pub use codes::HostingCode;
 pub use input::{Input, InputError};

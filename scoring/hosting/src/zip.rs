@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read, Seek, Write};
 
+use flair_scoring::files::{Latch, Latched};
 use zip::{CompressionMethod, DateTime, System, ZipWriter, write::SimpleFileOptions};
 
 /// The compression of an entry.
@@ -16,11 +17,15 @@ pub(super) enum Keep {
 }
 
 /// An archive writer: entries in the given order, dated 1980-01-01.
-pub(super) struct Archive<W: Write + Seek>(ZipWriter<W>);
+pub(super) struct Archive<W: Write + Seek> {
+    zip: ZipWriter<Latched<W>>,
+    latch: Latch,
+}
 
 impl<W: Write + Seek> Archive<W> {
     pub(super) fn new(out: W) -> Self {
-        Self(ZipWriter::new(out))
+        let (out, latch) = Latched::new(out);
+        Self { zip: ZipWriter::new(out), latch }
     }
 
     pub(super) fn add(&mut self, name: &str, bytes: &[u8], keep: Keep) -> io::Result<()> {
@@ -40,12 +45,15 @@ impl<W: Write + Seek> Archive<W> {
             .large_file(size >= u64::from(u32::MAX))
             .compression_method(method)
             .unix_permissions(mode);
-        self.0.start_file(name, options)?;
-        io::copy(&mut from, &mut self.0).map(|_| ())
+        self.zip.start_file(name, options)?;
+        io::copy(&mut from, &mut self.zip)?;
+        self.latch.check()
     }
 
     pub(super) fn finish(self) -> io::Result<W> {
-        Ok(self.0.finish()?)
+        let out = self.zip.finish()?.into_inner();
+        self.latch.check()?;
+        Ok(out)
     }
 }
 

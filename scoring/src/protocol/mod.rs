@@ -32,7 +32,7 @@ pub use nomenclature::{Colour, MAX_CLASSES, NOMENCLATURES, Nomenclature, Nomencl
 
 use file::{labels, parse, read, shipped, yaml_file};
 
-use crate::files::sha256;
+use crate::files::sha256_of;
 
 /// The built-in protocols: name and YAML text.
 pub const PROTOCOLS: [(&str, &str); 2] = [
@@ -260,8 +260,7 @@ fn id(definition: &Definition) -> String {
             return format!("{name}/{}", classes.name);
         }
     }
-    let json = serde_json::to_string(definition).unwrap_or_default();
-    // Bytes in memory can always be read.
-    let digest = sha256(json.as_bytes()).unwrap_or_default();
-    format!("{}@{}", definition.name, digest.get(..8).unwrap_or_default())
+    // Either text differs between any two definitions.
+    let text = serde_json::to_string(definition).unwrap_or_else(|_| format!("{definition:?}"));
+    format!("{}@{:.8}", definition.name, sha256_of(text.as_bytes()))
 }

@@ -29,7 +29,7 @@ pub use samples::Raster;
 
 use limits::too_large;
 
-use crate::files::{read_limited, write_atomically};
+use crate::files::{Durability, read_limited, write_with};
 
 /// Reads a whole raster from a file.
 ///
@@ -52,12 +52,14 @@ pub fn load(path: &Path, limits: &Limits) -> Result<Vec<u8>, RasterError> {
     })
 }
 
-/// Writes a raster as [`encode()`] does: the whole file or none, never a part. Missing parent folders are made.
+/// Writes a raster as [`encode()`] does: the whole file or none, never a part, if the system does not crash. Missing
+/// parent folders are made. Waiting for the disk would cost more than the encoding, for thousands of patches that can be
+/// made again.
 ///
 /// # Errors
 /// Any error of the file system.
 pub fn write(path: &Path, raster: &Raster) -> io::Result<()> {
-    write_atomically(path, |file| file.write_all(&encode(raster)))
+    write_with(path, Durability::Unsynced, |file| file.write_all(&encode(raster)))
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ impl ScoreReport {
         let done = self.serialize(&mut Serializer::with_formatter(&mut text, layout));
         debug_assert!(done.is_ok());
         text.push(b'\n');
-        String::from_utf8(text).unwrap_or_default()
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Reads a record and checks that its scores follow from its confusion matrix. Values that do not follow from the

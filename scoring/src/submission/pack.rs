@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Event, PatchId, Progress,
-    files::write_atomically,
+    files::{Latched, remove_parts, write_atomically},
     raster,
     source::{Entry, ReadError, Source},
     text::counted,
@@ -56,7 +56,8 @@ pub struct Packed {
     pub report: CheckReport,
 }
 
-/// Checks a submission and packs its predictions as `folder/name`; replaces an existing file.
+/// Checks a submission and packs its predictions as `folder/name`; replaces an existing file, and removes what a killed
+/// process left of one.
 ///
 /// The archive contains only the predictions, without folders, sorted by number, dated 1980-01-01 and with mode 0644,
 /// so the same predictions give the same bytes. The file is written completely or not at all.
@@ -83,6 +84,7 @@ pub fn pack(
     predictions.sort_by_key(|(id, _)| *id);
 
     let path = folder.join(name.to_string());
+    remove_parts(folder, &name.to_string()).map_err(|error| PackError::Write { path: folder.to_owned(), error })?;
     progress.event(Event::Started { stage: "packing", steps: predictions.len() as u64 });
     write_atomically(&path, |file| write(file, source, &predictions, options, progress)).map_err(
         |error| match error {
@@ -123,15 +125,17 @@ fn write(
         .system(System::Unix)
         .unix_permissions(0o644)
         .last_modified_time(DateTime::default());
-    let mut archive = ZipWriter::new(file);
+    let (out, latch) = Latched::new(file);
+    let mut archive = ZipWriter::new(out);
     for (id, entry) in predictions {
+        latch.check()?;
         let bytes = source.read(entry, options.limits.file_bytes).map_err(Failure::Read)?;
         archive.start_file(id.file_name("PRED"), common.compression_method(method(&bytes, options)))?;
         archive.write_all(&bytes)?;
         progress.event(Event::Step { patch: Some(*id) });
     }
     archive.finish()?;
-    Ok(())
+    Ok(latch.check()?)
 }
 
 /// Chooses the zip method of one prediction. Deflate saves only 0 to 2 % of an LZW prediction (4 to 8 % of a mask,

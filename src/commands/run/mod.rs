@@ -1,5 +1,6 @@
 //! `flair-bench run baseline`, and its two halves `train` and `predict`.
 
+mod folder;
 mod prediction;
 mod record;
 mod setup;
@@ -14,7 +15,7 @@ use self::{
     weights::{Weights, check_file},
 };
 use crate::{
-    cli::{BaselineArgs, PredictArgs, TrainArgs, UseArg},
+    cli::{BaselineArgs, PredictArgs, TrainArgs},
     exit::{Exit, Outcome},
     ui::Bars,
 };
@@ -33,14 +34,11 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
     let predicted = prediction::patches(&setup, &arguments.prediction)?;
     let trained = match training::train(&setup, &arguments.training, &predicted, &bars)? {
-        Ended::Interrupted => return Ok(Exit::Environment),
+        Ended::Interrupted => return Ok(Exit::Interrupted),
         // The prediction writes its own record.
         Ended::Done(trained, _) => trained,
     };
-    let file = match arguments.which {
-        UseArg::Best => trained.checkpoints.best(),
-        UseArg::Last => trained.checkpoints.last(),
-    };
+    let file = training::weights_of(&trained, arguments.which)?;
     let weights = Weights::load(&file, &setup.network)?.trained_here();
     Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars)
 }
@@ -49,7 +47,7 @@ pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
     let bars = Bars::new();
     let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
     match training::train(&setup, &arguments.training, &[], &bars)? {
-        Ended::Interrupted => Ok(Exit::Environment),
+        Ended::Interrupted => Ok(Exit::Interrupted),
         Ended::Done(trained, record) => {
             record.map(|record| record.finish()).transpose()?;
             training::summarise(&arguments.setup, &setup, &trained)

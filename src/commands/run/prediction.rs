@@ -1,10 +1,10 @@
 //! Prediction, the second half of a run: weights in; predictions, timing, score, figures and an archive out.
 
-use std::{collections::BTreeSet, io::Write, path::Path};
+use std::{collections::BTreeSet, ffi::OsStr, io::Write, path::Path};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use flair_baselines::{
-    data::{Preprocessor, Split},
+    data::{Files, Preprocessor, Split},
     predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
     runtime::Environment,
 };
@@ -90,9 +90,9 @@ impl<'a> Job<'a> {
         notes.chain((!deviations.is_empty()).then(deviates)).collect()
     }
 
-    fn facts<'b>(&'b self, notes: &'b [String]) -> Prediction<'b> {
+    fn facts<'b>(&'b self, data: &'b str, notes: &'b [String]) -> Prediction<'b> {
         let Self { setup, weights, split, patches, .. } = self;
-        Prediction { setup, weights: weights.as_ref(), split: *split, patches, notes }
+        Prediction { setup, weights: weights.as_ref(), split: *split, patches, data, notes }
     }
 
     pub(super) fn run(&self, bars: &Bars) -> Outcome {
@@ -102,7 +102,8 @@ impl<'a> Job<'a> {
         let preprocessor = Preprocessor::new(&self.setup.config.inputs(), &self.setup.dataset).or_input()?;
         usable(&preprocessor, &self.patches)?;
         let notes = self.notes();
-        let mut record = RunRecord::begin(self.facts(&notes), environment.clone(), &predictions)?;
+        let data = preprocessor.identity(&self.patches, Files::Inputs).or_input()?;
+        let mut record = RunRecord::begin(self.facts(&data, &notes), environment.clone(), &predictions)?;
         for note in &notes {
             say(&format!("note: {note}"));
         }
@@ -111,6 +112,16 @@ impl<'a> Job<'a> {
             say(&format!("note: {} predictions were there already, and are kept", predicted.kept));
         }
         write_findings(&mut stderr(), &predicted.findings)?;
+        if !predicted.failures.is_empty() {
+            write_findings(&mut stderr(), &predicted.failures)?;
+            return Err(anyhow!(
+                "{} of {} cannot be predicted; the other predictions are in `{}`, without a score and an archive",
+                predicted.failures.len(),
+                counted(self.patches.len() as u64, "patch"),
+                predictions.display()
+            ))
+            .or_input();
+        }
         let timing = self.timing(&environment, &predicted, &limits)?;
         let verdict = judge(&timing, &limits);
 
@@ -125,9 +136,11 @@ impl<'a> Job<'a> {
             None => (None, None),
         };
         if let Some(report) = &score {
+            record.begin_results()?;
             write_all(&self.setup.out, report)?;
         }
         let packed = match rules(&verdict) {
+            _ if self.split != Split::Test => Err(Unpacked::OtherSplit(self.split)),
             broken if verdict.is_over() => Err(Unpacked::OverTime(broken)),
             _ => self.package(&source, &timing, bars)?,
         };
@@ -137,7 +150,7 @@ impl<'a> Job<'a> {
         if score.is_some() {
             self.write_entry()?;
         }
-        let is_negative = verdict.is_over() || packed.is_err();
+        let is_negative = verdict.is_over() || matches!(packed, Err(Unpacked::OverTime(_) | Unpacked::Invalid(_)));
         let summary = Summary {
             out: &self.setup.out,
             notes: &notes,
@@ -226,10 +239,10 @@ impl<'a> Job<'a> {
 
     /// The submission archive, or why there is none.
     fn package(&self, source: &Source, timing: &Timing, bars: &Bars) -> Outcome<Result<Packed, Unpacked>> {
-        let submission = timing.elapsed().unwrap_or_default().into();
         // A time that does not cover the whole run must not be declared in the archive's name.
         let baseline = self.arguments.baseline_time.filter(|_| timing.is_whole());
-        let times = baseline.map(|baseline| Times { baseline, submission });
+        let times =
+            baseline.zip(timing.elapsed()).map(|(baseline, elapsed)| Times { baseline, submission: elapsed.into() });
         let name = &self.setup.name;
         let name = if self.is_untrained() { format!("{name}-untrained") } else { name.clone() };
         let name = ArchiveName::new(&name, times).or_usage()?;
@@ -245,8 +258,12 @@ impl<'a> Job<'a> {
     /// Writes `leaderboard.json`, the run's leaderboard entry.
     fn write_entry(&self) -> Outcome<()> {
         let out = &self.setup.out;
+        // `--out .` has no name of its own.
+        let absolute =
+            out.canonicalize().with_context(|| format!("cannot find `{}`", out.display())).or_environment()?;
+        let name = absolute.file_name().unwrap_or(OsStr::new("run"));
         let description = Description {
-            name: out.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            name: name.to_string_lossy().into_owned(),
             input: self.setup.input().to_owned(),
             date: Some(jiff::Zoned::now().date().to_string()),
             ..Description::default()

@@ -1,7 +1,6 @@
 //! `run.json`, the record of a run, and the check that a folder belongs to this run.
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -18,7 +17,7 @@ use flair_baselines::{
 use flair_scoring::{
     Finding, PatchId,
     dataset::fold_ranges,
-    files::{MAX_RECORD, read_text, remove_parts, sha256},
+    files::{MAX_RECORD, read_text, sha256},
     source::Source,
     submission::predictions,
     timing::{Limits, Verdict},
@@ -27,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::results::{self, write_file},
+    folder::now,
     setup::Setup,
     weights::{Origin, Weights},
 };
@@ -68,6 +68,8 @@ pub(super) struct RunRecord {
     time_rule: Option<TimeRule>,
     /// Name of the archive in `submission/`; `null` without an archive.
     archive: Option<String>,
+    /// Whether the run has written score, figures or leaderboard entry. Without it, such files are not the run's.
+    results: bool,
     /// Findings about the data, made during the prediction.
     findings: Vec<Finding>,
     config: Config,
@@ -85,6 +87,10 @@ pub(super) struct Prediction<'a> {
     pub(super) split: Split,
     /// In ascending order.
     pub(super) patches: &'a [PatchId],
+    /// The identity of their data ([`Preprocessor::identity`]).
+    ///
+    /// [`Preprocessor::identity`]: flair_baselines::data::Preprocessor::identity
+    pub(super) data: &'a str,
     /// Notes that every output must show.
     pub(super) notes: &'a [String],
 }
@@ -115,7 +121,16 @@ struct Earlier {
     identity: Option<String>,
     encoder_weights: Option<FileRecord>,
     archive: Option<String>,
+    /// Missing in records of earlier versions.
+    results: Option<bool>,
     weights: Option<EarlierWeights>,
+}
+
+impl Earlier {
+    /// Whether results in the folder are the run's.
+    fn owns_results(&self) -> bool {
+        self.results.unwrap_or(self.identity.is_some())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,13 +164,15 @@ impl RunRecord {
                 if has_learnt { "continue with --resume, or choose another --out" } else { "choose another --out" };
             return Err(anyhow!("`{}` holds a run already: {way}", setup.out.display())).or_usage();
         }
-        let Earlier { identity, encoder_weights, archive, .. } = earlier.unwrap_or_default();
+        check_results(&setup.out, earlier.as_ref())?;
+        let Earlier { identity, encoder_weights, archive, results, .. } = earlier.unwrap_or_default();
         let encoder = encoder.map(|encoder| FileRecord { file: encoder.path, sha256: encoder.sha256 });
         Ok(Self {
             identity,
             untrained: false,
             encoder_weights: if goes_on { encoder_weights } else { encoder },
             archive,
+            results: results.unwrap_or(false),
             ..Self::new(setup, Environment::of(setup.device()), path)
         })
     }
@@ -164,6 +181,7 @@ impl RunRecord {
     pub(super) fn begin_training(&mut self, out: &Path) -> Outcome<()> {
         // Predictions and their time stay: the training may not improve the best weights.
         remove_results(out, self.archive.take().as_deref())?;
+        self.results = false;
         self.write()
     }
 
@@ -192,6 +210,7 @@ impl RunRecord {
             notes: Vec::new(),
             time_rule: None,
             archive: None,
+            results: false,
             findings: Vec::new(),
             config: setup.config.clone(),
             environment,
@@ -202,13 +221,13 @@ impl RunRecord {
     /// Writes the record of a prediction that starts. Predictions already in the folder must be this run's. Those of
     /// earlier weights of this run are removed, and predicted again.
     pub(super) fn begin(prediction: Prediction<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
-        let Prediction { setup, weights, split, patches, notes } = prediction;
+        let Prediction { setup, weights, split, patches, notes, .. } = prediction;
         let out = &setup.out;
         let path = out.join("run.json");
         let identity = identity(prediction).or_environment()?;
         let is_same = |earlier: &Earlier| earlier.identity.as_ref() == Some(&identity);
         let is_trained_here = weights.is_some_and(|weights| weights.origin == Origin::TrainedHere);
-        let strays = removed_parts_and_strays(folder, patches)?;
+        let strays = strays(folder, patches)?;
         if let Some(stray) = strays.first() {
             return Err(anyhow!(
                 "`{}` holds {} predictions of other patches, such as `{stray}`: remove them, or choose another --out",
@@ -228,11 +247,9 @@ impl RunRecord {
             Some(earlier) if is_trained_here && is_of_own_weights(earlier) => remove_stale(folder)?,
             Some(_) => return refusal("a run with other settings, weights or data"),
             None if folder.exists() => return refusal("predictions, but no record of their run"),
-            None if results::of_run().any(|result| out.join(result).exists()) => {
-                return refusal("results, but no record of their run");
-            }
             None => {}
         }
+        check_results(out, earlier.as_ref())?;
         let weights = weights.map(|weights| WeightsRecord {
             file: weights.file.clone(),
             sha256: weights.sha256.clone(),
@@ -260,6 +277,12 @@ impl RunRecord {
         Ok(record)
     }
 
+    /// Records that results follow, before the first of them is written.
+    pub(super) fn begin_results(&mut self) -> Outcome<()> {
+        self.results = true;
+        self.write()
+    }
+
     /// Records the time rule's verdict, the archive and the findings.
     pub(super) fn judged(&mut self, limits: Limits, verdict: Verdict, archive: Option<&Path>, findings: Vec<Finding>) {
         self.time_rule = Some(TimeRule { limits, verdict });
@@ -271,6 +294,21 @@ impl RunRecord {
     pub(super) fn finish(mut self) -> Outcome<()> {
         self.finished = Some(now());
         self.write()
+    }
+}
+
+/// Refuses a folder with results that its run did not make: `score --out` may have written them there.
+fn check_results(out: &Path, earlier: Option<&Earlier>) -> Outcome<()> {
+    if earlier.is_some_and(Earlier::owns_results) {
+        return Ok(());
+    }
+    match results::of_run().find(|result| out.join(result).exists()) {
+        Some(result) => {
+            let what = if earlier.is_some() { "its run did not make" } else { "no run made" };
+            Err(anyhow!("`{}` holds `{result}`, which {what}: move it, or choose another --out", out.display()))
+                .or_usage()
+        }
+        None => Ok(()),
     }
 }
 
@@ -309,10 +347,8 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Removes the incomplete files of a killed run. Returns the names of predictions of patches that are not this run's.
-fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
-    let context = || format!("cannot clear up `{}`", folder.display());
-    remove_parts(folder, "PRED_").with_context(context).or_environment()?;
+/// Returns the names of predictions of patches that are not this run's.
+fn strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
@@ -321,38 +357,19 @@ fn removed_parts_and_strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<S
     Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
 }
 
-/// Hash of everything that determines the predictions: version, device, network, weights (or their seed), patches, and
-/// the input files by name, size and modification time.
+/// Hash of everything that determines the predictions: version, device, network, weights (or their seed), patches and
+/// their data.
 fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
-    let Prediction { setup, weights, patches, .. } = prediction;
-    let Setup { config, dataset, .. } = setup;
-    let settings = config.prediction_settings();
+    let Prediction { setup, weights, patches, data, .. } = prediction;
+    let settings = setup.config.prediction_settings()?;
     let weights = match weights {
         Some(weights) => weights.sha256.clone(),
-        None => format!("seed {}", config.flair_bench.seed),
+        None => format!("seed {}", setup.config.flair_bench.seed),
     };
-    let mut inputs = BTreeSet::new();
-    inputs.extend([&dataset.centroids, &dataset.metadata].into_iter().flatten().map(PathBuf::as_path));
-    for record in patches.iter().filter_map(|id| dataset.patches.get(id)) {
-        inputs.extend(record.image.as_deref());
-        if let Some(area) = &record.sentinel {
-            inputs.extend([&area.data, &area.masks, &area.products].map(PathBuf::as_path));
-        }
-    }
-    let state = |path: &Path| -> std::io::Result<_> {
-        let metadata = fs::metadata(path)?;
-        let changed = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), metadata.len(), changed.as_nanos()))
-    };
-    let inputs = inputs.into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let patches: Vec<u32> = patches.iter().map(|id| id.number()).collect();
     let device = setup.device().is_cpu();
-    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), device, settings, weights, patches, inputs))?;
+    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), device, settings, weights, patches, data))?;
     Ok(sha256(text.as_slice())?)
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Outcome<()> {

@@ -8,14 +8,16 @@ use std::{
 use anyhow::{Context, anyhow};
 use flair_baselines::{
     DType, Device,
-    config::{Config, Model, deviations},
+    config::{Config, ConfigError, Model, deviations},
     data::{DataPaths, Dataset, Preprocessor, Split},
     models::Network,
-    runtime::DeviceError,
+    runtime::{DeviceChoice, DeviceError, TensorError},
     toy::{self, ToyOptions},
     weights::Provenance,
 };
-use flair_scoring::{PatchId, files::read_text, text::counted};
+use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
+
+use super::folder;
 
 use crate::{
     cli::SetupArgs,
@@ -23,8 +25,6 @@ use crate::{
     ui::{Bars, say, stderr, write_findings},
 };
 
-/// Default folder of runs.
-const RUNS: &str = "runs";
 /// The toy dataset's folder.
 const TOY_FOLDER: &str = "runs/toy-dataset";
 /// Maximum size of a configuration, in bytes; real ones have a few kilobytes.
@@ -56,6 +56,8 @@ pub(super) struct Setup {
     /// Number of reader threads.
     pub(super) workers: usize,
     pub(super) out: PathBuf,
+    /// Keeps other processes out of the folder as long as the run lasts.
+    _lock: FolderLock,
     /// Training settings that the prediction deviates from, as `key=value`.
     pub(super) deviations: Vec<String>,
 }
@@ -75,11 +77,10 @@ impl Setup {
             _ => None,
         };
         let (name, mut config) = configuration(arguments, &[], trained.as_ref())?;
-        let device = match arguments.device.open() {
-            Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
-            other => other.or_environment()?,
-        };
-        let (root, is_toy) = data_root(arguments, &config, bars)?;
+        let device = device(arguments, &config)?;
+        let (root, is_toy) = data_root(arguments, &config, purpose, bars)?;
+        let lock = folder::take(arguments, &config, &name)?;
+        let out = lock.folder().to_owned();
         if is_toy && purpose == Purpose::Training && arguments.config.is_none() {
             config = configuration(arguments, &TOY_RECIPE, None)?.1;
             say("note: training by the synthetic dataset's own recipe; --set changes it");
@@ -87,12 +88,16 @@ impl Setup {
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
         write_findings(&mut stderr(), &dataset.findings)?;
         let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
-            .map_err(|error| anyhow!("the network cannot be built: {error}"))
+            .map_err(|error| anyhow!("the network cannot be built: {}", TensorError::from(error)))
             .or_usage()?;
-        let deviations = trained.map_or_else(Vec::new, |trained| deviating(&trained, &config, purpose));
+        let deviations = match trained {
+            Some(trained) => deviating(&trained, &config, purpose).or_usage()?,
+            None => Vec::new(),
+        };
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            out: arguments.out.clone().unwrap_or_else(|| next_free(&name)),
+            out,
+            _lock: lock,
             // Upstream's default of ten readers is too many here: more readers than processors only wait.
             workers: config.num_workers.clamp(1, processors),
             name,
@@ -136,13 +141,13 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config
         (Some(path), ..) => {
             let text = read_config(path).or_usage()?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            let name: String =
-                name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-            let name = name.trim_start_matches(['-', '.']);
-            (format!("config-{name}"), Config::from_yaml(&text, &path.display().to_string()).or_usage()?)
+            (
+                format!("config-{}", folder::file_name(&name)),
+                Config::from_yaml(&text, &path.display().to_string()).or_usage()?,
+            )
         }
         (None, None, Some(trained)) => {
-            let near = trained.nearest_preset();
+            let near = trained.nearest_preset().or_usage()?;
             say(&format!("note: settings are those that the weights were trained with: {near}"));
             (near.name.to_owned(), trained.clone())
         }
@@ -174,21 +179,27 @@ fn trained_with(weights: &Path, arguments: &SetupArgs) -> Outcome<Option<Config>
 }
 
 /// The training settings that matter to a prediction and differ from the configuration's.
-fn deviating(trained: &Config, config: &Config, purpose: Purpose<'_>) -> Vec<String> {
-    let mut found = deviations(&trained.prediction_settings(), &config.prediction_settings());
+fn deviating(trained: &Config, config: &Config, purpose: Purpose<'_>) -> Result<Vec<String>, ConfigError> {
+    let mut found = deviations(&trained.prediction_settings()?, &config.prediction_settings()?);
     // The training patches matter if the prediction may include them.
     if !matches!(purpose, Purpose::Prediction(_, Split::Test)) {
-        found.extend(deviations(&trained.split_settings(), &config.split_settings()));
+        found.extend(deviations(&trained.split_settings()?, &config.split_settings()?));
     }
-    found
+    Ok(found)
 }
 
 fn read_config(path: &Path) -> anyhow::Result<String> {
     read_text(path, MAX_CONFIG).with_context(|| format!("cannot read the configuration `{}`", path.display()))
 }
 
-/// The dataset's folder, if it has one, and whether it is synthetic. If no data is named, the toy dataset is made.
-fn data_root(arguments: &SetupArgs, config: &Config, bars: &Bars) -> Outcome<(Option<PathBuf>, bool)> {
+/// The dataset's folder, if it has one, and whether it is synthetic. If nothing is named, the toy dataset is made: whoever
+/// names weights or a configuration has other data in mind.
+fn data_root(
+    arguments: &SetupArgs,
+    config: &Config,
+    purpose: Purpose<'_>,
+    bars: &Bars,
+) -> Outcome<(Option<PathBuf>, bool)> {
     if let Some(root) = &arguments.data {
         let is_toy = toy::marker(root).or_input()?.is_some();
         return Ok((Some(root.clone()), is_toy));
@@ -203,20 +214,54 @@ fn data_root(arguments: &SetupArgs, config: &Config, bars: &Bars) -> Outcome<(Op
         }
         return Ok((None, false));
     }
+    let named = match (&arguments.config, purpose) {
+        (Some(config), _) => Some(format!("the paths in the section `data` of `{}` are empty", config.display())),
+        (None, Purpose::Prediction(Some(weights), _)) => Some(format!("there are weights, `{}`", weights.display())),
+        _ => None,
+    };
+    if let Some(why) = named {
+        return Err(anyhow!(
+            "no data named, though {why}: name the dataset's folder with --data DIR (`flair-bench data toy DIR` makes a \
+             synthetic one)"
+        ))
+        .or_usage();
+    }
     say(&format!("note: no data named (--data DIR): using the synthetic dataset in {TOY_FOLDER}"));
     let root = PathBuf::from(TOY_FOLDER);
     toy::generate(&root, &ToyOptions::default(), bars).or_environment()?;
     Ok((Some(root), true))
 }
 
-/// `runs/{name}-{n}` with the smallest free `n`.
-fn next_free(name: &str) -> PathBuf {
-    let mut number = 1u32;
-    loop {
-        let folder = Path::new(RUNS).join(format!("{name}-{number}"));
-        if !folder.exists() {
-            return folder;
+/// The device: `--device`, and for `auto` the configuration's `accelerator`. Reports settings of the configuration that
+/// have no effect.
+fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
+    let is_set = |key: &str| {
+        let of_key = |set: &String| set.split('=').next().is_some_and(|name| name.trim() == key);
+        arguments.config.is_some() || arguments.set.iter().any(of_key)
+    };
+    let accelerator = Some(config.accelerator.as_str()).filter(|_| is_set("accelerator"));
+    let choice = match (arguments.device, accelerator) {
+        (DeviceChoice::Auto, Some("cpu")) => DeviceChoice::Cpu,
+        (choice, _) => choice,
+    };
+    let device = match choice.open() {
+        Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
+        other => other.or_environment()?,
+    };
+    match accelerator {
+        Some(accelerator @ ("gpu" | "cuda")) if device.is_cpu() => {
+            say(&format!("note: `accelerator: {accelerator}` has no effect: computing on the CPU"));
         }
-        number += 1;
+        Some(accelerator) if !["gpu", "cuda", "cpu", "auto"].contains(&accelerator) => {
+            say(&format!("note: `accelerator: {accelerator}` has no effect: --device names the device"));
+        }
+        _ => {}
     }
+    let devices = config.gpus_per_node.saturating_mul(config.num_nodes);
+    if devices > 1 && (is_set("gpus_per_node") || is_set("num_nodes")) {
+        say(&format!(
+            "note: `gpus_per_node` × `num_nodes` is {devices}, without effect: a run uses and times one device"
+        ));
+    }
+    Ok(device)
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path};
 
+use flair_baselines::data::Split;
 use flair_scoring::{
     ScoreReport,
     submission::{CheckReport, Packed},
@@ -13,6 +14,8 @@ use crate::ui::{rule, score_table};
 /// Reasons for a run to make no archive.
 #[derive(Debug)]
 pub(super) enum Unpacked {
+    /// The run is of another split than the test, and no submission.
+    OtherSplit(Split),
     /// The run broke the time rule.
     OverTime(String),
     /// The check failed; its report.
@@ -64,13 +67,17 @@ impl fmt::Display for Summary<'_> {
                     packed.bytes
                 )?;
             }
+            Err(Unpacked::OtherSplit(split)) => {
+                writeln!(f, "submission  none: a submission has the test patches, and these are of {}", split.name())?;
+            }
             Err(Unpacked::Invalid(report)) => writeln!(f, "submission  none: {}", report.verdict())?,
             Err(Unpacked::OverTime(rules)) => {
                 writeln!(f, "submission  none: longer than the rules allow ({rules})")?;
             }
         }
         writeln!(f, "results     {out}")?;
-        if self.score.is_some() && !self.verdict.is_over() {
+        let is_submission = !matches!(self.packed, Err(Unpacked::OtherSplit(_)));
+        if self.score.is_some() && !self.verdict.is_over() && is_submission {
             writeln!(f, "next        flair-bench leaderboard add {out} --name NAME")?;
         }
         Ok(())

@@ -1,11 +1,8 @@
 //! Training, the first half of a run: data in, checkpoints and curves out.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{collections::BTreeSet, io::Write, path::PathBuf};
+
+use anyhow::anyhow;
 
 use flair_baselines::{
     data::{DataError, Preprocessor, Split},
@@ -20,8 +17,9 @@ use super::{
     setup::{Setup, usable},
 };
 use crate::{
-    cli::{SetupArgs, TrainingArgs},
+    cli::{SetupArgs, TrainingArgs, UseArg},
     exit::{Exit, OrExit, Outcome},
+    interrupt::stoppable,
     ui::{Bars, figure, quoted, say, stdout},
 };
 
@@ -31,11 +29,6 @@ pub(super) enum Ended {
     Done(Box<Trained>, Option<Box<RunRecord>>),
     Interrupted,
 }
-
-/// Set by Ctrl-C and SIGTERM during a training.
-static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether a training polls [`STOP`].
-static LISTENS: AtomicBool = AtomicBool::new(false);
 
 /// Trains by the configuration, into the run's folder. Checks the patches to predict afterwards too, before hours of
 /// training.
@@ -65,17 +58,13 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     };
     let mut record = RunRecord::of_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
-    let options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out) };
+    let options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out).or_usage()? };
     let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(with_exit_code)?;
     let is_over = trainer.is_over();
     if !is_over {
         record.begin_training(&setup.out)?;
     }
-    listen();
-    LISTENS.store(true, Ordering::SeqCst);
-    let trained = trainer.run(&STOP, bars);
-    LISTENS.store(false, Ordering::SeqCst);
-    let trained = trained.or_else(with_exit_code)?;
+    let trained = stoppable(|stop| trainer.run(stop, bars)).or_else(with_exit_code)?;
     if trained.stopped == Stopped::Interrupted {
         say(&format!(
             "stopped after step {}, and saved; repeat the command with --out {} --resume to continue",
@@ -110,6 +99,18 @@ fn encoder(arguments: &TrainingArgs, network: &Network) -> Outcome<Option<Encode
     Ok(None)
 }
 
+/// The weights of a training to predict with.
+pub(super) fn weights_of(trained: &Trained, which: UseArg) -> Outcome<PathBuf> {
+    match which {
+        UseArg::Best if trained.best.is_none() => {
+            let why = "no epoch had a finite validation loss, so that no weights are the best";
+            Err(anyhow!("{why}: check the data of the validation patches, or predict with `--use last`")).or_input()
+        }
+        UseArg::Best => Ok(trained.checkpoints.best()),
+        UseArg::Last => Ok(trained.checkpoints.last()),
+    }
+}
+
 /// Prints the summary of a training.
 pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained) -> Outcome {
     let mut out = stdout();
@@ -126,10 +127,14 @@ pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained)
             writeln!(out, "            validation mIoU {}", figure(validation.miou, 5))?;
         }
     }
-    writeln!(out, "weights     {}", trained.checkpoints.best().display())?;
-    writeln!(out, "            {}", trained.checkpoints.last().display())?;
+    let weights = weights_of(trained, UseArg::Best).unwrap_or_else(|_| trained.checkpoints.last());
+    writeln!(out, "weights     {}", weights.display())?;
+    if trained.best.is_some() {
+        writeln!(out, "            {}", trained.checkpoints.last().display())?;
+    } else {
+        writeln!(out, "            no epoch had a finite validation loss: no weights are the best")?;
+    }
     writeln!(out, "curves      {}", setup.out.join("training.svg").display())?;
-    let weights = trained.checkpoints.best();
     writeln!(
         out,
         "next        flair-bench predict --weights {}{}",
@@ -147,20 +152,6 @@ fn where_data_are(arguments: &SetupArgs) -> String {
     let set = arguments.set.iter().filter(|set| arguments.config.is_some() || set.starts_with("data."));
     let paths = [path("config", &arguments.config), path("data", &arguments.data)];
     paths.into_iter().flatten().chain(set.map(|set| flag("set", set))).collect()
-}
-
-/// Handles Ctrl-C and SIGTERM: a training finishes its step and saves; anything else ends at once, and can be resumed.
-fn listen() {
-    let handler = || {
-        if !LISTENS.load(Ordering::SeqCst) || STOP.swap(true, Ordering::SeqCst) {
-            #[expect(clippy::exit, reason = "the user asked for it, the second time in a training")]
-            std::process::exit(130);
-        }
-        say("stopping after this step; once more to stop at once");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        say(&format!("warning: Ctrl-C will stop at once, without saving: {error}"));
-    }
 }
 
 /// Numbers of patches, for messages.

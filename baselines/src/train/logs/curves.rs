@@ -66,7 +66,7 @@ fn draw<B: DrawingBackend>(
     };
     let loss = [
         curve("training", FIRST, &|epoch| Some(epoch.train_loss)),
-        curve("validation", SECOND, &|epoch| Some(epoch.validation.as_ref()?.loss)),
+        curve("validation", SECOND, &|epoch| epoch.validation.as_ref()?.loss),
     ];
     let miou = [
         curve("mIoU of the challenge, 12 classes", FIRST, &|epoch| epoch.validation.as_ref()?.miou),
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn curves_have_their_names_and_no_nan() {
         let epoch = |epoch: usize, loss| {
-            let validation = Validation { loss, miou: None, miou_upstream: 0.5, iou: [None; 13] };
+            let validation = Validation { loss: Some(loss), miou: None, miou_upstream: 0.5, iou: [None; 13] };
             let validation = (epoch != 2).then_some(validation);
             EpochMetrics { epoch, step: epoch, learning_rate: 0.1, train_loss: 2.0 / epoch as f64, validation }
         };

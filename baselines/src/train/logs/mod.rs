@@ -49,7 +49,7 @@ impl Logs {
         let step = epoch.step as u64;
         let mut values = vec![("epoch", epoch.epoch as f64), ("train_loss", epoch.train_loss)];
         if let Some(validation) = &epoch.validation {
-            values.push(("val_loss", validation.loss));
+            values.extend(validation.loss.map(|loss| ("val_loss", loss)));
             values.extend(validation.miou.map(|miou| ("val_miou", miou)));
             values.push(("val_miou_upstream", validation.miou_upstream));
             values.extend(tags.iter().zip(validation.iou).filter_map(|(tag, iou)| Some((tag.as_str(), iou?))));

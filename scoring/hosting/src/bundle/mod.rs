@@ -31,6 +31,7 @@ use flair_scoring::{
         pairing::Masks,
     },
     source::{Source, SourceError},
+    unfinished::Unfinished,
 };
 
 /// A finished bundle.
@@ -99,19 +100,20 @@ pub fn make(
     if plan.logo.is_some_and(|logo| !logo.starts_with(b"\x89PNG\r\n\x1a\n")) {
         return Err(BundleError::Logo);
     }
-    let scratch = Scratch::new(out).map_err(at(out))?;
+    // Intermediate files, removed at the end.
+    let scratch = Unfinished::folder(out.join(format!(".bundle.{}.part", std::process::id()))).map_err(at(out))?;
     let sample = sample(plan.protocol, masks)?;
-    let sample_path = scratch.0.join(files::SAMPLE);
+    let sample_path = scratch.path().join(files::SAMPLE);
     fs::write(&sample_path, &sample).map_err(at(&sample_path))?;
     try_sample(&sample_path, plan.protocol, masks, progress)?;
 
-    let reference = scratch.0.join(files::REFERENCE);
+    let reference = scratch.path().join(files::REFERENCE);
     let reference_bytes = pack_reference(&reference, truth, masks, progress).map_err(at(&reference))?;
     let ids: Vec<_> = masks.iter().map(|(id, _)| id).collect();
     let parts = parts(plan, &ids, &sample).map_err(at(plan.pages.unwrap_or(out)))?;
     let mut made = Vec::new();
     for &platform in plan.platforms {
-        let path = scratch.0.join(format!("{}.zip", platform.name()));
+        let path = scratch.path().join(format!("{}.zip", platform.name()));
         let yaml = match platform {
             Platform::Codabench => codabench::competition(plan),
             Platform::Codalab => codalab::competition(plan),
@@ -135,11 +137,16 @@ pub fn make(
     }
     // All bundles are complete and valid: only now move them to their paths.
     let moved = made.into_iter().map(|(platform, found)| {
-        let path = out.join(format!("{}.zip", platform.name()));
+        let path = bundle_path(out, platform);
         let bytes = fs::metadata(&found).and_then(|metadata| fs::rename(&found, &path).map(|()| metadata.len()));
         Ok(Made { platform, bytes: bytes.map_err(at(&path))?, path })
     });
     moved.collect()
+}
+
+/// The path of a platform's bundle in a folder.
+pub fn bundle_path(out: &Path, platform: Platform) -> PathBuf {
+    out.join(format!("{}.zip", platform.name()))
 }
 
 type Part = (&'static str, Vec<u8>, Keep);
@@ -254,23 +261,4 @@ fn pack_reference(path: &Path, truth: &Path, masks: &Masks, progress: &dyn Progr
     archive.finish()?.flush()?;
     progress.event(Event::Finished);
     fs::metadata(path).map(|metadata| metadata.len())
-}
-
-/// A folder for intermediate files, removed when it is dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(out: &Path) -> io::Result<Self> {
-        fs::create_dir_all(out)?;
-        let folder = out.join(format!(".bundle.{}.part", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A folder that cannot be removed is hidden, and does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
