@@ -192,8 +192,8 @@ mod tests {
         let mut counts = vec![0; 13 * 13];
         (counts[0], counts[1], counts[13 + 1]) = (3, 1, 4);
         let matrix = ConfusionMatrix::new(13, counts, dropped, 0).unwrap();
-        let (protocol, by_patch, out_of_range) = (protocol.clone(), Vec::new(), OutOfRange::Drop);
-        let score = ScoreReport::new(&Evaluation { protocol, matrix, patches, by_patch, boundary: None, out_of_range });
+        let evaluation = Evaluation::of_matrix(protocol.clone(), matrix, patches);
+        let score = ScoreReport::new(&Evaluation { out_of_range: OutOfRange::Drop, ..evaluation });
         let timing = Timing::new(Duration::from_secs(10), patches, Devices { nodes: 1, per_node: 1 });
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("score.json"), score.to_json()).unwrap();

@@ -8,7 +8,7 @@ use std::{
 use flair_scoring::{
     Finding,
     source::{Defect, Entry, Source, SourceError},
-    submission::{ArchiveName, Code, predictions},
+    submission::{Code, predictions, split_times},
     text::shown,
 };
 
@@ -129,8 +129,9 @@ fn folder_of(archive: &str) -> String {
     format!("{}/", &archive[..archive.len().saturating_sub(4)])
 }
 
+/// Whether a folder's name declares times, or tries to.
 fn has_times(folder: &str) -> bool {
-    format!("{folder}.zip").parse::<ArchiveName>().is_ok_and(|name| name.times().is_some())
+    !matches!(split_times(folder), Ok(None))
 }
 
 /// The only folder in a folder, if there is exactly one.
