@@ -41,17 +41,17 @@ impl Fitted {
 
     /// The table in at most `width` columns, without spare ones if need be; all columns without a width.
     pub(super) fn text(self, width: Option<u16>) -> String {
-        let Self { mut table, heads } = self;
-        let Some(width) = width else { return table.to_string() };
+        let Self { table: all, heads } = self;
+        let Some(width) = width else { return all.to_string() };
         let is_wide = |table: &Table| table.lines().any(|line| line.chars().count() > usize::from(width));
         let mut ranks: Vec<u8> = heads.iter().map(|(_, rank)| *rank).filter(|rank| *rank > 0).collect();
         ranks.sort_unstable();
         ranks.dedup();
-        let mut shown: Vec<usize> = (0..heads.len()).collect();
+        let (mut table, mut shown): (_, Vec<usize>) = (all.clone(), (0..heads.len()).collect());
         while is_wide(&table) {
             let Some(last) = ranks.pop() else { break };
             shown.retain(|column| heads[*column].1 != last);
-            table = columns_of(&table, &shown);
+            table = columns_of(&all, &shown);
         }
         if is_wide(&table) {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -119,8 +119,24 @@ mod tests {
     #[test]
     fn a_narrow_terminal_shows_fewer_columns_and_says_so() {
         assert_eq!(table().text(None), table().text(Some(200)));
-        insta::assert_snapshot!(table().text(Some(50)), @"");
-        insta::assert_snapshot!(table().text(Some(34)), @"");
+        insta::assert_snapshot!(table().text(Some(50)), @r"
+        ┌───────────────────────┬─────┬────────┐
+        │ class                 ┆ IoU ┆ recall │
+        ╞═══════════════════════╪═════╪════════╡
+        │ herbaceous vegetation ┆ 0.5 ┆ 0.6    │
+        └───────────────────────┴─────┴────────┘
+        (the terminal is too narrow for: precision,
+          support)
+        ");
+        insta::assert_snapshot!(table().text(Some(34)), @r"
+        ┌───────────────────────┬─────┐
+        │ class                 ┆ IoU │
+        ╞═══════════════════════╪═════╡
+        │ herbaceous vegetation ┆ 0.5 │
+        └───────────────────────┴─────┘
+        (the terminal is too narrow for:
+          recall, precision, support)
+        ");
         for width in 20..70 {
             let text = table().text(Some(width));
             assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}\n{text}");

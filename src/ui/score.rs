@@ -213,6 +213,9 @@ mod tests {
         for line in text.lines().filter(is_table) {
             assert!(line.chars().count() <= 80, "{line}\n{text}");
         }
+        // What is asked for first stays.
+        let zones = text.lines().skip_while(|line| *line != "by zone").nth(2).unwrap();
+        assert!(zones.contains("mIoU"), "{zones}");
         insta::assert_snapshot!(text);
         assert!(fitted(&full(), None).contains("precision"));
     }

@@ -212,7 +212,7 @@ fn a_code_is_explained() {
     let output = flair_bench(dir.path()).args(["check", "--explain", "one-based"]).assert().success();
     insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap(), @r#"
     one-based (warning): values look like classes counted from 1
-      cause  Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, "other".
+      cause  Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, "other". Where the masks are known, reported if the mIoU of the shifted predictions is at least twice as high, and most classes gain.
       fix    Subtract 1 from every pixel: classes are counted from 0, and 12 is "other". If the patches really have no building, ignore this.
     "#);
     flair_bench(dir.path()).args(["check", "--explain", "one-basd"]).assert().code(2).stderr(contains("'one-based'"));

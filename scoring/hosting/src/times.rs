@@ -34,7 +34,7 @@ pub struct Declared {
     /// Findings on times that disagree, are too long, or are unknown.
     pub findings: Vec<Finding>,
     /// Whether an enclosed record is of another number of patches, so that it is not the time of these.
-    is_of_other_patches: bool,
+    pub is_of_other_patches: bool,
 }
 
 /// The fields read from `run.json`; others are ignored.
@@ -290,7 +290,7 @@ mod tests {
         let records = [("timing.json", timing(1600.4, 0)), ("run.json", run(Some(400.0)))];
         let declared = declared("run_5-57_14-40", &records);
         insta::assert_snapshot!(messages(&declared).join("\n"), @r"
-        time-mismatch: run_5-57_14-40.zip: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-40
+        time-mismatch: run_5-57_14-40.zip: the name says that the prediction took 14-40 (minutes-seconds), timing.json says 26-41
         time-mismatch: run_5-57_14-40.zip: the name says that the baseline took 5-57 (minutes-seconds), run.json says 6-40
         over-time: submission: 1600.4 device-seconds, and the rules allow 1500
         over-time: submission: 1600.4 s, and the rules allow 1000.0 s: 2.5 times the baseline
@@ -349,7 +349,12 @@ mod tests {
                 (Some(1600.0), Some(true))
             );
             insta::allow_duplicates! {
-                insta::assert_snapshot!(messages(&found).join("\n"), @"");
+                insta::assert_snapshot!(messages(&found).join("\n"), @r"
+                several-records: timing.json: 2 files are called timing.json: the one that is worst for the submission counts
+                time-mismatch: x_4-0_1-40.zip: the name says that the prediction took 1-40 (minutes-seconds), timing.json says 26-40
+                over-time: submission: 1600.0 device-seconds, and the rules allow 1500
+                over-time: submission: 1600.0 s, and the rules allow 600.0 s: 2.5 times the baseline
+                ");
             }
         }
         // A record that cannot be read hides none that can.
@@ -372,7 +377,10 @@ mod tests {
             (messages(&found).join("\n"), found.submission_seconds(), found.is_over())
         };
         let (told, seconds, is_over) = of(16, 10.0);
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r"
+        time-other-patches: timing.json: it times 16 patches, not the 10 at hand
+        times-unknown: submission: no times are known: the platform does not pass on the archive's name, and no timing.json of these predictions is enclosed
+        ");
         assert_eq!((seconds, is_over), (None, None));
         // Fewer patches that take too long already: so do all of them.
         assert_eq!((of(3, 10.0).2, of(3, 1600.0).2, of(16, 1600.0).2), (None, Some(true), None));

@@ -317,7 +317,9 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
         let is_size_due =
             mask.as_ref().is_some_and(|mask| (mask.header.width, mask.header.height) == (header.width, header.height));
         let hints = content::representation(header, bytes, limits, &options.protocol, is_size_due);
-        hints.into_iter().for_each(|(code, hint)| faults.add(About::Prediction, code, hint));
+        for (code, hint) in hints {
+            faults.add(About::Prediction, code, hint);
+        }
     }
     let (Some(mask), Some(prediction)) = (mask, prediction) else { return Err(faults) };
     let [due, found] = [&mask, &prediction].map(|layer| (layer.header.width, layer.header.height));

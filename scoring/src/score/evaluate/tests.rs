@@ -181,8 +181,8 @@ fn dropping_gives_upstreams_number_and_says_so() {
 fn classes_counted_from_1_are_recognised_scored_or_not() {
     let message = |other: u8, out_of_range| {
         let case = Case::new();
-        for number in 1..=6 {
-            let label = number as u8;
+        for label in 1..=6 {
+            let number = u32::from(label);
             case.mask(number, &[label, label, label, 13]);
             case.prediction(number, &[label, label, label, other]);
         }
