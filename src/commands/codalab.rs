@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &CodalabArgs) -> Outcome {
     write_file(&out.join(PAGE), page.as_bytes())?;
     write_file(&out.join(SCORES[1]), scores.to_json().as_bytes())?;
     write_file(&out.join(SCORES[0]), scores.to_text().as_bytes())?;
-    write_findings(&mut stderr(), &declared.findings)?;
+    write_findings(&mut stderr(), &[&report.findings[..], &declared.findings].concat())?;
     stdout().write_all(scores.to_text().as_bytes())?;
     Ok(Exit::Done)
 }

@@ -95,6 +95,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let evaluation = scored(&source, &options)?;
     let other = depth.other_set().map(|other| scored(other, &Options { boundary: None, ..options.clone() }));
     let report = depth.report(&evaluation, other.transpose()?.as_ref())?;
+    if shown != Shown::Table {
+        write_findings(&mut stderr(), &report.findings)?;
+    }
 
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;

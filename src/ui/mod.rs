@@ -7,6 +7,7 @@ mod cells;
 mod command;
 mod comparison;
 mod findings;
+mod fitted;
 mod groups;
 mod progress;
 mod protocol;

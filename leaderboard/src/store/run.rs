@@ -142,9 +142,8 @@ mod tests {
         (counts[0], counts[1], counts[13 + 1]) = (3, 1, 4);
         let matrix = ConfusionMatrix::new(13, counts, 0, 0).unwrap();
         let patch_set = Some(patch_set((0..patches).filter_map(|number| PatchId::new(77_413 + number))));
-        let (protocol, by_patch, out_of_range) = (protocol.clone(), Vec::new(), OutOfRange::Reject);
         let patches = u64::from(patches);
-        let evaluation = Evaluation { protocol, matrix, patches, patch_set, by_patch, boundary: None, out_of_range };
+        let evaluation = Evaluation { patch_set, ..Evaluation::of_matrix(protocol.clone(), matrix, patches) };
         let timing = Timing::new(Duration::from_secs(10), patches, Devices { nodes: 1, per_node: 1 });
         Folder { score: ScoreReport::new(&evaluation), timing, run }
     }

@@ -165,7 +165,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use flair_scoring::{ConfusionMatrix, OutOfRange, score::Evaluation};
+    use flair_scoring::{ConfusionMatrix, score::Evaluation};
 
     pub(crate) fn report() -> ScoreReport {
         let cells = [(0, 0, 60), (0, 2, 38), (0, 12, 2), (2, 2, 1_000_000)];
@@ -179,15 +179,7 @@ pub(super) mod tests {
     /// The record of these counts, `[truth, prediction]` row by row.
     pub(crate) fn report_of(protocol: Protocol, counts: Vec<u64>, patches: u64) -> ScoreReport {
         let matrix = ConfusionMatrix::new(protocol.class_count(), counts, 0, 0).unwrap();
-        ScoreReport::new(&Evaluation {
-            protocol,
-            matrix,
-            patches,
-            patch_set: None,
-            by_patch: Vec::new(),
-            boundary: None,
-            out_of_range: OutOfRange::Reject,
-        })
+        ScoreReport::new(&Evaluation::of_matrix(protocol, matrix, patches))
     }
 
     #[test]

@@ -5,11 +5,10 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::HostingCode;
 use flair_scoring::{
-    Finding,
+    Code, Finding, Severity,
     source::{Kind, Source},
-    submission::{ArchiveName, Times},
+    submission::{MalformedTimes, Times, split_times, stem_of},
     text::shown,
 };
 
@@ -21,33 +20,20 @@ pub(super) struct Named {
 }
 
 /// The times in a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Stated {
     Times(Times),
-    /// The end of the name resembles two times, but is not.
-    Unreadable,
+    /// The name tries to declare times.
+    Malformed(MalformedTimes),
     None,
 }
 
 impl Named {
     fn new(name: String) -> Self {
-        let stem = match name.get(name.len().saturating_sub(4)..) {
-            Some(end) if end.eq_ignore_ascii_case(".zip") => &name[..name.len() - 4],
-            _ => &name,
-        };
-        let mut parts = stem.rsplitn(3, '_');
-        let (submission, baseline, approach) = (parts.next(), parts.next(), parts.next());
-        let times = match (baseline, submission) {
-            (Some(baseline), Some(submission)) if approach.is_some() => {
-                // Any approach's name will do here: only its end matters.
-                let end = format!("x_{baseline}_{submission}.zip").parse::<ArchiveName>().ok();
-                match end.and_then(|name| name.times()) {
-                    Some(times) => Stated::Times(times),
-                    None if resembles_time(baseline) && resembles_time(submission) => Stated::Unreadable,
-                    None => Stated::None,
-                }
-            }
-            _ => Stated::None,
+        let times = match split_times(stem_of(&name).unwrap_or(&name)) {
+            Ok(Some((_, times))) => Stated::Times(times),
+            Ok(None) => Stated::None,
+            Err(error) => Stated::Malformed(error),
         };
         Self { name, times }
     }
@@ -60,11 +46,11 @@ impl Named {
         }
     }
 
-    /// The finding on times that cannot be read.
+    /// The finding on times that cannot be read: an error of a check; here the score is kept, and the jury decides.
     pub(super) fn finding(&self) -> Option<Finding> {
-        let message = "its times cannot be read: expected minutes and seconds below 60, without leading zeros, as in \
-                       unet_5-57_14-40";
-        (self.times == Stated::Unreadable).then(|| HostingCode::UnreadableTimes.finding(shown(&self.name), message))
+        let Stated::Malformed(error) = &self.times else { return None };
+        let finding = Code::MalformedTimes.finding(shown(&self.name), format!("{error}: they do not count"));
+        Some(finding.with_severity(Severity::Warning))
     }
 }
 
@@ -74,20 +60,10 @@ impl fmt::Display for Named {
         let name = shown(&self.name);
         match self.times {
             Stated::Times(_) => write!(f, "the name `{name}` declares them"),
-            Stated::Unreadable => write!(f, "those of the name `{name}` cannot be read"),
+            Stated::Malformed(_) => write!(f, "those of the name `{name}` cannot be read"),
             Stated::None => write!(f, "the name `{name}` declares none"),
         }
     }
-}
-
-/// Whether a part of a name resembles a time: numbers with something between them, such as `20-00`, `5:57` or `5m57s`.
-fn resembles_time(part: &str) -> bool {
-    let part = part.trim();
-    let is_of_time = |c: char| c.is_ascii_digit() || "-:.,msMS' ".contains(c);
-    part.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-        && part.contains(|c: char| c.is_ascii_digit())
-        && part.chars().all(is_of_time)
-        && !part.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The names of a submission: of the archive, and of the only folder in it. The name of a folder that holds the
@@ -114,7 +90,7 @@ mod tests {
     fn the_end_of_a_name_declares_times() {
         let of = |name: &str| match Named::new(name.to_owned()).times {
             Stated::Times(Times { baseline, submission }) => format!("{baseline} {submission}"),
-            Stated::Unreadable => "unreadable".to_owned(),
+            Stated::Malformed(_) => "malformed".to_owned(),
             Stated::None => "none".to_owned(),
         };
         // Nothing but the end matters: spaces, accents and upper case hide no times.
@@ -132,7 +108,7 @@ mod tests {
             "unet_5-57_-14-40",
             "unet_5m57s_14m40s",
         ] {
-            assert_eq!(of(name), "unreadable", "{name}");
+            assert_eq!(of(name), "malformed", "{name}");
         }
         for name in ["preds", "unet_2023_10", "flair2_T4_46_min", "5-57_14-40", "é", "", "é.zip", "u-tt_2-3_mit_b2"] {
             assert_eq!(of(name), "none", "{name}");

@@ -58,7 +58,7 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
     for note in &report.notes {
         let _ = writeln!(body, "<p class=\"warning\">{}</p>", Escaped(note));
     }
-    body.push_str(&findings(&declared.findings));
+    body.push_str(&findings(&[&report.findings[..], &declared.findings].concat()));
     body.push_str(&classes(report));
     body.push_str(&times(declared, limits));
     let svg = confusion_svg(report)?;
@@ -235,8 +235,12 @@ mod tests {
         assert_harmless(&page);
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\\u{1b}[2J\\u{202e}\\u{0}x"));
         let report = ScoreReport { notes: vec![evil.to_owned()], ..super::super::leaderboard::tests::report() };
+        let hint = flair_scoring::Code::OneBased.finding("all predictions", "labels seem counted from 1");
+        let report = ScoreReport { findings: vec![hint], ..report };
         let declared = Declared { findings: findings.to_vec(), ..Declared::default() };
-        assert_harmless(&scored(&report, &declared, &Limits::default()).unwrap());
+        let page = scored(&report, &declared, &Limits::default()).unwrap();
+        assert_harmless(&page);
+        assert!(page.contains("labels seem counted from 1") && page.contains("wrong-name"));
     }
 
     proptest! {

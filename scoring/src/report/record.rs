@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::{
-    ConfusionMatrix, Metrics, OutOfRange, Protocol,
+    ConfusionMatrix, Finding, Metrics, OutOfRange, Protocol,
     analysis::{
         compare::{CompareError, Comparison, Whole},
         costliest::{Confusion, costliest},
@@ -72,6 +72,12 @@ pub struct ScoreReport {
     /// The comparison with another prediction set, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Likely mistakes in the predictions: classes counted from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Names of the files that were written with this record, in its folder; empty if it stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Further information for readers, in sentences: "the model is untrained".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -109,6 +115,7 @@ impl ScoreReport {
         let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
         let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
         report.patch_set.clone_from(&evaluation.patch_set);
+        report.findings.clone_from(&evaluation.findings);
         report.boundary = evaluation.boundary.as_ref().map(|counts| BoundaryReport::new(counts, protocol));
         let pixels = |count: u64| if count == 1 { "1 pixel is".to_owned() } else { format!("{count} pixels are") };
         if report.dropped_pixels > 0 {
@@ -157,6 +164,8 @@ impl ScoreReport {
             groups: None,
             worst_patches: Vec::new(),
             comparison: None,
+            findings: Vec::new(),
+            files: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     declared,
     hints::{Extent, Values, by_values},
     named::{NESTED_ARCHIVE, Named, by_name},
-    options::CheckOptions,
+    options::{CheckOptions, Digests},
     patches,
 };
 use crate::{
@@ -123,6 +123,18 @@ pub fn check(
     options: &CheckOptions,
     progress: &dyn Progress,
 ) -> CheckReport {
+    examine(source, expected, options, Digests::None, progress).0
+}
+
+/// As [`check`]; returns the digests of the checked predictions, if asked for. A patch with several predictions has that
+/// of any of them.
+pub(super) fn examine(
+    source: &Source,
+    expected: Option<&BTreeSet<PatchId>>,
+    options: &CheckOptions,
+    digests: Digests,
+    progress: &dyn Progress,
+) -> (CheckReport, BTreeMap<PatchId, String>) {
     let mut remarks = Remarks::default();
     let mut predictions = BTreeMap::<PatchId, Vec<&Entry>>::new();
     for entry in source.entries() {
@@ -152,7 +164,7 @@ pub fn check(
     let seen = files
         .par_iter()
         .map(|&(id, entry)| {
-            let content = look(source, entry, options);
+            let content = look(source, entry, options, digests);
             progress.event(Event::Step { patch: Some(id) });
             (id, entry, content)
         })
@@ -161,6 +173,7 @@ pub fn check(
     progress.event(Event::Finished);
 
     remarks.merge(seen.remarks);
+    let digests = seen.digests;
     let mut findings = remarks.into_findings();
     let (missing, extra) = patches::compare(source, &predictions, expected, &mut findings);
     if !seen.above.is_empty() {
@@ -199,7 +212,7 @@ pub fn check(
         ..Counts::default()
     };
     let report = CheckReport::new(counts, findings);
-    CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }
+    (CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }, digests)
 }
 
 /// The subject of findings about all predictions.
@@ -214,10 +227,12 @@ struct Seen<'a> {
     decoded: usize,
     /// Patches with values above the last class.
     above: Vec<PatchId>,
+    digests: BTreeMap<PatchId, String>,
 }
 
 impl<'a> Seen<'a> {
     fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content), classes: usize) -> Self {
+        self.digests.extend(content.digest.map(|digest| (id, digest)));
         for (code, message) in content.remarks {
             self.remarks.add(&entry.name, Some(id), code, message);
         }
@@ -237,6 +252,7 @@ impl<'a> Seen<'a> {
         self.values.merge(&other.values);
         self.decoded += other.decoded;
         self.above.extend(other.above);
+        self.digests.extend(other.digests);
         self
     }
 }
@@ -266,6 +282,25 @@ impl CheckReport {
         }
     }
 
+    /// Whether the predictions look like a usual mistake that no rule forbids: classes counted from 1, or written as
+    /// labels, scores or colours.
+    pub fn is_doubtful(&self) -> bool {
+        self.findings.iter().any(|finding| Code::OF_REPRESENTATION.iter().any(|code| code.code() == finding.code))
+    }
+
+    /// Replaces the findings about TIFFs that packing compressed again: the archive no longer has their fault.
+    pub(super) fn recompressed(self) -> Self {
+        let Self { counts, missing, extra, truncated, findings, .. } = self;
+        let findings = findings.into_iter().map(|finding| match finding {
+            finding if finding.code == Code::NotLzw.code() => {
+                let message = format!("{}: compressed again by LZW in the archive, pixel for pixel", finding.message);
+                Code::NotLzw.finding(finding.subject, message).with_severity(Severity::Note)
+            }
+            finding => finding,
+        });
+        Self { missing, extra, truncated, ..Self::new(counts, findings.collect()) }
+    }
+
     /// The report in one line, without a line break:
     /// `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
     pub fn verdict(&self) -> String {
@@ -277,7 +312,11 @@ impl CheckReport {
         let extra = if counts.extra > 0 { format!(", {} extra", counts.extra) } else { String::new() };
         format!(
             "{}: {predictions}{extra}; {}, {}, {}",
-            if self.valid { "valid" } else { "not valid" },
+            match (self.valid, self.is_doubtful()) {
+                (false, _) => "not valid",
+                (true, true) => "valid, but it looks like a mistake",
+                (true, false) => "valid",
+            },
             counted(counts.errors, "error"),
             counted(counts.warnings, "warning"),
             counted(counts.notes, "note")

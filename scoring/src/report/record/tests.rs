@@ -142,22 +142,28 @@ fn the_csv_has_a_row_a_class_and_the_mean() {
     let mut text = Vec::new();
     report().write_csv(&mut text).unwrap();
     insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r#"
-    id,class,iou,precision,recall,f1,support,predicted,in_mean
-    0,building,0.6,0.75,0.75,0.75,8,8,true
-    1,pervious surface,,,,,0,0,false
-    2,impervious surface,,,,,0,0,false
-    3,bare soil,,,,,0,0,false
-    4,water,0.0,0.0,,0.0,0,1,true
-    5,coniferous,,,,,0,0,false
-    6,deciduous,,,,,0,0,false
-    7,brushwood,,,,,0,0,false
-    8,vineyard,,,,,0,0,false
-    9,herbaceous vegetation,,,,,0,0,false
-    10,agricultural land,,,,,0,0,false
-    11,plowed land,,,,,0,0,false
-    12,other,0.6428571428571429,0.8181818181818182,0.75,0.782608695652174,12,11,false
-    ,mean,0.3,,,,,,
-    ,"note: 5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors",,,,,,,
+    id,class,iou,precision,recall,f1,support,predicted,in_mean,value
+    0,building,0.6,0.75,0.75,0.75,8,8,true,
+    1,pervious surface,,,,,0,0,false,
+    2,impervious surface,,,,,0,0,false,
+    3,bare soil,,,,,0,0,false,
+    4,water,0.0,0.0,,0.0,0,1,true,
+    5,coniferous,,,,,0,0,false,
+    6,deciduous,,,,,0,0,false,
+    7,brushwood,,,,,0,0,false,
+    8,vineyard,,,,,0,0,false,
+    9,herbaceous vegetation,,,,,0,0,false,
+    10,agricultural land,,,,,0,0,false,
+    11,plowed land,,,,,0,0,false,
+    12,other,0.6428571428571429,0.8181818181818182,0.75,0.782608695652174,12,11,false,
+    ,mean,0.3,,0.75,0.375,,,,
+    ,miou,,,,,,,,0.3
+    ,overall_accuracy,,,,,,,,0.75
+    ,mean_accuracy,,,,,,,,0.75
+    ,mean_f1,,,,,,,,0.375
+    ,frequency_weighted_iou,,,,,,,,0.6257142857142858
+    ,kappa,,,,,,,,0.5098039215686274
+    ,"note: 5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors",,,,,,,,
     "#);
 }
 
