@@ -341,9 +341,8 @@ mod tests {
         // The masks of another seed: as many pixels, of other classes.
         let counts: Vec<u64> = other.score.confusion.concat().into_iter().rev().collect();
         let matrix = ConfusionMatrix::new(13, counts, 0, 0).unwrap();
-        let (protocol, by_patch, out_of_range) = (Protocol::flair2(), Vec::new(), OutOfRange::Reject);
         let patch_set = other.score.patch_set.clone();
-        let evaluation = Evaluation { protocol, matrix, patches: 3, patch_set, by_patch, boundary: None, out_of_range };
+        let evaluation = Evaluation { patch_set, ..Evaluation::of_matrix(Protocol::flair2(), matrix, 3) };
         other.score = ScoreReport::new(&evaluation);
         let other = other.entry(None).unwrap();
         assert_ne!(one.benchmark, other.benchmark);
