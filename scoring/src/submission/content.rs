@@ -64,7 +64,8 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
             return;
         }
     };
-    if (header.width, header.height) != (PATCH_SIZE, PATCH_SIZE) {
+    let has_patch_size = (header.width, header.height) == (PATCH_SIZE, PATCH_SIZE);
+    if !has_patch_size {
         let (width, height) = (header.width, header.height);
         content.remark(Code::WrongSize, format!("{width} × {height} pixels, expected {PATCH_SIZE} × {PATCH_SIZE}"));
     }
@@ -79,7 +80,8 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
         content.remark(Code::ClassScores, format!("{what}: class scores? Write the class with the highest score"));
     }
     form(&header, bytes, options, content);
-    if sample_type != "uint8" {
+    // The header decides: what cannot be a prediction, nor a picture of one, is not decoded.
+    if sample_type != "uint8" || !has_patch_size || !matches!(header.bands, 1 | 3 | 4) {
         return;
     }
     match raster::decode(bytes, &options.limits) {
