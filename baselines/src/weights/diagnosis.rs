@@ -40,6 +40,26 @@ const HEADS: [&str; 3] = ["arch_vhr.segmentation_head.0.", "reshape_utae_output.
 const STEM: &str = "arch_vhr.encoder.conv1.weight";
 const STEM_NORM: &str = "arch_vhr.encoder.bn1.weight";
 
+/// What the tensors of a checkpoint say of their network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Whether it has the Sentinel-2 branch: U-T&T, not the U-Net alone.
+    pub has_satellite: bool,
+    /// Whether it takes the aerial images' metadata.
+    pub has_metadata: bool,
+    /// Channels of the U-Net's finest map.
+    pub unet_width: usize,
+}
+
+/// The parts of a network whose weights these are, by names that [`adapted`](super::adapted) gives; `None` if they are
+/// not of a U-Net.
+#[must_use]
+pub fn parts(tensors: &BTreeMap<String, Tensor>) -> Option<Parts> {
+    let has = |prefix: &str| tensors.keys().any(|name| name.starts_with(prefix));
+    let unet_width = *tensors.get(STEM_NORM).filter(|_| has(HEADS[0]))?.dims().first()?;
+    Some(Parts { has_satellite: has(SATELLITE[0]), has_metadata: has(METADATA), unet_width })
+}
+
 /// What the weights of another network are, and what to do with them. `tensors` have the names that a network of ours
 /// would have.
 pub(super) fn of_network(mismatch: &Mismatch, tensors: &BTreeMap<String, Tensor>) -> Option<String> {
@@ -146,6 +166,12 @@ mod tests {
             advice(whole().into_iter().map(|(name, t)| (format!("segformer.{name}"), t)).collect()),
             advice(whole().into_iter().map(|(name, t)| (format!("weights.{name}"), t)).collect()),
         ];
+        let known = |config: &UttConfig| parts(&network(config).parameters.snapshot().unwrap());
+        let unet = Parts { has_satellite: false, has_metadata: false, unet_width: 8 };
+        assert_eq!(known(&thin), Some(unet));
+        let all = UttConfig { utae: fixture::utt().utae, metadata: Some(45), ..thin.clone() };
+        assert_eq!(known(&all), Some(Parts { has_satellite: true, has_metadata: true, ..unet }));
+        assert_eq!(parts(&encoder().collect()), None);
         insta::assert_snapshot!(lines.join("\n"), @r"
         they predict 15 classes, and FLAIR #2 has 13: weights of another nomenclature need a new head, and training
         they read images of 3 bands, and FLAIR #2's have 5

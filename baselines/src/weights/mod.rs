@@ -12,6 +12,7 @@ mod pytorch;
 
 pub use checkpoint::{Checkpoint, adapted, load, read, save};
 pub(crate) use checkpoint::{check_finite, digest};
+pub use diagnosis::{Parts, parts};
 pub use encoder::{EncoderWeights, load_encoder};
 pub use error::WeightsError;
 pub use provenance::{Provenance, Settings};

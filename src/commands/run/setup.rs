@@ -13,7 +13,7 @@ use flair_baselines::{
     models::Network,
     runtime::{DeviceChoice, DeviceError, TensorError},
     toy::{self, ToyOptions},
-    weights::Provenance,
+    weights::{self, Provenance},
 };
 use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
 
@@ -72,17 +72,17 @@ pub(super) enum Purpose<'a> {
 
 impl Setup {
     pub(super) fn new(arguments: &SetupArgs, purpose: Purpose<'_>, bars: &Bars) -> Outcome<Self> {
-        let trained = match purpose {
-            Purpose::Prediction(Some(weights), _) => trained_with(weights, arguments)?,
-            _ => None,
+        let known = match purpose {
+            Purpose::Prediction(Some(weights), _) => known(weights, arguments)?,
+            _ => Known::Nothing,
         };
-        let (name, mut config) = configuration(arguments, &[], trained.as_ref())?;
+        let (name, mut config) = configuration(arguments, &[], &known)?;
         let device = device(arguments, &config)?;
         let (root, is_toy) = data_root(arguments, &config, purpose, bars)?;
         let lock = folder::take(arguments, &config, &name)?;
         let out = lock.folder().to_owned();
         if is_toy && purpose == Purpose::Training && arguments.config.is_none() {
-            config = configuration(arguments, &TOY_RECIPE, None)?.1;
+            config = configuration(arguments, &TOY_RECIPE, &Known::Nothing)?.1;
             say("note: training by the synthetic dataset's own recipe; --set changes it");
         }
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
@@ -90,9 +90,9 @@ impl Setup {
         let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {}", TensorError::from(error)))
             .or_usage()?;
-        let deviations = match trained {
-            Some(trained) => deviating(&trained, &config, purpose).or_usage()?,
-            None => Vec::new(),
+        let deviations = match known {
+            Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
+            Known::Parts(_) | Known::Nothing => Vec::new(),
         };
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -134,10 +134,19 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
         .or_input()
 }
 
+/// What weights say of their network.
+enum Known {
+    /// The settings of their training.
+    Settings(Box<Config>),
+    /// The parts that their tensors belong to; all other settings are the preset's.
+    Parts(Box<Config>),
+    Nothing,
+}
+
 /// The configuration and the name of the run. `recipe` is applied before the user's own `--set`. Without a preset or a
-/// file, the settings that the weights record are used.
-fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config>) -> Outcome<(String, Config)> {
-    let (name, mut config) = match (&arguments.config, &arguments.preset, trained) {
+/// file, what the weights say of their network is used.
+fn configuration(arguments: &SetupArgs, recipe: &[&str], known: &Known) -> Outcome<(String, Config)> {
+    let (name, mut config) = match (&arguments.config, &arguments.preset, known) {
         (Some(path), ..) => {
             let text = read_config(path).or_usage()?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -146,10 +155,18 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config
                 Config::from_yaml(&text, &path.display().to_string()).or_usage()?,
             )
         }
-        (None, None, Some(trained)) => {
+        (None, None, Known::Settings(trained)) => {
             let near = trained.nearest_preset().or_usage()?;
             say(&format!("note: settings are those that the weights were trained with: {near}"));
-            (near.name.to_owned(), trained.clone())
+            (near.name.to_owned(), trained.as_ref().clone())
+        }
+        (None, None, Known::Parts(config)) => {
+            let near = config.nearest_preset().or_usage()?;
+            say(&format!(
+                "note: the weights do not record their settings; by their tensors they are of {near}: name --preset or \
+                 --set, if the series were filtered or averaged in their training"
+            ));
+            (near.name.to_owned(), config.as_ref().clone())
         }
         (None, preset, _) => {
             let name = preset.as_deref().unwrap_or(Model::Unet.name());
@@ -164,18 +181,34 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str], trained: Option<&Config
     Ok((name, config))
 }
 
-/// The settings recorded in the weights. An unusable record is an error only if the user names no preset or
-/// configuration.
-fn trained_with(weights: &Path, arguments: &SetupArgs) -> Outcome<Option<Config>> {
-    let Some(known) = Provenance::read(weights).or_input()? else { return Ok(None) };
+/// The settings recorded in the weights, or else the parts of the network that their tensors belong to. An unusable record
+/// is an error only if the user names no preset or configuration.
+fn known(weights: &Path, arguments: &SetupArgs) -> Outcome<Known> {
+    let is_named = arguments.preset.is_some() || arguments.config.is_some();
+    let Some(known) = Provenance::read(weights).or_input()? else {
+        return if is_named { Ok(Known::Nothing) } else { by_parts(weights) };
+    };
     let no_use = || format!("the settings recorded in `{}` cannot be used", weights.display());
     match Config::from_weights_settings(&known.settings, "what they say") {
-        Err(error) if arguments.preset.is_some() || arguments.config.is_some() => {
+        Err(error) if is_named => {
             say(&format!("note: {}: {error}", no_use()));
-            Ok(None)
+            Ok(Known::Nothing)
         }
-        trained => trained.map(Some).with_context(|| no_use() + ": name --preset or --config").or_input(),
+        Err(error) => Err(error).with_context(|| no_use() + ": name --preset or --config").or_input(),
+        Ok(trained) => Ok(Known::Settings(Box::new(trained))),
     }
+}
+
+/// The network of weights that record nothing, by their tensors.
+fn by_parts(file: &Path) -> Outcome<Known> {
+    let tensors = weights::adapted(weights::read(file).or_input()?.tensors);
+    let Some(parts) = weights::parts(&tensors) else { return Ok(Known::Nothing) };
+    let model = if parts.has_satellite { Model::Utt } else { Model::Unet };
+    let mut config = Config::preset(model.name()).or_usage()?;
+    config.aerial_metadata = parts.has_metadata;
+    let width = format!("flair_bench.unet_width={}", parts.unet_width);
+    // A width out of range is reported when the weights are loaded.
+    Ok(config.set(&width).map_or(Known::Nothing, |()| Known::Parts(Box::new(config))))
 }
 
 /// The training settings that matter to a prediction and differ from the configuration's.
