@@ -13,6 +13,7 @@ import argparse
 import io
 import itertools
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -20,7 +21,9 @@ import tempfile
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -126,14 +129,28 @@ def forms() -> list[Form]:
     photometrics = (None, 0, 1, 2, 3, 4, 8)
     every = [
         *itertools.product(CODECS, predictors, orders, turns, (None, 2), (8,), (1,), layouts),
-        *itertools.product(CODECS, predictors, (None, 2), (None, 3), (1,), (8, 16), photometrics, layouts),
+        *itertools.product(CODECS, (None, 2), (None, 2), (None, 3), (1,), (8, 16), photometrics, layouts),
     ]
     return sorted({Form(*values) for values in every}, key=lambda form: [value or -1 for value in astuple(form)])
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """libtiff writes what it thinks of a file to standard error, of this process."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def pillow(file: bytes) -> Array | None:
     try:
-        with Image.open(io.BytesIO(file)) as image:
+        with quiet(), Image.open(io.BytesIO(file)) as image:
             return np.array(image)
     except Exception:
         return None
@@ -141,7 +158,7 @@ def pillow(file: bytes) -> Array | None:
 
 def gdal(file: bytes) -> Array | None:
     try:
-        with MemoryFile(file) as memory, memory.open() as dataset:
+        with quiet(), MemoryFile(file) as memory, memory.open() as dataset:
             return dataset.read(1)
     except Exception:
         return None

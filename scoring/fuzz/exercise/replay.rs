@@ -2,13 +2,14 @@
 //! must not allocate memory that a file only claims to need.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
+
+use crate::memory::MEMORY;
 
 /// Number of random modifications of one input, besides truncations.
 const CHANGES: usize = 48;
@@ -18,54 +19,6 @@ const CUTS: usize = 16;
 const LONGEST: Duration = Duration::from_secs(10);
 /// Maximum size of one allocation, in bytes. The inputs have some kilobytes, the targets' limits are below one megabyte.
 const LARGEST: usize = 8 << 20;
-
-#[global_allocator]
-static MEMORY: Watched = Watched { largest: AtomicUsize::new(0), held: AtomicUsize::new(0), peak: AtomicUsize::new(0) };
-
-/// The system's allocator, with the size of the largest allocation so far, of all present ones, and the most of these.
-struct Watched {
-    largest: AtomicUsize,
-    held: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-impl Watched {
-    fn add(&self, size: usize) {
-        self.largest.fetch_max(size, Ordering::Relaxed);
-        let held = self.held.fetch_add(size, Ordering::Relaxed) + size;
-        self.peak.fetch_max(held, Ordering::Relaxed);
-    }
-
-    fn remove(&self, size: usize) {
-        self.held.fetch_sub(size, Ordering::Relaxed);
-    }
-}
-
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one forwards every call unchanged")]
-// SAFETY: every call is forwarded to the system's allocator, which fulfils the contract.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.add(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.add(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while the bytes are copied.
-        self.add(size);
-        self.remove(layout.size());
-        unsafe { System.realloc(memory, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        self.remove(layout.size());
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
 
 /// Exercises the inputs in `corpus/TARGET` and `regressions/TARGET`: whole, truncated and modified, deterministically.
 pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
@@ -99,17 +52,6 @@ pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
             run("changed", &changed);
         }
     }
-}
-
-/// Exercises an input of megabytes that is made to cost its reader much memory; `most` is what it may, in bytes. Other
-/// tests run beside it, which need little.
-pub(crate) fn flood(name: &str, bytes: &[u8], most: usize, exercise: fn(&[u8])) {
-    let before = MEMORY.held.load(Ordering::Relaxed);
-    MEMORY.peak.store(before, Ordering::Relaxed);
-    let start = Instant::now();
-    exercise(bytes);
-    let (took, used) = (start.elapsed(), MEMORY.peak.load(Ordering::Relaxed).saturating_sub(before));
-    assert!(took < LONGEST && used < most, "{name}: {took:?}, {used} bytes, at most {most}");
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

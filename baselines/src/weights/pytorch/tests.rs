@@ -130,7 +130,7 @@ fn entries_of_the_same_bytes_are_an_error() {
     bytes.copy_within(first + 42..first + 46, second + 42);
     std::fs::write(file.path(), bytes).unwrap();
     let WeightsError::Damaged { why, .. } = read(file.path()).unwrap_err() else { panic!() };
-    assert!(why.contains("`a/data/1`"), "{why}");
+    assert_eq!(why, "its entry cannot be read: `a/data/0` shares its bytes with another entry");
 }
 
 #[test]
