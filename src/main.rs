@@ -18,7 +18,10 @@ use exit::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = cli::Cli::parse();
+    let arguments = match cli::Cli::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ui::usage(&error),
+    };
     ui::logging(arguments.verbose);
     interrupt::listen();
     match panic::catch_unwind(|| commands::dispatch(arguments)) {

@@ -104,9 +104,7 @@ pub fn predict(
     let start = clock.now();
     let todo: Vec<PatchId> = patches.iter().copied().filter(|&id| !is_finished(out, id)).collect();
     progress.event(Event::Started { stage: "predicting", steps: patches.len() as u64 });
-    for _ in todo.len()..patches.len() {
-        progress.event(Event::Step { patch: None });
-    }
+    progress.event(Event::Kept { steps: (patches.len() - todo.len()) as u64 });
     let batch_size = options.batch_size.max(1);
     let prefetch = Prefetch { workers: options.workers, ahead: batch_size * BATCHES_AHEAD };
     let failed = AtomicBool::new(false);

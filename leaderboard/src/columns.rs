@@ -1,6 +1,6 @@
 //! The columns of a leaderboard table, defined once for all renderers.
 
-use flair_scoring::timing::Hms;
+use flair_scoring::timing::{Hms, Timing};
 
 use crate::Row;
 
@@ -81,7 +81,8 @@ pub static COLUMNS: &[Column] = &[
         title: "Device time",
         align: Align::Right,
         shown: Shown::Everywhere,
-        text: |r| device_seconds(r, |s| Hms(s).to_string()),
+        // Rounded up: a time over a limit must not look like the limit.
+        text: |r| device_seconds(r, |s| Hms(s.ceil()).to_string()),
         data: |r| device_seconds(r, |s| s.to_string()),
     },
     Column {
@@ -152,7 +153,7 @@ fn date(row: &Row<'_>) -> String {
 fn device_seconds(row: &Row<'_>, show: fn(f64) -> String) -> String {
     // A time that covers only a part of the run would be too good.
     let timing = row.entry.timing.as_ref().filter(|timing| timing.is_whole());
-    optional(timing.map(|timing| timing.device_seconds), show)
+    optional(timing.map(Timing::computed_device_seconds), show)
 }
 
 fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {

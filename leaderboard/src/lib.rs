@@ -17,7 +17,7 @@ mod rank;
 pub mod render;
 mod store;
 
-pub use entry::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, slug};
+pub use entry::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, TestSet, benchmark_key, slug};
 pub use rank::{Ranking, Row, merge, rank};
 pub use render::{Format, render};
-pub use store::{Description, Existing, Store, published};
+pub use store::{Benchmarks, Description, Existing, Store, published};

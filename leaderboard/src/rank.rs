@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Entry, FLAIR2_TEST, slug};
+use crate::{Entry, FLAIR2_TEST, entry::folder_name};
 
 /// The entries of one benchmark, the best first.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,11 +63,19 @@ fn unknown_ranks(entries: &[&Entry]) -> Vec<(u32, u32)> {
     unknown
 }
 
-/// Adds own entries to others. An own entry replaces another with the same path in a [`crate::Store`].
+/// Adds own entries to others, none of which they replace; equal ones are listed once. An own entry's benchmark gets the
+/// name of the first one that has its folder in a [`crate::Store`].
 pub fn merge(theirs: Vec<Entry>, own: Vec<Entry>) -> Vec<Entry> {
-    let key = |entry: &Entry| (slug(&entry.benchmark), slug(&entry.name));
-    let all = theirs.into_iter().chain(own).map(|entry| (key(&entry), entry));
-    all.collect::<BTreeMap<_, _>>().into_values().collect()
+    let mut names = BTreeMap::new();
+    let mut all: Vec<Entry> = Vec::new();
+    for mut entry in theirs.into_iter().chain(own) {
+        let name = names.entry(folder_name(&entry.benchmark)).or_insert_with(|| entry.benchmark.clone());
+        entry.benchmark.clone_from(name);
+        if !all.contains(&entry) {
+            all.push(entry);
+        }
+    }
+    all
 }
 
 impl Ranking<'_> {
@@ -87,6 +95,11 @@ impl Ranking<'_> {
         if protocols.len() > 1 {
             notes.push("Scores by different protocols, or by an unstated one, may not be comparable.".to_owned());
         }
+        let mut test_sets: Vec<_> = self.rows.iter().filter_map(|row| row.entry.test_set.as_ref()).collect();
+        test_sets.dedup_by_key(|test_set| &test_set.ids);
+        if test_sets.len() > 1 {
+            notes.push("Scores of different patches are not comparable.".to_owned());
+        }
         if self.rows.iter().any(|row| row.entry.untrained) {
             notes.push("An untrained model's score shows only that the program works.".to_owned());
         }
@@ -99,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entry::tests::entry;
+    use crate::{TestSet, entry::tests::entry};
 
     fn places<'a>(ranking: &Ranking<'a>) -> Vec<(usize, bool, &'a str)> {
         ranking.rows.iter().map(|row| (row.place, row.is_tied, row.entry.name.as_str())).collect()
@@ -144,9 +157,26 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_entry_takes_the_place_of_the_published_one() {
-        let merged = merge(vec![entry("x", "a b", 0.1), entry("x", "c", 0.2)], vec![entry("x", "A-b", 0.3)]);
-        assert_eq!(merged.iter().map(|e| e.miou).collect::<Vec<_>>(), [0.3, 0.2]);
+    fn no_entry_removes_another_and_benchmarks_are_one_however_spelled() {
+        let published = vec![entry(FLAIR2_TEST, "strakajk", 0.6413), entry("x", "c", 0.2)];
+        let own = ["strakajk", "Strakajk!", "STRAKAJK"].map(|name| entry("FLAIR2 test", name, 0.1));
+        let own =
+            own.into_iter().chain([entry("x", "c", 0.2), entry("My board", "a", 0.1), entry("my-board", "b", 0.2)]);
+        let merged = merge(published, own.collect());
+        let rankings = rank(&merged);
+        let found: Vec<_> = rankings.iter().map(|r| (r.benchmark, r.rows.len())).collect();
+        assert_eq!(found, [(FLAIR2_TEST, 4), ("My board", 2), ("x", 1)]);
+        assert_eq!(places(&rankings[0])[0], (1, false, "strakajk"));
+    }
+
+    #[test]
+    fn scores_of_different_patches_are_noted() {
+        let on = |ids: &str| {
+            let test_set = TestSet { patches: 3, ids: ids.to_owned(), masks: String::new() };
+            Entry { test_set: Some(test_set), ..entry("x", "a", 0.5) }
+        };
+        assert_eq!(rank(&[on("1"), on("1")])[0].notes(), Vec::<String>::new());
+        assert_eq!(rank(&[on("1"), on("2")])[0].notes(), ["Scores of different patches are not comparable."]);
     }
 
     proptest! {

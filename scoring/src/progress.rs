@@ -18,6 +18,11 @@ pub enum Event<'a> {
         /// The patch of this step, if any.
         patch: Option<PatchId>,
     },
+    /// Steps of the current stage that an earlier run did.
+    Kept {
+        /// How many.
+        steps: u64,
+    },
     /// A short status of the current stage, which replaces the previous one, such as `loss 0.42`.
     Detail {
         /// The status text.

@@ -1,6 +1,6 @@
 //! Text of messages: escapes untrusted text for display, and formats counts with nouns.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 /// Maximum number of characters shown of a text.
 const MAX: usize = 160;
@@ -28,6 +28,12 @@ pub fn shown(text: &str) -> String {
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text as a cell of a CSV table: one that a spreadsheet would take for a formula begins with `'`, as OWASP advises.
+pub fn csv_cell(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula { Cow::from(format!("'{text}")) } else { Cow::from(text) }
 }
 
 /// A count with its noun: `1 error`, `2 errors`, `2 patches`, `0 classes`.
@@ -60,6 +66,16 @@ mod tests {
             counted(1, "error"),
         ];
         assert_eq!(read, ["1 patch", "2 patches", "0 classes", "2 zones", "1 error"]);
+    }
+
+    #[test]
+    fn formulas_are_texts_in_a_table() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
+            assert_eq!(csv_cell(text), format!("'{text}"));
+        }
+        for text in ["", "bare soil", "a=1", "'=1", "1-2"] {
+            assert_eq!(csv_cell(text), text);
+        }
     }
 
     #[test]

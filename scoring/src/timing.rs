@@ -13,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::counted;
+
 /// A monotonic clock; injected, so that tests of the time limits need not wait.
 pub trait Clock: Sync {
     /// Time since some fixed moment.
@@ -101,6 +103,16 @@ pub struct Timing {
     pub notes: Vec<String>,
 }
 
+/// A timing record that is of another run than the predictions at hand: their numbers of patches differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it times {}, not the {patches} at hand", counted(*.timed, "patch"))]
+pub struct OtherPatches {
+    /// Patches of the timed run, with those that the clock does not cover.
+    pub timed: u64,
+    /// Patches that were scored, packed or predicted.
+    pub patches: u64,
+}
+
 /// The number of devices of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Devices {
@@ -136,6 +148,33 @@ impl Timing {
     /// The measured time; `None` if a record from another program has an invalid one.
     pub fn elapsed(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.seconds).ok()
+    }
+
+    /// `seconds × nodes × devices_per_node`, computed: a record from another program may state another product. There is
+    /// at least one device, whatever the record states.
+    pub fn computed_device_seconds(&self) -> f64 {
+        self.seconds * f64::from(self.nodes.max(1)) * f64::from(self.devices_per_node.max(1))
+    }
+
+    /// Number of patches of the run, with those that the clock does not cover.
+    pub fn all_patches(&self) -> u64 {
+        self.patches.saturating_add(self.kept_patches)
+    }
+
+    /// Checks that the record is of a run of `patches` patches: a record says nothing about other predictions than those
+    /// that it timed.
+    ///
+    /// # Errors
+    /// [`OtherPatches`] if the numbers differ.
+    pub fn matches(&self, patches: u64) -> Result<(), OtherPatches> {
+        let timed = self.all_patches();
+        if timed == patches { Ok(()) } else { Err(OtherPatches { timed, patches }) }
+    }
+
+    /// [`Timing::computed_device_seconds`], or the stated product if that is larger: the rule believes no record that
+    /// understates it.
+    pub fn most_device_seconds(&self) -> f64 {
+        self.computed_device_seconds().max(self.device_seconds)
     }
 
     /// Whether the clock covers all patches of the run: false if some were kept from an earlier run.
@@ -212,12 +251,8 @@ pub fn judge(timing: &Timing, limits: &Limits) -> Verdict {
         Some(_) if timing.is_whole() => Outcome::Pass { used, limit },
         _ => Outcome::NotJudged,
     };
-    // Computed from the factors, since the product in a record from another program may be wrong.
-    // At least 1 device, even if the record states 0.
-    let devices = f64::from(timing.nodes.max(1)) * f64::from(timing.devices_per_node.max(1));
-    let device_seconds = timing.seconds * devices;
     Verdict {
-        absolute: rule(device_seconds.max(timing.device_seconds), limits.device_seconds),
+        absolute: rule(timing.most_device_seconds(), limits.device_seconds),
         relative: match limits.baseline_seconds {
             Some(baseline) => rule(timing.seconds, baseline * limits.factor),
             None => Outcome::NotJudged,
@@ -292,6 +327,17 @@ mod tests {
         let mut timing = Timing::new(Duration::from_secs(1000), 5, Devices { nodes: 1, per_node: 2 });
         timing.device_seconds = 1000.0;
         assert!(judge(&timing, &Limits::default()).is_over());
+    }
+
+    #[test]
+    fn a_record_is_of_as_many_patches_as_were_timed() {
+        let timing = Timing::new(Duration::from_secs(10), 16, ONE);
+        assert_eq!(timing.matches(16), Ok(()));
+        insta::assert_snapshot!(timing.matches(3).unwrap_err(), @"it times 16 patches, not the 3 at hand");
+        // Kept patches are patches of the run, although the clock does not cover them.
+        let resumed = Timing { kept_patches: 4, ..timing };
+        assert_eq!((resumed.matches(20), resumed.matches(16).is_err()), (Ok(()), true));
+        assert!(Timing { kept_patches: u64::MAX, ..resumed }.matches(3).is_err());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct LeaderboardArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) entries: Option<PathBuf>,
 
-    /// Write the tables between the markers of this Markdown file
+    /// Write the tables between the markers of this Markdown file: of the benchmark that a marker names, or of all
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     pub(crate) write: Option<PathBuf>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     pub(crate) benchmark: Option<String>,
 
-    /// Replace an entry of the same name
+    /// Replace the entry of exactly this name and benchmark
     #[arg(long)]
     pub(crate) replace: bool,
 

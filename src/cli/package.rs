@@ -32,6 +32,10 @@ pub(crate) struct PackageArgs {
     #[arg(long, value_name = "M-S", value_parser = MinutesSeconds::parse_taken, requires = "timing")]
     pub(crate) baseline_time: Option<MinutesSeconds>,
 
+    /// Pack predictions that look like a usual mistake, such as classes counted from 1
+    #[arg(long)]
+    pub(crate) as_is: bool,
+
     /// Folder of the archive
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,

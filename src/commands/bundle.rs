@@ -1,8 +1,12 @@
 //! `flair-bench bundle`: a challenge for Codabench and CodaLab.
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -11,13 +15,13 @@ use flair_hosting::{
     bundle::program::{Linkage, linkage},
     bundle_path, make,
 };
-use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks};
+use flair_scoring::{dataset::Unit, files::read_limited, score::pairing::Masks, text::shown};
 
 use super::protocol::chosen;
 use crate::{
     cli::{BundleArgs, PlatformArg},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, stdout, write_findings},
 };
 
 /// Maximum sizes of input files, in bytes: the settings, the logo, the scoring program.
@@ -30,12 +34,6 @@ const BUILD: &str = "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --p
                      --target x86_64-unknown-linux-gnu";
 
 pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
-    let challenge = challenge(arguments)?;
-    let program = program(arguments.program.as_deref())?;
-    let logo = arguments.logo.as_deref().map(|path| read(path, MAX_LOGO)).transpose()?;
-    if let Some(folder) = arguments.pages.as_deref().filter(|folder| !folder.is_dir()) {
-        return Err(anyhow!("`{}` is not a folder", folder.display())).or_input();
-    }
     let platforms: &[Platform] = match arguments.platform {
         PlatformArg::Codabench => &[Platform::Codabench],
         PlatformArg::Codalab => &[Platform::Codalab],
@@ -45,6 +43,12 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     if let Some(path) = platforms.iter().map(|platform| bundle_path(&arguments.out, *platform)).find(exists) {
         return Err(anyhow!("`{}` exists: name another folder, or replace it with --replace", path.display()))
             .or_usage();
+    }
+    let challenge = challenge(arguments, platforms)?;
+    let program = program(arguments.program.as_deref())?;
+    let logo = arguments.logo.as_deref().map(|path| read(path, MAX_LOGO)).transpose()?;
+    if let Some(folder) = arguments.pages.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(anyhow!("`{}` is not a folder", folder.display())).or_input();
     }
     let protocol = chosen(&arguments.by)?;
     let masks = Masks::find(&arguments.truth).or_input()?;
@@ -58,7 +62,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
     };
     match make(&plan, &arguments.truth, &masks, &arguments.out, &Bars::new()) {
         Ok(made) => {
-            let mut out = stdout().lock();
+            let mut out = stdout();
             for bundle in made {
                 let (path, bytes) = (bundle.path.display(), bundle.bytes);
                 let patches = Unit::Patch.count(masks.len());
@@ -68,7 +72,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
         }
         Err(error) => {
             if let BundleError::Masks(findings) | BundleError::Schema { findings, .. } = &error {
-                write_findings(&mut stderr().lock(), findings)?;
+                write_findings(&mut stderr(), findings)?;
             }
             match error {
                 BundleError::Io { .. } => Err(error).or_environment(),
@@ -81,7 +85,7 @@ pub(crate) fn run(arguments: &BundleArgs) -> Outcome {
 }
 
 /// The settings of the file, overridden by the command line.
-fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
+fn challenge(arguments: &BundleArgs, platforms: &[Platform]) -> Outcome<Challenge> {
     let mut challenge = match &arguments.settings {
         Some(path) => {
             let text = String::from_utf8_lossy(&read(path, MAX_SETTINGS)?).into_owned();
@@ -101,8 +105,68 @@ fn challenge(arguments: &BundleArgs) -> Outcome<Challenge> {
     if let Some(most) = arguments.max_per_day {
         challenge.phases.iter_mut().for_each(|phase| phase.max_submissions_per_day = most);
     }
-    challenge.check().or_usage()?;
+    challenge.check(platforms).or_usage()?;
     Ok(challenge)
+}
+
+/// What `--version` of the scoring program must print: the pages and the command of a bundle are those of this version.
+const VERSION: &str = concat!("flair-bench ", env!("CARGO_PKG_VERSION"));
+
+/// Maximum time until a program has printed its version.
+const VERSION_WITHIN: Duration = Duration::from_secs(10);
+
+/// Checks that a program is a flair-bench of this version, by running it with `--version`. A machine that cannot run
+/// programs for Linux on x86-64 cannot tell, and gets a warning.
+fn demand_version(path: &Path) -> Outcome<()> {
+    let shown_path = path.display();
+    let absolute = std::path::absolute(path).with_context(|| format!("cannot find `{shown_path}`")).or_input()?;
+    let started = Command::new(absolute)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(anyhow!(
+                "`{shown_path}` is not executable: chmod +x it, and check that its folder is not mounted with noexec"
+            ))
+            .or_usage();
+        }
+        Err(error) if cfg!(all(target_os = "linux", target_arch = "x86_64")) => {
+            return Err(anyhow!("`{shown_path}` is not {VERSION}: it does not start: {error}")).or_usage();
+        }
+        Err(error) => {
+            say(&format!("warning: `{shown_path}` cannot be tried on this machine: {error}"));
+            return Ok(());
+        }
+    };
+    // Another thread reads, since a program that prints nothing, or does not end, would block this one.
+    let (send, receive) = mpsc::channel();
+    if let Some(out) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut printed = Vec::new();
+            let _ = out.take(1 << 12).read_to_end(&mut printed);
+            // If nobody waits any more, it was too late.
+            let _ = send.send(printed);
+        });
+    }
+    let printed = receive.recv_timeout(VERSION_WITHIN);
+    // It has ended, or is to end: either way it must be waited for.
+    let _ = child.kill();
+    let _ = child.wait();
+    let Ok(printed) = printed else {
+        let seconds = VERSION_WITHIN.as_secs();
+        return Err(anyhow!("`{shown_path}` is not {VERSION}: `--version` printed nothing within {seconds} s"))
+            .or_usage();
+    };
+    let printed = String::from_utf8_lossy(&printed);
+    let first = printed.lines().next().unwrap_or_default().trim_end();
+    if first == VERSION {
+        return Ok(());
+    }
+    Err(anyhow!("`{shown_path}` is not {VERSION}: `--version` prints `{}`", shown(first))).or_usage()
 }
 
 /// Reads the scoring program: the named one as it is, or else this program, if it is linked statically.
@@ -112,6 +176,9 @@ fn program(named: Option<&Path>) -> Outcome<Vec<u8>> {
         None => std::env::current_exe().context("cannot find this program's own file").or_environment()?,
     };
     let program = read(&path, MAX_PROGRAM)?;
+    if named.is_some() {
+        demand_version(&path)?;
+    }
     match (linkage(&program), named) {
         (Linkage::Static, _) => {}
         (_, None) => {

@@ -1,19 +1,22 @@
 //! `flair-bench check`.
 
-use std::io::{Write, stdout};
+use std::{cmp::Reverse, io::Write};
 
-use flair_scoring::submission::{CheckOptions, check_path};
+use flair_scoring::{
+    Finding,
+    submission::{CheckOptions, check_path},
+};
 
 use super::{expected::expected, protocol::chosen};
 use crate::{
     cli::{CheckArgs, RulesArgs},
     codes,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, explanation, write_first},
+    ui::{Bars, explanation, stdout, stdout_for_programs, write_first},
 };
 
 pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
-    let mut out = stdout().lock();
+    let mut out = stdout();
     for kind in codes::all().filter(|kind| Some(kind.code) == arguments.explain.as_deref()) {
         write!(out, "{}", explanation(kind))?;
     }
@@ -22,14 +25,23 @@ pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
     let options = options(&arguments.rules)?;
     let mut report = check_path(submission, expected.as_ref(), &options, &Bars::new()).or_input()?;
     if arguments.json {
+        let mut out = stdout_for_programs();
         report.truncate(arguments.findings.for_programs());
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         write_first(&mut out, &report.findings, arguments.findings.for_people())?;
         writeln!(out, "{}", report.verdict())?;
+        if let Some(finding) = worst(&report.findings) {
+            writeln!(out, "what a finding means and how to fix it: flair-bench check --explain {}", finding.code)?;
+        }
     }
     Ok(if report.valid { Exit::Done } else { Exit::Negative })
+}
+
+/// The first of the most severe findings.
+fn worst(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().min_by_key(|finding| Reverse(finding.severity))
 }
 
 /// Converts the arguments to the options of a check.

@@ -1,11 +1,11 @@
 //! `flair-bench data`.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use crate::{
     cli::{AuditArgs, ToyArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, Rows, audit_table, write_first},
+    ui::{Bars, Rows, audit_table, stdout, stdout_for_programs, write_first},
 };
 use flair_baselines::{
     audit::{Depth, audit as audit_dataset},
@@ -17,12 +17,13 @@ use flair_scoring::text::counted;
 pub(crate) fn audit(arguments: &AuditArgs) -> Outcome {
     let dataset = Dataset::discover(&arguments.data).or_input()?;
     let mut report = audit_dataset(&dataset, arguments.crop_size, Depth::Values, &Bars::new());
-    let mut out = stdout().lock();
     if arguments.json {
+        let mut out = stdout_for_programs();
         report.truncate(arguments.findings.for_programs());
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
+        let mut out = stdout();
         let rows = if arguments.zones { Rows::Zones } else { Rows::Domains };
         write!(out, "{}", audit_table(&report, rows))?;
         write_first(&mut out, &report.findings, arguments.findings.for_people())?;

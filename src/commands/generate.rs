@@ -1,6 +1,6 @@
 //! `flair-bench completions` and `flair-bench man`.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -8,12 +8,13 @@ use clap::CommandFactory;
 use crate::{
     cli::{Cli, CompletionsArgs, ManArgs},
     exit::{Exit, OrExit, Outcome},
+    ui::stdout_for_programs,
 };
 
 pub(crate) fn completions(arguments: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "flair-bench", &mut script);
-    stdout().write_all(&script)?;
+    stdout_for_programs().write_all(&script)?;
     Ok(Exit::Done)
 }
 
@@ -25,7 +26,7 @@ pub(crate) fn man(arguments: &ManArgs) -> Outcome {
     } else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-        stdout().write_all(&page)?;
+        stdout_for_programs().write_all(&page)?;
     }
     Ok(Exit::Done)
 }

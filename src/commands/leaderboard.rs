@@ -1,21 +1,22 @@
 //! `flair-bench leaderboard`.
 
-use std::{
-    io::{Write, stdout},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_leaderboard::{
-    Description, Entry, Existing, Format, LeaderboardError, Store, merge, published, rank, render, render::markers,
-    slug,
+    Benchmarks, Description, Entry, Existing, Format, LeaderboardError, Store, benchmark_key, merge, published, rank,
+    render, render::markers,
 };
-use flair_scoring::files::{MAX_RECORD, read_text};
+use flair_scoring::{
+    files::{MAX_RECORD, read_text},
+    text::shown,
+};
 
 use super::results::write_file;
 use crate::{
     cli::{AddArgs, LeaderboardArgs, LeaderboardCommand},
     exit::{Exit, OrExit, Outcome},
+    ui::{say, stdout, stdout_for_programs, terminal_width},
 };
 
 /// The folder of entries in a checkout of the project.
@@ -25,26 +26,36 @@ pub(crate) fn run(arguments: &LeaderboardArgs) -> Outcome {
     if let Some(LeaderboardCommand::Add(arguments)) = &arguments.command {
         return add(arguments);
     }
+    // A missing folder is an empty store for `add`; here it is more likely a mistyped name.
+    if let Some(folder) = arguments.entries.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(anyhow!("there is no folder `{}` to read entries from", folder.display())).or_input();
+    }
     let entries = entries(arguments.entries.as_deref()).or_input()?;
     let mut rankings = rank(&entries);
     if let Some(benchmark) = &arguments.benchmark {
-        let known: Vec<_> = rankings.iter().map(|ranking| format!("`{}`", ranking.benchmark)).collect();
-        rankings.retain(|ranking| slug(ranking.benchmark) == slug(benchmark));
+        let known: Vec<_> = rankings.iter().map(|ranking| format!("`{}`", shown(ranking.benchmark))).collect();
+        rankings.retain(|ranking| benchmark_key(ranking.benchmark) == benchmark_key(benchmark));
         if rankings.is_empty() {
-            return Err(anyhow!("there is no benchmark `{benchmark}`; there are {}", known.join(", "))).or_usage();
+            let (benchmark, known) = (shown(benchmark), known.join(", "));
+            return Err(anyhow!("there is no benchmark `{benchmark}`; there are {known}")).or_usage();
         }
     }
     let Some(file) = &arguments.write else {
-        let width = crate::ui::terminal_width();
+        let width = terminal_width();
         let format = match arguments.format {
             Format::Terminal { .. } => Format::Terminal { width },
             other => other,
         };
-        stdout().write_all(render(&rankings, format).as_bytes())?;
+        let text = render(&rankings, format);
+        match format {
+            Format::Terminal { .. } => stdout().write_all(text.as_bytes())?,
+            _ => stdout_for_programs().write_all(text.as_bytes())?,
+        }
         return Ok(Exit::Done);
     };
     let text = read_text(file, MAX_RECORD).with_context(|| format!("cannot read `{}`", file.display())).or_input()?;
-    let new = markers::regenerate(&text, &render(&rankings, Format::Markdown))
+    let only = arguments.benchmark.as_ref().and_then(|_| rankings.first()).map(|ranking| ranking.benchmark);
+    let new = markers::regenerate(&text, &rankings, only)
         .with_context(|| format!("cannot write the tables into `{}`", file.display()))
         .or_input()?;
     let is_current = new == text;
@@ -71,12 +82,20 @@ fn add(arguments: &AddArgs) -> Outcome {
         source: arguments.source.clone(),
         date: Some(jiff::Zoned::now().date().to_string()),
     };
-    let entry = Entry::from_run(&arguments.run, &description).or_input()?;
+    let store = Store::new(&arguments.entries);
+    let known = Benchmarks::known(&store.read().or_input()?).or_input()?;
+    let entry = Entry::from_run(&arguments.run, &description, &known).or_input()?;
     let existing = if arguments.replace { Existing::Replace } else { Existing::Keep };
-    let path = match Store::new(&arguments.entries).add(&entry, existing) {
+    let path = match store.add(&entry, existing) {
         Err(error @ LeaderboardError::Io { .. }) => Err(error).or_environment()?,
         other => other.or_usage()?,
     };
-    writeln!(stdout(), "{}: {} with mIoU {:.5} on {}", path.display(), entry.name, entry.miou, entry.benchmark)?;
+    let (name, benchmark) = (shown(&entry.name), shown(&entry.benchmark));
+    writeln!(stdout(), "{}: {name} with mIoU {:.5} on {benchmark}", path.display(), entry.miou)?;
+    if known.name(&entry.benchmark).is_none() {
+        let nearest =
+            known.nearest(&entry.benchmark).map(|name| format!("; the nearest known one is `{}`", shown(name)));
+        say(&format!("note: `{benchmark}` is a new benchmark{}", nearest.unwrap_or_default()));
+    }
     Ok(Exit::Done)
 }

@@ -1,12 +1,13 @@
 //! `flair-bench package`.
 
-use std::io::{Write, stdout};
+use std::{collections::BTreeSet, io::Write};
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
     files::{MAX_RECORD, read_text},
     source::Source,
-    submission::{ArchiveName, PackError, Times, pack},
+    submission::{ArchiveName, Doubtful, PackError, Packed, Times, pack, predictions},
+    text::counted,
     timing::{Limits, Timing, judge},
 };
 
@@ -14,17 +15,26 @@ use super::{check::options, expected::expected};
 use crate::{
     cli::PackageArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, rules, say, write_first},
+    ui::{Bars, rules, say, stdout, write_first},
 };
 
 pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let options = options(&arguments.rules)?;
+    let source = Source::open(&arguments.predictions).or_input()?;
     let times = match (&arguments.timing, arguments.baseline_time) {
         (Some(file), Some(baseline)) => {
             let timing: Timing = read_text(file, MAX_RECORD)
                 .map_err(anyhow::Error::from)
                 .and_then(|text| Ok(serde_json::from_str(&text)?))
                 .with_context(|| format!("`{}` is not a timing record", file.display()))
+                .or_input()?;
+            let patches: BTreeSet<_> = predictions(&source).map(|(id, _)| id).collect();
+            timing
+                .matches(patches.len() as u64)
+                .with_context(|| {
+                    let (file, folder) = (file.display(), arguments.predictions.display());
+                    format!("`{file}` is not the timing record of `{folder}`: enclose that of the run that made them")
+                })
                 .or_input()?;
             let baseline_seconds = Some(baseline.duration().as_secs_f64());
             let limits = Limits { baseline_seconds, factor: options.factor, ..Limits::default() };
@@ -49,13 +59,19 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let name = ArchiveName::new(&arguments.name, times).or_usage()?;
     let expected = expected(&arguments.expected)?;
     let source = Source::open(&arguments.predictions).or_input()?;
-    let packed = pack(&source, expected.as_ref(), &options, &arguments.out, &name, &Bars::new());
-    let mut out = stdout().lock();
+    let doubtful = if arguments.as_is { Doubtful::Pack } else { Doubtful::Refuse };
+    let packed = pack(&source, expected.as_ref(), &options, doubtful, &arguments.out, &name, &Bars::new());
+    let mut out = stdout();
     let most = arguments.findings.for_people();
     match packed {
         Ok(packed) => {
             write_first(&mut out, &packed.report.findings, most)?;
-            writeln!(out, "{}: {} predictions, {} bytes", packed.path.display(), packed.entries, packed.bytes)?;
+            let Packed { path, entries, bytes, recompressed, .. } = packed;
+            if recompressed > 0 {
+                let files = counted(recompressed, "prediction");
+                writeln!(out, "compressed {files} again by LZW, as the challenge asks: the pixels are the same")?;
+            }
+            writeln!(out, "{}: {}, {bytes} bytes", path.display(), counted(entries, "prediction"))?;
             Ok(Exit::Done)
         }
         Err(PackError::Refused(report)) => {
@@ -63,7 +79,15 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
             writeln!(out, "{}; nothing was packed", report.verdict())?;
             Ok(Exit::Negative)
         }
-        Err(error @ PackError::Read(_)) => Err(error).or_input(),
+        Err(PackError::Doubtful(report)) => {
+            write_first(&mut out, &report.findings, most)?;
+            writeln!(
+                out,
+                "these predictions look like a mistake; nothing was packed (--as-is packs them as they are)"
+            )?;
+            Ok(Exit::Negative)
+        }
+        Err(error @ (PackError::Read(_) | PackError::Changed { .. })) => Err(error).or_input(),
         Err(error) => Err(error).or_environment(),
     }
 }

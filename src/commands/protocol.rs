@@ -1,6 +1,6 @@
 //! `flair-bench protocol`.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use anyhow::anyhow;
 use flair_scoring::{
@@ -11,7 +11,7 @@ use flair_scoring::{
 use crate::{
     cli::{ByArgs, ProtocolArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::protocol_text,
+    ui::{protocol_text, stdout},
 };
 
 /// Loads the protocol of `--protocol`, with the classes of `--nomenclature`, if given.
@@ -25,7 +25,7 @@ pub(super) fn chosen(by: &ByArgs) -> Outcome<Protocol> {
 
 pub(crate) fn run(arguments: &ProtocolArgs) -> Outcome {
     let all = || PROTOCOLS.iter().chain(&NOMENCLATURES);
-    let mut out = stdout().lock();
+    let mut out = stdout();
     if arguments.example {
         out.write_all(EXAMPLE.as_bytes())?;
         return Ok(Exit::Done);

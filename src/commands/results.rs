@@ -1,10 +1,14 @@
 //! The result files of `score` and of a run.
 
-use std::{io::Write, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 use flair_scoring::{
-    ScoreReport, analysis::normalized::Share, dataset::locations::Unit, files::write_atomically, report::figure,
+    ScoreReport,
+    analysis::normalized::Share,
+    dataset::locations::Unit,
+    files::{MAX_RECORD, read_text, write_atomically},
+    report::figure,
 };
 
 use crate::exit::{Exit, Failure, OrExit, Outcome};
@@ -15,7 +19,7 @@ struct ScoreFile {
     content: fn(&ScoreReport) -> Outcome<Vec<u8>>,
 }
 
-/// The result files of every score, in writing order.
+/// The result files of every score, the record first.
 const SCORE_FILES: [ScoreFile; 7] = [
     ScoreFile { name: "score.json", content: |report| Ok(report.to_json().into_bytes()) },
     ScoreFile { name: "score.csv", content: |report| csv(|out| report.write_csv(out)) },
@@ -42,27 +46,68 @@ pub(super) fn of_run() -> impl Iterator<Item = &'static str> {
     SCORE_FILES.iter().map(|file| file.name).chain([ENTRY])
 }
 
-/// Writes the files of a score into a folder: [`SCORE_FILES`], and the scores by domain, zone or patch and the
-/// comparison, if the report has them.
+/// Writes the files of a score into a folder: [`SCORE_FILES`], and the tables of [`TABLES`] that the report has. The
+/// record `score.json` names all of them, and is written last.
+///
+/// A folder may hold an earlier score. Its record is removed first, so that after a kill no record stands beside files of
+/// two scores; then its tables that this score does not have.
 pub(super) fn write_all(folder: &Path, report: &ScoreReport) -> Outcome<()> {
-    for file in &SCORE_FILES {
-        write_file(&folder.join(file.name), &(file.content)(report)?)?;
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for file in &SCORE_FILES[1..] {
+        files.push((file.name.to_owned(), (file.content)(report)?));
     }
     if let Some(groups) = &report.groups {
         let protocol = report.protocol().or_input()?;
-        let by = |name: &str| folder.join(format!("{name}-by-{}.csv", groups.by));
-        write_file(&by("score"), &csv(|out| groups.write_csv(&protocol, out))?)?;
+        let by = |name: &str| format!("{name}-by-{}.csv", groups.by);
+        files.push((by("score"), csv(|out| groups.write_csv(&protocol, out))?));
         if groups.by != Unit::Patch {
-            let (classes, confusion) =
-                (csv(|out| groups.write_classes_csv(out))?, csv(|out| groups.write_confusion_csv(out))?);
-            write_file(&by("classes"), &classes)?;
-            write_file(&by("confusion"), &confusion)?;
+            files.push((by("classes"), csv(|out| groups.write_classes_csv(out))?));
+            files.push((by("confusion"), csv(|out| groups.write_confusion_csv(out))?));
         }
     }
     if let Some(comparison) = &report.comparison {
-        write_file(&folder.join("comparison.csv"), &csv(|out| comparison.write_csv(out))?)?;
+        files.push(("comparison.csv".to_owned(), csv(|out| comparison.write_csv(out))?));
     }
-    Ok(())
+    let record = &SCORE_FILES[0];
+    let names = [record.name].into_iter().chain(files.iter().map(|(name, _)| name.as_str()));
+    let named = ScoreReport { files: names.map(str::to_owned).collect(), ..report.clone() };
+    let content = (record.content)(&named)?;
+
+    remove_own(&folder.join(record.name), |text| text.contains(SCHEMA_PREFIX))?;
+    for (name, header) in TABLES {
+        if !named.files.iter().any(|file| file == name) {
+            remove_own(&folder.join(name), |text| text.lines().next().is_some_and(|line| line.contains(header)))?;
+        }
+    }
+    for (name, bytes) in &files {
+        write_file(&folder.join(name), bytes)?;
+    }
+    write_file(&folder.join(record.name), &content)
+}
+
+/// What the record of any score contains, whatever the version of its schema.
+const SCHEMA_PREFIX: &str = "\"flair-bench/score/";
+
+/// The tables that only some scores have, and a part of their first lines, by which they are known.
+const TABLES: [(&str, &str); 8] = [
+    ("score-by-domain.csv", ",patches,pixels,classes_averaged"),
+    ("score-by-zone.csv", ",patches,pixels,classes_averaged"),
+    ("score-by-patch.csv", ",patches,pixels,classes_averaged"),
+    ("classes-by-domain.csv", ",class,iou"),
+    ("classes-by-zone.csv", ",class,iou"),
+    ("confusion-by-domain.csv", ",truth,predicted,pixels"),
+    ("confusion-by-zone.csv", ",truth,predicted,pixels"),
+    ("comparison.csv", "what,group,this,other,difference"),
+];
+
+/// Removes a file whose text is that of a result of ours; others are left alone.
+fn remove_own(path: &Path, is_own: impl Fn(&str) -> bool) -> Outcome<()> {
+    match read_text(path, MAX_RECORD) {
+        Ok(text) if is_own(&text) => {
+            fs::remove_file(path).with_context(|| format!("cannot remove `{}`", path.display())).or_environment()
+        }
+        _ => Ok(()),
+    }
 }
 
 fn csv<E: Into<anyhow::Error>>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Outcome<Vec<u8>> {

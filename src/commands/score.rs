@@ -4,7 +4,7 @@ mod depth;
 
 use std::{
     cmp::Reverse,
-    io::{self, Write, stderr, stdout},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -20,6 +20,7 @@ use flair_scoring::{
         pairing::Masks,
     },
     source::Source,
+    submission::nested_archives,
     text::shown as escaped,
     timing::Limits,
 };
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     cli::{FindingsArgs, FormatArg, OutOfRangeArg, ScoreArgs},
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, score_table, write_findings, write_first},
+    ui::{Bars, Screen, score_table, stderr, stdout, stdout_for_programs, write_findings, write_first},
 };
 
 /// The content of standard output.
@@ -94,6 +95,9 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     let evaluation = scored(&source, &options)?;
     let other = depth.other_set().map(|other| scored(other, &Options { boundary: None, ..options.clone() }));
     let report = depth.report(&evaluation, other.transpose()?.as_ref())?;
+    if shown != Shown::Table {
+        write_findings(&mut stderr(), &report.findings)?;
+    }
 
     if let Some(folder) = &arguments.out {
         write_all(folder, &report)?;
@@ -107,17 +111,20 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     if let Some(path) = &arguments.figure {
         draw(path, &report)?;
     }
-    let mut out = stdout().lock();
+    if shown != Shown::Evalai {
+        write_findings(&mut stderr(), &nested_archives(&source))?;
+    }
     match shown {
-        Shown::Table => write!(out, "{}", score_table(&report))?,
-        Shown::Json => out.write_all(report.to_json().as_bytes())?,
-        Shown::Csv => report.write_csv(&mut out)?,
+        Shown::Table => write!(stdout(), "{}", score_table(&report))?,
+        Shown::Json => stdout_for_programs().write_all(report.to_json().as_bytes())?,
+        Shown::Csv => report.write_csv(&mut stdout_for_programs())?,
         Shown::Evalai => {
             let declared = Declared::of_submission(&source, report.patches, &Limits::default());
             let result = evalai::result(&report, &declared, &arguments.split);
+            let mut out = stdout_for_programs();
             serde_json::to_writer_pretty(&mut out, &result).map_err(io::Error::from)?;
             writeln!(out)?;
-            write_findings(&mut stderr().lock(), &declared.findings)?;
+            write_findings(&mut stderr(), &declared.findings)?;
         }
     }
     Ok(Exit::Done)
@@ -147,16 +154,30 @@ fn refuse(
         findings.sort_by_key(|finding| Reverse(finding.severity));
         let truncated = truncate(&mut findings, limits.for_programs());
         let refusal = Refusal { schema: "flair-bench/refusal/1", pred: set, findings: &findings, truncated };
-        let mut out = stdout().lock();
+        let mut out = stdout_for_programs();
         serde_json::to_writer_pretty(&mut out, &refusal).map_err(io::Error::from)?;
         return Ok(writeln!(out)?);
     }
-    let mut out: Box<dyn Write> =
-        if shown == Shown::Table { Box::new(stdout().lock()) } else { Box::new(stderr().lock()) };
-    if is_one_of_two {
+    let set = is_one_of_two.then_some(set);
+    let most = limits.for_people();
+    if shown == Shown::Table {
+        write_refusal(&mut stdout(), set, &findings, most)?;
+    } else {
+        write_refusal(&mut stderr(), set, &findings, most)?;
+    }
+    Ok(())
+}
+
+fn write_refusal<W: Write>(
+    out: &mut Screen<W>,
+    set: Option<&str>,
+    findings: &[Finding],
+    most: usize,
+) -> io::Result<()> {
+    if let Some(set) = set {
         writeln!(out, "of `{}`:", escaped(set))?;
     }
-    Ok(write_first(&mut out, &findings, limits.for_people())?)
+    write_first(out, findings, most)
 }
 
 /// The outcome of scoring.

@@ -1,9 +1,6 @@
 //! `flair-bench weights`.
 
-use std::{
-    collections::BTreeMap,
-    io::{Write, stdout},
-};
+use std::{collections::BTreeMap, io::Write};
 
 use anyhow::anyhow;
 use flair_baselines::weights::{self, Provenance};
@@ -12,6 +9,7 @@ use serde::Serialize;
 use crate::{
     cli::{ConvertArgs, InspectArgs},
     exit::{Exit, OrExit, Outcome},
+    ui::{stdout, stdout_for_programs},
 };
 
 pub(crate) fn convert(arguments: &ConvertArgs) -> Outcome {
@@ -52,13 +50,14 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> Outcome {
         dtype: tensor.dtype().as_str(),
         shape: tensor.dims(),
     });
-    let mut out = stdout().lock();
     if arguments.json {
+        let mut out = stdout_for_programs();
         let lines: Vec<_> = lines.collect();
         let report = serde_json::json!({ "sha256": checkpoint.sha256, "tensors": lines });
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
+        let mut out = stdout();
         for line in lines {
             writeln!(out, "{:4} {:20} {}", line.dtype, format!("{:?}", line.shape), line.name)?;
         }

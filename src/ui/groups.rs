@@ -1,15 +1,20 @@
 //! The scores of domains, zones or patches as a table.
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 use flair_scoring::{analysis::groups::GroupReport, dataset::locations::Unit, text::shown};
 
-use super::cells::{figure, plain, right};
+use super::{
+    cells::{figure, right},
+    fitted::{Fitted, kept, spare},
+};
 
-/// One line per domain, zone or patch.
-pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {
-    let patches = (unit != Unit::Patch).then(|| right("patches"));
-    let numbers = ["pixels", "mIoU", "classes", "overall accuracy", "mean accuracy", "kappa"].map(right);
-    let mut table = plain([Cell::new(unit)].into_iter().chain(patches).chain(numbers).collect());
+/// One line per domain, zone or patch, in at most `width` columns.
+pub(super) fn groups(unit: Unit, groups: &[GroupReport], width: Option<u16>) -> String {
+    let patches = (unit != Unit::Patch).then(|| spare(3, "patches"));
+    let mut header: Vec<_> = [kept(Cell::new(unit))].into_iter().chain(patches).collect();
+    header.extend([spare(5, "pixels"), kept(right("mIoU")), spare(2, "classes"), spare(1, "overall accuracy")]);
+    header.extend([spare(4, "mean accuracy"), spare(4, "kappa")]);
+    let mut table = Fitted::new(header);
     for group in groups {
         let mut row = vec![Cell::new(shown(&group.name))];
         row.extend((unit != Unit::Patch).then(|| right(group.patches.to_string())));
@@ -21,5 +26,5 @@ pub(super) fn groups(unit: Unit, groups: &[GroupReport]) -> Table {
         );
         table.add_row(row);
     }
-    table
+    table.text(width)
 }

@@ -7,10 +7,12 @@ mod cells;
 mod command;
 mod comparison;
 mod findings;
+mod fitted;
 mod groups;
 mod progress;
 mod protocol;
 mod score;
+mod screen;
 mod terminal;
 mod time;
 
@@ -24,7 +26,8 @@ pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 pub(crate) use protocol::protocol_text;
 pub(crate) use score::score_table;
-pub(crate) use terminal::{failure, logging, say, terminal_width};
+pub(crate) use screen::{Screen, stderr, stdout, stdout_for_programs, terminal_width};
+pub(crate) use terminal::{failure, logging, say, usage};
 #[cfg(feature = "baselines")]
 pub(crate) use time::rule;
 pub(crate) use time::rules;

@@ -1,8 +1,11 @@
-//! The terminal: its width, log lines and messages.
+//! Log lines and messages.
 
-use std::io::{IsTerminal, Write};
+use std::{io::Write, process::ExitCode};
 
+use flair_scoring::text::is_unsafe;
 use tracing_subscriber::EnvFilter;
+
+use super::screen::{is_terminal, log, stderr};
 
 /// Starts logging to standard error: warnings, and more with `-v`. `FLAIR_BENCH_LOG` overrides the level.
 pub(crate) fn logging(verbose: u8) {
@@ -12,11 +15,10 @@ pub(crate) fn logging(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("FLAIR_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(is_terminal)
+        .with_writer(log)
+        .with_ansi(is_terminal())
         .with_target(false)
         .without_time()
         .log_internal_errors(false)
@@ -39,12 +41,19 @@ pub(crate) fn failure(error: &anyhow::Error) {
     say(&format!("error: {message}"));
 }
 
-/// Prints a message to standard error. A closed standard error is ignored, so that the work continues.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Prints clap's message: help and version as they are, errors without what a terminal would interpret in arguments.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let is_safe = !std::env::args_os().any(|argument| argument.to_string_lossy().contains(is_unsafe));
+    if !error.use_stderr() || is_safe {
+        // A closed stream is ignored, as elsewhere.
+        let _ = error.print();
+    } else {
+        let _ = write!(stderr(), "{}", error.render());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// The width of the terminal in columns; `None` if standard output is not a terminal.
-pub(crate) fn terminal_width() -> Option<u16> {
-    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
+/// Prints a message to standard error. A closed standard error is ignored, so that the work continues.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

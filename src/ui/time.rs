@@ -5,8 +5,9 @@ use flair_scoring::timing::{Hms, Outcome, Verdict};
 /// The outcome of one rule; `unjudged` if it was not judged.
 pub(crate) fn rule(outcome: Outcome, unjudged: &str) -> String {
     match outcome {
-        Outcome::Pass { used, limit } => format!("within: {} of {}", Hms(used), Hms(limit)),
-        Outcome::Fail { used, limit } => format!("TOO LONG: {} of {}", Hms(used), Hms(limit)),
+        // Rounded up, so that a time over a limit never reads as the limit.
+        Outcome::Pass { used, limit } => format!("within: {} of {}", Hms(used.ceil()), Hms(limit)),
+        Outcome::Fail { used, limit } => format!("TOO LONG: {} of {}", Hms(used.ceil()), Hms(limit)),
         Outcome::NotJudged => unjudged.to_owned(),
     }
 }

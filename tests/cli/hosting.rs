@@ -1,17 +1,10 @@
-//! `flair-bench codalab`, `flair-bench bundle` and `flair-bench score --format evalai`.
+//! `flair-bench codalab` and `flair-bench score --format evalai`.
 
-use std::{
-    fs,
-    io::{Read, Write},
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{fs, io::Write, path::Path};
 
-use flair_hosting::{Platform, schema};
 use flair_scoring::{
     PatchId,
     raster::{self, Raster},
-    source::Source,
     timing::{Devices, Limits, Timing},
 };
 use predicates::{prelude::PredicateBooleanExt, str::contains};
@@ -20,7 +13,7 @@ use serde_json::Value;
 use crate::fixture::{flair_bench, pairs, square};
 
 /// `input/ref` with the masks of three patches and `input/res` with their predictions, below `folder` of it.
-fn input(root: &Path, folder: &str) {
+pub(crate) fn input(root: &Path, folder: &str) {
     pairs(root, 3);
     fs::create_dir_all(root.join("input")).unwrap();
     fs::rename(root.join("truth"), root.join("input/ref")).unwrap();
@@ -28,19 +21,19 @@ fn input(root: &Path, folder: &str) {
     fs::rename(root.join("pred"), root.join("input/res").join(folder)).unwrap();
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
 }
 
 /// The same score by `flair-bench score`.
-fn miou(root: &Path, truth: &str, pred: &str) -> f64 {
+pub(crate) fn miou(root: &Path, truth: &str, pred: &str) -> f64 {
     let arguments = ["score", "--truth", truth, "--pred", pred, "--json", "-"];
     let output = flair_bench(root).args(arguments).assert().success();
     serde_json::from_slice::<Value>(&output.get_output().stdout).unwrap()["miou"].as_f64().unwrap()
 }
 
 /// Parses scores.txt as CodaLab's server does: split at every colon, two parts, the second a float.
-fn codalab_reads(text: &str) -> Vec<(String, f64)> {
+pub(crate) fn codalab_reads(text: &str) -> Vec<(String, f64)> {
     let line = |line: &str| {
         let parts: Vec<_> = line.split(':').collect();
         let [key, value] = parts.as_slice() else { panic!("{line}") };
@@ -64,8 +57,82 @@ fn a_submission_is_scored_as_a_platform_asks() {
     assert_eq!(json.as_object().unwrap().len(), scores.len());
     let due = miou(dir.path(), "input/ref", "input/res");
     assert!((scores[0].1 - due).abs() < 1e-10 && scores[0].0 == "miou");
-    let page = read(dir.path().join("output/detailed_results.html"));
+    let page = read(dir.path().join("output/results.html"));
     assert!(page.contains("<svg") && page.contains(&format!("{due:.5}")) && page.contains("within the rules"));
+}
+
+#[test]
+fn the_page_leaves_the_file_of_codalabs_worker_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    input(dir.path(), "preds");
+    let (page, reserved) = (dir.path().join("output/results.html"), dir.path().join("output/detailed_results.html"));
+    let codalab = || flair_bench(dir.path()).args(["codalab", "input", "output"]).assert();
+    // Codabench shows the other page only if there is none of this name.
+    codalab().success();
+    assert!(page.exists() && !reserved.exists());
+    // CodaLab's worker makes it, reads it at the end, and uploads the other page only if it is empty.
+    for is_valid in [true, false] {
+        fs::write(&reserved, "").unwrap();
+        if !is_valid {
+            fs::write(dir.path().join("input/res/preds/PRED_077413.tif"), "").unwrap();
+        }
+        codalab().code(i32::from(!is_valid));
+        assert_eq!(fs::metadata(&reserved).unwrap().len(), 0);
+        assert_eq!(read(&page).contains("Not scored"), !is_valid);
+    }
+    // A page of an older version would be taken for this run's.
+    fs::write(&reserved, "<p>an earlier run</p>").unwrap();
+    codalab().code(1);
+    assert!(!reserved.exists());
+}
+
+#[test]
+fn archives_that_are_not_read_are_named_by_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    input(dir.path(), "preds");
+    let res = dir.path().join("input/res");
+    // A zip in a zip.
+    fs::create_dir(dir.path().join("inner")).unwrap();
+    pack(&dir.path().join("inner/nested.zip"), &res.join("preds"));
+    pack(&dir.path().join("outer.zip"), &dir.path().join("inner"));
+    let nested =
+        |subject: &str| contains(format!("[nested-archive] {subject}: a nested archive: scorers do not open it"));
+    let score = |pred: &str| {
+        let arguments = ["score", "--truth", "input/ref", "--pred", pred];
+        flair_bench(dir.path()).args(arguments).assert()
+    };
+    flair_bench(dir.path()).args(["check", "outer.zip"]).assert().code(1).stdout(nested("nested.zip"));
+    score("outer.zip").code(3).stdout(nested("nested.zip"));
+    let codalab = || flair_bench(dir.path()).args(["codalab", "input", "output"]).assert();
+    // Beside predictions, or in a folder: there is a score, and a finding.
+    for name in ["old.zip", "preds/old.zip"] {
+        fs::copy(dir.path().join("inner/nested.zip"), res.join(name)).unwrap();
+        score("input/res").success().stderr(nested(name));
+        let evalai = ["score", "--truth", "input/ref", "--pred", "input/res", "--format", "evalai"];
+        flair_bench(dir.path()).args(evalai).assert().success().stderr(nested(name));
+        codalab().success().stderr(nested(name));
+        assert!(read(dir.path().join("output/results.html")).contains(&format!("<code>{name}</code>")));
+        fs::remove_file(res.join(name)).unwrap();
+    }
+    // In place of predictions.
+    fs::remove_dir_all(&res).unwrap();
+    fs::create_dir_all(res.join("sub")).unwrap();
+    fs::copy(dir.path().join("outer.zip"), res.join("sub/outer.zip")).unwrap();
+    codalab().code(1).stderr(nested("sub/outer.zip"));
+    fs::rename(res.join("sub/outer.zip"), res.join("outer.zip")).unwrap();
+    codalab().code(1).stderr(nested("nested.zip"));
+}
+
+#[test]
+fn a_submission_that_codabench_took_for_a_program_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    input(dir.path(), "preds");
+    fs::remove_dir_all(dir.path().join("input/res/preds")).unwrap();
+    fs::write(dir.path().join("input/res/metadata"), "exitCode: null\n").unwrap();
+    let codalab = flair_bench(dir.path()).args(["codalab", "input", "output"]).assert().code(1);
+    codalab.stderr(
+        contains("[missing-prediction]").and(contains("[program-metadata]")).and(contains("takes it for a program")),
+    );
 }
 
 #[test]
@@ -91,7 +158,7 @@ fn a_zip_inside_the_submission_is_read_and_its_record_compared_with_its_name() {
     let value = |key: &str| scores.iter().find(|(k, _)| k == key).unwrap().1;
     assert!((value("miou") - due).abs() < 1e-10);
     assert_eq!((value("over_time"), value("time_submission"), value("time_baseline")), (1.0, 880.0, 357.0));
-    assert!(read(dir.path().join("output/detailed_results.html")).contains("over time"));
+    assert!(read(dir.path().join("output/results.html")).contains("over time"));
 
     // The organiser may allow more.
     let more = ["codalab", "input", "output", "--factor", "4"];
@@ -114,8 +181,8 @@ fn an_invalid_submission_has_findings_and_no_score() {
     insta::assert_snapshot!(String::from_utf8_lossy(&output.get_output().stderr));
     // The score of the previous run is removed.
     let left: Vec<_> = fs::read_dir(dir.path().join("output")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left, ["detailed_results.html"]);
-    let page = read(dir.path().join("output/detailed_results.html"));
+    assert_eq!(left, ["results.html"]);
+    let page = read(dir.path().join("output/results.html"));
     assert!(page.contains("Not scored") && page.contains("missing-prediction") && page.contains("PRED_&lt;b&gt;.tif"));
     assert!(!page.contains("<b>") && !page.contains("<script"));
 }
@@ -148,7 +215,7 @@ fn faults_of_the_organiser_or_the_platform_are_not_the_participants() {
                 .and(contains("[wrong-mask-form]").and(contains(message))),
         );
     }
-    assert!(dir.path().join("output/detailed_results.html").exists());
+    assert!(dir.path().join("output/results.html").exists());
     fs::remove_dir_all(dir.path().join("input/ref/flair_2_labels_test")).unwrap();
     for entry in fs::read_dir(dir.path().join("input/res/preds")).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
@@ -177,13 +244,23 @@ fn evalai_gets_its_result() {
     let result: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     let split = &result["result"][0]["flair2_test"];
     assert_eq!((&split["time (s)"], &split["over time"]), (&880.0.into(), &0.0.into()));
+    // The folder's name counts as it does on the other platforms.
+    fs::create_dir_all(dir.path().join("res/unet_5-57_14-40")).unwrap();
+    for entry in fs::read_dir(dir.path().join("pred")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.path().join("res/unet_5-57_14-40").join(path.file_name().unwrap())).unwrap();
+    }
+    let named = evalai.map(|argument| if argument == "pred" { "res" } else { argument });
+    let output = flair_bench(dir.path()).args(named).assert().success();
+    let result: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(result["result"][0]["flair2_test"]["time (s)"], 880.0);
     flair_bench(dir.path()).args(evalai).args(["--json", "-"]).assert().code(2);
     fs::remove_file(dir.path().join("pred/PRED_077413.tif")).unwrap();
     flair_bench(dir.path()).args(evalai).assert().code(3).stdout("").stderr(contains("missing-prediction"));
 }
 
 /// A zip of a folder's files.
-fn pack(path: &Path, folder: &Path) {
+pub(crate) fn pack(path: &Path, folder: &Path) {
     let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
@@ -191,147 +268,4 @@ fn pack(path: &Path, folder: &Path) {
         archive.write_all(&fs::read(entry.path()).unwrap()).unwrap();
     }
     archive.finish().unwrap();
-}
-
-/// Unpacks as Python's `ZipFile.extractall` does: no file becomes executable.
-fn unpack(archive: &Path, folder: &Path) {
-    let source = Source::open(archive).unwrap();
-    for entry in source.entries() {
-        assert!(entry.defects.is_empty(), "{entry:?}");
-        let path = folder.join(&entry.name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, source.read(entry, 1 << 30).unwrap()).unwrap();
-    }
-}
-
-fn bundle(dir: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
-    let program = assert_cmd::cargo::cargo_bin!("flair-bench").to_str().unwrap();
-    let arguments = ["bundle", "out", "--truth", "truth", "--program", program];
-    flair_bench(dir).args(arguments).args(more).assert()
-}
-
-/// The command of a scoring program, as the platform's worker runs it: its words replaced, split at spaces, no shell.
-#[cfg(unix)]
-fn run_program(program: &Path, metadata: &str, input: &Path, output: &Path) -> Output {
-    let metadata = read(program.join(metadata));
-    let command = metadata.lines().find_map(|line| line.strip_prefix("command: ")).unwrap();
-    let places = [("$program", program), ("$input", input), ("$output", output)];
-    let command = places.iter().fold(command.to_owned(), |c, (word, path)| c.replace(word, path.to_str().unwrap()));
-    let words: Vec<_> = command.split(' ').collect();
-    Command::new(words[0])
-        .args(&words[1..])
-        .current_dir(program)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .output()
-        .unwrap()
-}
-
-#[cfg(unix)]
-#[test]
-fn a_bundles_own_program_scores_its_own_sample_as_the_platform_would() {
-    let dir = tempfile::tempdir().unwrap();
-    pairs(dir.path(), 3);
-    let pred = dir.path().join("pred");
-    bundle(dir.path(), &["--title", "A challenge of our own", "--end", "2027-01-01"])
-        .success()
-        .stdout(contains("out/codabench.zip: for Codabench, 3 patches").and(contains("out/codalab.zip")));
-    for (platform, metadata) in [(Platform::Codabench, "metadata.yaml"), (Platform::Codalab, "metadata")] {
-        let archive = dir.path().join("out").join(format!("{}.zip", platform.name()));
-        assert_eq!(schema::check(platform, &Source::open(&archive).unwrap()), []);
-        let root = dir.path().join(platform.name());
-        unpack(&archive, &root);
-        assert!(read(root.join("competition.yaml")).contains("title: \"A challenge of our own\""));
-        unpack(&root.join("scoring_program.zip"), &root.join("run/program"));
-        unpack(&root.join("reference_data.zip"), &root.join("run/input/ref"));
-        unpack(&root.join("sample_submission.zip"), &root.join("run/input/res"));
-        fs::create_dir(root.join("run/output")).unwrap();
-        let path = |name: &str| -> PathBuf { root.join("run").join(name) };
-        let run = || run_program(&path("program"), metadata, &path("input"), &path("output"));
-        let output = run();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // All of one class outside the mean: valid, with a score of 0.
-        assert_eq!(codalab_reads(&read(path("output/scores.txt")))[0], ("miou".to_owned(), 0.0));
-        // A participant's submission.
-        fs::remove_dir_all(path("input/res")).unwrap();
-        fs::create_dir(path("input/res")).unwrap();
-        pack(&path("input/res/unet_5-57_20-0.zip"), &pred);
-        assert!(run().status.success());
-        let scores = codalab_reads(&read(path("output/scores.txt")));
-        assert!((scores[0].1 - miou(dir.path(), "truth", "pred")).abs() < 1e-10);
-        assert!(scores.contains(&("over_time".to_owned(), 1.0)));
-        // Invalid submissions are refused.
-        fs::write(path("input/res/unet_5-57_20-0.zip"), b"PK").unwrap();
-        let output = run();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("not a readable zip archive"));
-        assert!(!path("output/scores.txt").exists() && !path("output/scores.json").exists());
-    }
-}
-
-#[test]
-fn every_column_of_a_leaderboard_is_a_key_of_the_scores() {
-    let dir = tempfile::tempdir().unwrap();
-    input(dir.path(), "unet_5-57_14-40");
-    flair_bench(dir.path()).args(["codalab", "input", "output"]).assert().success();
-    let scores: Value = serde_json::from_str(&read(dir.path().join("output/scores.json"))).unwrap();
-    fs::rename(dir.path().join("input/ref"), dir.path().join("truth")).unwrap();
-    bundle(dir.path(), &["--platform", "codabench"]).success();
-    assert!(!dir.path().join("out/codalab.zip").exists());
-    // A bundle is replaced only on demand; the other platform's has a name of its own.
-    bundle(dir.path(), &["--platform", "both"])
-        .code(2)
-        .stderr(contains("codabench.zip` exists").and(contains("--replace")));
-    assert!(!dir.path().join("out/codalab.zip").exists());
-    bundle(dir.path(), &["--platform", "codalab"]).success();
-    bundle(dir.path(), &["--replace"]).success();
-    let source = Source::open(&dir.path().join("out/codabench.zip")).unwrap();
-    let entry = source.entries().iter().find(|entry| entry.name == "competition.yaml").unwrap();
-    let mut yaml = String::new();
-    source.read(entry, 1 << 20).unwrap().as_slice().read_to_string(&mut yaml).unwrap();
-    let columns = yaml.split("columns:").nth(1).unwrap().split("fact_sheet").next().unwrap();
-    let keys: Vec<_> = columns.lines().filter_map(|line| line.trim().strip_prefix("key: ")).collect();
-    assert_eq!(keys.len(), 1 + 12 + 1 + 4);
-    assert!(keys.iter().all(|key| scores[key].is_number()), "{keys:?} {scores}");
-}
-
-#[test]
-fn a_program_that_would_not_run_elsewhere_is_refused_or_warned_about() {
-    let dir = tempfile::tempdir().unwrap();
-    pairs(dir.path(), 1);
-    let arguments = ["bundle", "out", "--truth", "truth"];
-    let is_static =
-        flair_hosting::bundle::program::linkage(&fs::read(assert_cmd::cargo::cargo_bin!("flair-bench")).unwrap())
-            == flair_hosting::bundle::program::Linkage::Static;
-    if !is_static {
-        flair_bench(dir.path()).args(arguments).assert().code(2).stderr(contains("+crt-static"));
-        assert!(!dir.path().join("out").exists());
-        bundle(dir.path(), &[]).success().stderr(contains("warning").and(contains("+crt-static")));
-    }
-    fs::write(dir.path().join("script"), "#!/bin/sh\n").unwrap();
-    let script = [&arguments[..], &["--program", "script", "--replace"]].concat();
-    flair_bench(dir.path()).args(script).assert().success().stderr(contains("is not a program for Linux on x86-64"));
-}
-
-#[test]
-fn settings_are_checked_before_anything_is_made() {
-    let dir = tempfile::tempdir().unwrap();
-    pairs(dir.path(), 1);
-    let settings = |text: &str| {
-        fs::write(dir.path().join("challenge.yaml"), text).unwrap();
-        bundle(dir.path(), &["--settings", "challenge.yaml"])
-    };
-    settings("titel: x").code(2).stderr(contains("titel").and(contains("challenge.yaml")));
-    settings("title: short").code(2).stderr(contains("`title` has 5 characters, expected 8 to 100"));
-    bundle(dir.path(), &["--start", "soon"]).code(2).stderr(contains("`phases[0].start` is not a time"));
-    bundle(dir.path(), &["--pages", "none"]).code(3).stderr(contains("none"));
-    bundle(dir.path(), &["--logo", "truth"]).code(3);
-    assert!(!dir.path().join("out").exists());
-    settings("title: Two phases of it\nphases: [{name: A, end: 2026-02-01}, {name: B, start: 2026-02-01}]").success();
-    fs::write(dir.path().join("MSK_1.tif"), "").unwrap();
-    flair_bench(dir.path())
-        .args(["bundle", "out", "--truth", ".", "--program", "challenge.yaml", "--replace"])
-        .assert()
-        .code(3)
-        .stderr(contains("wrong-mask-name").and(contains("cannot be the reference data")));
 }

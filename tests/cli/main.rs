@@ -4,6 +4,7 @@
 mod architecture;
 #[cfg(feature = "baselines")]
 mod baseline;
+mod bundle;
 #[cfg(feature = "baselines")]
 mod data;
 mod depth;
@@ -22,5 +23,6 @@ mod score;
 #[cfg(unix)]
 mod streams;
 mod submission;
+mod terminal;
 #[cfg(feature = "baselines")]
 mod weights;

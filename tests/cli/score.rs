@@ -36,7 +36,11 @@ fn a_score_is_shown_and_written() {
     let mean = (0..12).map(iou).sum::<f64>() / 12.0;
     assert!((report["miou"].as_f64().unwrap() - mean).abs() < 1e-12);
     assert_eq!(report["classes"].as_array().unwrap().len(), 13);
-    assert_eq!(fs::read_to_string(out.join("score.csv")).unwrap().lines().count(), 15);
+    // A header, 13 classes, their means, six overall figures.
+    assert_eq!(fs::read_to_string(out.join("score.csv")).unwrap().lines().count(), 1 + 13 + 1 + 6);
+    let files = ["score.json", "score.csv", "confusion.csv", "confusion-rows.csv", "confusion-columns.csv"];
+    let files: Vec<_> = files.into_iter().chain(["confusion.svg", "confusion.png"]).collect();
+    assert_eq!(report["files"], serde_json::json!(files));
     assert!(fs::read_to_string(out.join("confusion.svg")).unwrap().contains("herbaceous"));
     assert!(fs::read(out.join("confusion.png")).unwrap().starts_with(b"\x89PNG"));
 }
@@ -147,6 +151,71 @@ fn values_above_12_are_refused_or_dropped_by_option() {
         .stdout(contains("10 pixels are left out"));
     let report: Value = serde_json::from_slice(&fs::read(dir.path().join("score.json")).unwrap()).unwrap();
     assert_eq!((&report["dropped_pixels"], &report["out_of_range"]), (&10.into(), &"drop".into()));
+}
+
+#[test]
+fn classes_counted_from_1_are_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    let write = |largest: u8| {
+        for number in 1..=2_u32 {
+            let label = |i: usize| 1 + ((i + number as usize) % 13) as u8;
+            let name = PatchId::new(77_412 + number).unwrap().file_name("PRED");
+            let class = |i: usize| if i.is_multiple_of(7) { 1 } else { label(i).min(largest) };
+            raster::write(&dir.path().join("pred").join(name), &square(16, class)).unwrap();
+        }
+    };
+    // Without 13 it is scored; the corrected predictions have the stated score.
+    write(12);
+    let shifted = "labels seem counted from 1: shifted, the mIoU would be 0.";
+    let scored = flair_bench(dir.path()).args(SCORE).args(["--json", "score.json"]).assert().success();
+    scored.stdout(contains(format!("warning [one-based] all predictions: {shifted}")));
+    let report: Value = serde_json::from_slice(&fs::read(dir.path().join("score.json")).unwrap()).unwrap();
+    let message = report["findings"][0]["message"].as_str().unwrap().to_owned();
+    flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().success().stderr(contains(message.as_str()));
+    flair_bench(dir.path()).args(SCORE).args(["--csv", "-"]).assert().success().stdout(contains(message.as_str()));
+    let against = flair_bench(dir.path()).args(SCORE).args(["--against", "pred"]).assert().success();
+    against.stdout(contains(format!("note: of `pred`: {shifted}")));
+    for number in 1..=2_u32 {
+        let name = dir.path().join("pred").join(PatchId::new(77_412 + number).unwrap().file_name("PRED"));
+        let raster = raster::decode(&fs::read(&name).unwrap(), &raster::Limits::default()).unwrap();
+        raster::write(&name, &square(16, |i| raster.samples()[i] - 1)).unwrap();
+    }
+    let output = flair_bench(dir.path()).args(SCORE).args(["--json", "-"]).assert().success().stderr("");
+    let corrected: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert!(message.contains(&format!("would be {:.4} instead of", corrected["miou"].as_f64().unwrap())), "{message}");
+    // With 13 it is refused, and the score is stated all the same.
+    write(13);
+    let refused = flair_bench(dir.path()).args(SCORE).assert().code(3);
+    refused.stdout(contains("[value-out-of-range]").and(contains(shifted)));
+}
+
+#[test]
+fn a_second_score_leaves_nothing_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    pairs(dir.path(), 2);
+    let out = dir.path().join("out");
+    let first = ["--by", "domain", "--against", "pred", "--out", "out"];
+    flair_bench(dir.path()).args(SCORE).args(first).assert().success();
+    for name in ["score-by-domain.csv", "classes-by-domain.csv", "confusion-by-domain.csv", "comparison.csv"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+    // A table of somebody else under one of the names.
+    fs::write(out.join("score-by-patch.csv"), "my,own\n").unwrap();
+    flair_bench(dir.path()).args(SCORE).args(["--by", "zone", "--out", "out"]).assert().success();
+    let report: Value = serde_json::from_slice(&fs::read(out.join("score.json")).unwrap()).unwrap();
+    let named = report["files"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+    let mut named: Vec<_> = named.chain(["score-by-patch.csv".to_owned()]).collect();
+    let mut left: Vec<_> =
+        fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    named.sort();
+    left.sort();
+    assert_eq!(left, named);
+    // A run that stops in between leaves no record: the last file cannot be written.
+    fs::remove_file(out.join("confusion.png")).unwrap();
+    fs::create_dir(out.join("confusion.png")).unwrap();
+    flair_bench(dir.path()).args(SCORE).args(["--out", "out"]).assert().code(4);
+    assert!(!out.join("score.json").exists());
 }
 
 #[test]

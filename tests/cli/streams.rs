@@ -22,10 +22,10 @@ fn no_command_waits_for_a_pipe() {
     {
         fifo(&root.join(name));
     }
-    fs::write(root.join("program"), "#!/bin/sh\n").unwrap();
+    let program = assert_cmd::cargo::cargo_bin!("flair-bench").to_str().unwrap();
     let score = ["score", "--truth", "truth", "--pred", "pred"];
     let bundle = ["bundle", "out", "--truth", "truth"];
-    let with_program = ["bundle", "out", "--truth", "truth", "--program", "program"];
+    let with_program = ["bundle", "out", "--truth", "truth", "--program", program];
     let package = ["package", "full/pred", "--name", "a"];
     let cases: &[(&[&str], &[&str], i32)] = &[
         (&score, &["--protocol", "pipe.yml"], 2),

@@ -1,6 +1,6 @@
 //! `flair-bench check` and `flair-bench package`.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use flair_scoring::{
     PatchId, raster,
@@ -47,15 +47,84 @@ fn times_that_do_not_count_are_reported() {
     assert!(!dir.path().join("x_5-57_14-53.zip").exists());
     package(800, 0).code(0);
     // The times in a name have the same effect.
-    fs::rename(dir.path().join("x_5-57_13-20.zip"), dir.path().join("x_5-57_14-53.zip")).unwrap();
-    let check = ["check", "x_5-57_14-53.zip", "--ids", "ids.txt"];
+    fs::rename(dir.path().join("x_5-57_13-20.zip"), dir.path().join("x_5-57_14-54.zip")).unwrap();
+    let check = ["check", "x_5-57_14-54.zip", "--ids", "ids.txt"];
     flair_bench(dir.path()).args(check).assert().code(1).stdout(contains("error   [over-time]"));
     flair_bench(dir.path()).args(check).args(["--factor", "3"]).assert().code(0);
     flair_bench(dir.path())
         .args(["package", "pred", "--name", "x", "--timing", "timing.json", "--baseline-time", "0-0"])
         .assert()
         .code(2);
-    package(800, 4).code(3).stderr(contains("does not cover 4 patches"));
+    let kept = Timing { patches: 0, kept_patches: 1, ..timing(1) };
+    write_timing(dir.path(), &kept);
+    let arguments = ["package", "pred", "--name", "x", "--timing", "timing.json", "--baseline-time", "5-57"];
+    flair_bench(dir.path()).args(arguments).assert().code(3).stderr(contains("does not cover 1 patches"));
+}
+
+fn timing(patches: u64) -> Timing {
+    Timing::new(std::time::Duration::from_millis(1_530), patches, Devices { nodes: 1, per_node: 1 })
+}
+
+fn write_timing(root: &Path, timing: &Timing) {
+    fs::write(root.join("timing.json"), serde_json::to_string(timing).unwrap()).unwrap();
+}
+
+#[test]
+fn a_timing_record_is_that_of_the_packed_predictions_and_rounded_up() {
+    let dir = tempfile::tempdir().unwrap();
+    submission(&dir.path().join("pred"), 3);
+    let package = |baseline| {
+        let arguments = ["package", "pred", "--name", "x", "--timing", "timing.json", "--baseline-time", baseline];
+        flair_bench(dir.path()).args(arguments).assert()
+    };
+    write_timing(dir.path(), &timing(16));
+    package("5-57").code(3).stderr(contains(
+        "`timing.json` is not the timing record of `pred`: enclose that of the run that made them: \
+         it times 16 patches, not the 3 at hand",
+    ));
+    write_timing(dir.path(), &timing(3));
+    package("5-57").success().stdout(contains("x_5-57_0-2.zip: 3 predictions"));
+    for baseline in ["0-0", "-1-0", "1440-1"] {
+        package(baseline).code(2);
+    }
+}
+
+#[test]
+fn times_that_misspelling_hides_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    submission(&dir.path().join("pred"), 1);
+    flair_bench(dir.path()).args(["package", "pred", "--name", "x"]).assert().success();
+    let check = |name: &str| {
+        fs::copy(dir.path().join("x.zip"), dir.path().join(name)).unwrap();
+        flair_bench(dir.path()).args(["check", name, "--ids", "ids.txt"]).assert()
+    };
+    for name in ["x_4-0_60-0.ZIP", "my run_4-0_60-0.zip"] {
+        check(name).code(1).stdout(contains("error   [over-time]"));
+    }
+    for name in ["x_4-0_14-60.zip", "x_4-0_014-40.zip", "x_4-0 _60-0.zip", "x_4-0_60-0 (1).zip", "x_0-0_1-0.zip"] {
+        check(name).code(1).stdout(contains("error   [malformed-times]"));
+    }
+}
+
+#[test]
+fn classes_counted_from_1_are_packed_only_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    submission(&dir.path().join("pred"), 2);
+    for number in [77_413, 77_414] {
+        let name = dir.path().join("pred").join(PatchId::new(number).unwrap().file_name("PRED"));
+        raster::write(&name, &square(512, |i| 1 + (i / 64 % 12) as u8)).unwrap();
+    }
+    let check = flair_bench(dir.path()).args(["check", "pred", "--ids", "ids.txt"]).assert().success();
+    check.stdout(contains("valid, but it looks like a mistake: 2 of 2 expected predictions"));
+    let package = ["package", "pred", "--name", "x", "--ids", "ids.txt"];
+    flair_bench(dir.path())
+        .args(package)
+        .assert()
+        .code(1)
+        .stdout(contains("[one-based]").and(contains("nothing was packed (--as-is packs them as they are)")));
+    assert!(!dir.path().join("x.zip").exists());
+    flair_bench(dir.path()).args(package).arg("--as-is").assert().success();
+    assert!(dir.path().join("x.zip").exists());
 }
 
 #[test]
@@ -143,7 +212,7 @@ fn a_code_is_explained() {
     let output = flair_bench(dir.path()).args(["check", "--explain", "one-based"]).assert().success();
     insta::assert_snapshot!(String::from_utf8(output.get_output().stdout.clone()).unwrap(), @r#"
     one-based (warning): values look like classes counted from 1
-      cause  Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, "other".
+      cause  Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, "other". Where the masks are known, reported if the mIoU of the shifted predictions is at least twice as high, and most classes gain.
       fix    Subtract 1 from every pixel: classes are counted from 0, and 12 is "other". If the patches really have no building, ignore this.
     "#);
     flair_bench(dir.path()).args(["check", "--explain", "one-basd"]).assert().code(2).stderr(contains("'one-based'"));

@@ -101,7 +101,10 @@ impl<'a> Audit<'a> {
                     self.check_products(paths, domain, &area);
                     self.areas.insert(paths, area);
                 }
-                Err(error) => self.findings.push(DataCode::UnusableSuperArea.finding(subject, error.to_string())),
+                Err(error) => {
+                    let message = error.about(&paths.data);
+                    self.findings.push(DataCode::UnusableSuperArea.finding(subject, message));
+                }
             }
         }
     }
@@ -138,7 +141,7 @@ impl<'a> Audit<'a> {
             Ok(centroids) => centroids,
             Err(error) => {
                 let subject = path.display().to_string();
-                return self.findings.push(DataCode::UnusableCentroids.finding(subject, error.to_string()));
+                return self.findings.push(DataCode::UnusableCentroids.finding(subject, error.about(path)));
             }
         };
         self.lacking(DataCode::MissingCentroid, "no centroid in their super-area", |r| !centroids.contains_key(&r.id));
@@ -170,7 +173,7 @@ impl<'a> Audit<'a> {
             Ok(read) => read,
             Err(error) => {
                 let subject = path.display().to_string();
-                return self.findings.push(DataCode::UnusableMetadata.finding(subject, error.to_string()));
+                return self.findings.push(DataCode::UnusableMetadata.finding(subject, error.about(path)));
             }
         };
         self.lacking(DataCode::MissingMetadata, "no metadata", |record| !entries.contains_key(&record.id));

@@ -172,7 +172,7 @@ pub(super) fn series(areas: &[(&SuperAreaPaths, &SuperArea)], progress: &dyn Pro
         .par_iter()
         .map(|(paths, area)| {
             let found = values(area).unwrap_or_else(|error| {
-                vec![DataCode::UnusableSuperArea.finding(paths.data.display().to_string(), error.to_string())]
+                vec![DataCode::UnusableSuperArea.finding(paths.data.display().to_string(), error.about(&paths.data))]
             });
             progress.event(Event::Step { patch: None });
             found

@@ -261,7 +261,7 @@ fn all_problems_are_reported() {
     let (fixture, found) = everything_wrong();
     insta::assert_snapshot!(lines(&found, &fixture), @r"
     error   [misplaced-mask] ROOT/flair_labels_train/D004_2021/Z2_UA/msk/MSK_000003.tif: its image is in D004_2021/Z9_UA: not used
-    error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it lists 1 products, expected one per acquisition: 2
+    error   [unusable-super-area] ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_data.npy: `ROOT/flair_2_sen_test/D015_2020/Z1_UA/sen/SEN2_sp_D015_2020-Z1_UA_products.txt` is not usable: it lists 1 product, expected one per acquisition: 2
     error   [outside-super-area] IMG_000001.tif at [19, 28] in 48 × 48: a crop of 40 pixels extends beyond the super-area: choose a smaller `sat_patch_size`
     error   [unusable-raster] ROOT/flair_aerial_train/D004_2021/Z1_UA/img/IMG_000002.tif: not a valid TIFF: it is truncated: expected 2 bytes at offset 2, the file has 3 bytes
     warning [missing-mask] train/D004_2021: 2 of 3 patches have no mask: 000002-000003

@@ -56,6 +56,9 @@ pub enum DataError {
         /// Why it cannot be used.
         reason: String,
     },
+    /// The super-area of several patches cannot be opened: the message of the first try.
+    #[error("{0}")]
+    SuperArea(String),
     /// A file is larger than any of the dataset.
     #[error("`{}` is too large: {size} bytes, at most {limit} are read", path.display())]
     TooLarge {
@@ -128,5 +131,14 @@ impl DataError {
 
     pub(crate) fn format(path: &std::path::Path, reason: impl Into<String>) -> Self {
         Self::Format { path: path.to_owned(), reason: reason.into() }
+    }
+
+    /// The message below a finding's subject: without the file's name, if `subject` is that file.
+    pub(crate) fn about(&self, subject: &std::path::Path) -> String {
+        match self {
+            Self::Format { path, reason } if path == subject => reason.clone(),
+            Self::Io { path, source } if path == subject => format!("it cannot be read: {source}"),
+            other => other.to_string(),
+        }
     }
 }

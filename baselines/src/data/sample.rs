@@ -127,7 +127,7 @@ impl<'a> Preprocessor<'a> {
             let area = areas.entry(paths).or_insert_with(|| SuperArea::open(paths).map_err(|error| error.to_string()));
             match area {
                 Ok(area) => area.window(id, centroid, settings.size)?,
-                Err(reason) => return Err(DataError::format(&paths.data, reason.clone())),
+                Err(reason) => return Err(DataError::SuperArea(reason.clone())),
             };
         }
         self.metadata(id).map(drop)
@@ -264,7 +264,12 @@ mod tests {
         fixture.centroids(&[(1, [30, 31]), (2, [20, 44])]).metadata(&[1, 2]);
         let identity = |preset: &str, files| {
             let dataset = Dataset::discover(fixture.root()).unwrap();
-            let preprocessor = Preprocessor::new(&inputs(preset, &[]), &dataset).unwrap();
+            let inputs = match preset {
+                "unet-mtd-aug" => inputs(None, Some(32)),
+                "utt" => inputs(Some(series()), None),
+                _ => inputs(None, None),
+            };
+            let preprocessor = Preprocessor::new(&inputs, &dataset).unwrap();
             preprocessor.identity(&[id(1)], files).unwrap()
         };
         let all = || {

@@ -81,7 +81,7 @@ impl SuperArea {
             return Err(DataError::format(&paths.masks, reason));
         }
         if dates.len() != t {
-            let reason = format!("it lists {} products, expected one per acquisition: {t}", dates.len());
+            let reason = format!("it lists {}, expected one per acquisition: {t}", counted(dates.len(), "product"));
             return Err(DataError::format(&paths.products, reason));
         }
         Ok(Self { data, masks, dates })
@@ -352,7 +352,7 @@ mod tests {
         insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[2, 9, 24, 24], &vec![0; 20_736])), @"it has 9 bands, expected 10");
         insta::assert_snapshot!(refused(&paths.data, &npy("<u2", &[0, 10, 24, 24], &[])), @"it has no acquisitions");
         insta::assert_snapshot!(refused(&paths.masks, &npy("|u1", &[2, 2, 24, 23], &[0; 2208])), @"its shape is [2, 2, 24, 23], expected [2, 2, 24, 24] as in the data");
-        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it lists 1 products, expected one per acquisition: 2");
+        insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\n"), @"it lists 1 product, expected one per acquisition: 2");
         insta::assert_snapshot!(refused(&paths.products, b"S2A_MSIL2A_20210415T105021\nS2A_MSIL2A_20211315T105021\n"), @"line 2 is not a product name with a date: `S2A_MSIL2A_20211315T105021`");
         insta::assert_snapshot!(refused(&paths.products, "S2A_MSIL2A_2021\u{e9}15\n".as_bytes()), @"line 1 is not a product name with a date: `S2A_MSIL2A_2021é15`");
     }

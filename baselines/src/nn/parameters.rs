@@ -8,6 +8,8 @@ use std::{
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 
+use flair_scoring::text::shown;
+
 use super::{Init, Mode};
 use crate::random::Generator;
 
@@ -68,10 +70,30 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    /// Every difference as a line, by kind. Names come from files, and are made safe to show.
+    fn differences(&self) -> [(&'static str, Vec<String>); 3] {
+        let names = |names: &[String]| names.iter().map(|name| shown(name)).collect();
+        let shapes =
+            self.misshapen.iter().map(|(name, needed, found)| format!("{}: {found:?}, needed {needed:?}", shown(name)));
+        [("missing", names(&self.missing)), ("unexpected", names(&self.unexpected)), ("misshapen", shapes.collect())]
+    }
+
+    /// Logs every difference, at the level of `-v`.
+    pub fn log(&self) {
+        for (kind, lines) in self.differences() {
+            for line in lines {
+                tracing::info!("{kind} {line}");
+            }
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
     }
 }
+
+/// Maximum number of tensors of each kind in [`Mismatch`]'s message.
+const EXAMPLES: usize = 5;
 
 impl Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,14 +104,13 @@ impl Display for Mismatch {
             self.unexpected.len(),
             self.misshapen.len()
         )?;
-        for name in &self.missing {
-            write!(f, "\n  missing     {name}")?;
-        }
-        for name in &self.unexpected {
-            write!(f, "\n  unexpected  {name}")?;
-        }
-        for (name, needed, found) in &self.misshapen {
-            write!(f, "\n  misshapen   {name}: {found:?}, needed {needed:?}")?;
+        for (kind, lines) in self.differences() {
+            for line in lines.iter().take(EXAMPLES) {
+                write!(f, "\n  {kind:10}  {line}")?;
+            }
+            if lines.len() > EXAMPLES {
+                write!(f, "\n  {kind:10}  and {} more (-v lists them)", lines.len() - EXAMPLES)?;
+            }
         }
         Ok(())
     }

@@ -209,7 +209,7 @@ impl Checkpoints {
         let (weights, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(WEIGHTS));
         if let Err(mismatch) = network.assign(&without_prefix(weights, WEIGHTS)).map_err(device)? {
-            return Err(WeightsError::Mismatch { path, mismatch, hint: None }.into());
+            return Err(WeightsError::Mismatch { path, mismatch, advice: None }.into());
         }
         optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| damaged(error.to_string()))?;
         Ok(Some(state))

@@ -11,8 +11,8 @@ use candle_core::{DType, Device, Tensor};
 use flair_scoring::files::{Sha256Sum, sha256, sha256_of, write_atomically};
 use safetensors::{SafeTensors, tensor::TensorView};
 
-use super::{WeightsError, pytorch};
-use crate::{models::Network, nn::Mismatch};
+use super::{WeightsError, diagnosis, pytorch};
+use crate::models::Network;
 
 /// Maximum size of a checkpoint. U-T&T's has 110 MB.
 const MAX_FILE: u64 = 8 << 30;
@@ -46,7 +46,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
         return Err(damaged("it is not a file, or larger than 8 GiB"));
     }
     let mut start = Vec::new();
-    file.by_ref().take(9).read_to_end(&mut start).map_err(io_error)?;
+    file.by_ref().take(diagnosis::HEAD).read_to_end(&mut start).map_err(io_error)?;
     file.rewind().map_err(io_error)?;
     // The hash is of the bytes that the tensors are read from.
     let (tensors, metadata, sha256) = if start.starts_with(b"PK") {
@@ -63,12 +63,8 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
         file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_error)?;
         let (tensors, metadata) = read_safetensors(path, &bytes)?;
         (tensors, metadata, sha256_of(&bytes))
-    } else if start.starts_with(b"\x80\x02") {
-        return Err(damaged(
-            "it has torch's format of before version 1.6: load it with torch, and save it again with `torch.save`",
-        ));
     } else {
-        return Err(damaged("it is neither a .safetensors file nor one of torch.save"));
+        return Err(damaged(diagnosis::of_content(&start)));
     };
     if tensors.is_empty() {
         return Err(damaged("it has no tensors"));
@@ -90,8 +86,9 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
     match network.assign(&checkpoint.tensors).map_err(device)? {
         Ok(()) => Ok(checkpoint),
         Err(mismatch) => {
-            let hint = hint(&mismatch);
-            Err(WeightsError::Mismatch { path: path.to_owned(), mismatch, hint })
+            mismatch.log();
+            let advice = diagnosis::of_network(&mismatch, &checkpoint.tensors);
+            Err(WeightsError::Mismatch { path: path.to_owned(), mismatch, advice })
         }
     }
 }
@@ -132,8 +129,8 @@ pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor
     let renamed = |tensors: BTreeMap<String, Tensor>, new: &dyn Fn(&str) -> String| {
         tensors.into_iter().map(|(name, tensor)| (new(&name), tensor)).collect::<BTreeMap<_, _>>()
     };
-    // Wrappers may be nested; `all` of an empty set is true.
-    while let Some(prefix) = ["model.", "module."]
+    // Lightning's, DistributedDataParallel's and torch.compile's. Wrappers may be nested; `all` of an empty set is true.
+    while let Some(prefix) = ["model.", "module.", "_orig_mod."]
         .into_iter()
         .find(|prefix| !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)))
     {
@@ -143,30 +140,6 @@ pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor
     // A bare U-Net, saved by SMP.
     let is_unet = |name: &String| ["encoder.", "decoder.", "segmentation_head."].iter().any(|p| name.starts_with(p));
     if tensors.keys().all(is_unet) { renamed(tensors, &|name| format!("arch_vhr.{name}")) } else { tensors }
-}
-
-fn hint(mismatch: &Mismatch) -> Option<&'static str> {
-    let all = |names: &[String], prefixes: &[&str]| {
-        !names.is_empty() && names.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
-    };
-    let satellite = ["arch_hr.", "fm_utae_", "reshape_utae_output."];
-    let with_metadata = ["arch_hr.", "fm_utae_", "reshape_utae_output.", "mtd_mlp."];
-    if all(&mismatch.unexpected, &["weights.", "optimizer."]) {
-        return Some("it is the state of a training run: its weights are in `last.safetensors` in the same folder");
-    }
-    if all(&mismatch.unexpected, &["mtd_mlp."]) && mismatch.missing.is_empty() {
-        Some("they are of a network with metadata: add `--set aerial_metadata=true`")
-    } else if all(&mismatch.missing, &["mtd_mlp."]) && mismatch.unexpected.is_empty() {
-        Some("they are of a network without metadata: add `--set aerial_metadata=false`")
-    } else if all(&mismatch.unexpected, &with_metadata) {
-        Some(
-            "they are of a U-T&T: omit --preset, choose a preset of U-T&T, or extract its U-Net with `weights convert --only arch_vhr.`",
-        )
-    } else if all(&mismatch.missing, &satellite) && mismatch.unexpected.is_empty() {
-        Some("they are of a U-Net: omit --preset, or choose a preset of the U-Net")
-    } else {
-        None
-    }
 }
 
 /// Tensors by name, and the metadata.
@@ -234,7 +207,7 @@ mod tests {
         let mut lightning = prefixed("model.", &snapshot);
         lightning.insert("criterion.0.weight".into(), one);
         let smp = snapshot.iter().map(|(name, t)| (name["arch_vhr.".len()..].to_owned(), t.clone())).collect();
-        for names in [snapshot.clone(), lightning, prefixed("module.model.", &snapshot), smp] {
+        for names in [snapshot.clone(), lightning, prefixed("model._orig_mod.module.", &snapshot), smp] {
             save(&path, &names, &BTreeMap::new()).unwrap();
             let other = unet(2);
             load(&path, &other).unwrap();
@@ -279,7 +252,7 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        assert_eq!(reason(b""), "it is neither a .safetensors file nor one of torch.save");
+        assert_eq!(reason(b""), "it is empty");
         assert!(
             reason(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
                 .starts_with("it has torch's format of before version 1.6")

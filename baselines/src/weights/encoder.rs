@@ -64,8 +64,9 @@ pub fn load_encoder(path: &Path, network: &Network) -> Result<EncoderWeights, We
     match network.assign(&all).map_err(device)? {
         Ok(()) => Ok(EncoderWeights { path, sha256 }),
         Err(mismatch) => {
-            let hint = hint(&mismatch);
-            Err(WeightsError::Mismatch { path, mismatch, hint })
+            mismatch.log();
+            let advice = advice(&mismatch).map(str::to_owned);
+            Err(WeightsError::Mismatch { path, mismatch, advice })
         }
     }
 }
@@ -109,7 +110,7 @@ fn spread(weight: &Tensor, bands: usize) -> candle_core::Result<Tensor> {
     Tensor::cat(&turns, 1)? * (3.0 / bands as f64)
 }
 
-fn hint(mismatch: &Mismatch) -> Option<&'static str> {
+fn advice(mismatch: &Mismatch) -> Option<&'static str> {
     let has = |names: &[String], part: &str| names.iter().any(|name| name.contains(part));
     if has(&mismatch.unexpected, "layer1.0.conv3.") {
         Some("they are of a larger ResNet: ResNet34's are needed")

@@ -25,14 +25,14 @@ pub enum WeightsError {
         why: String,
     },
     /// The checkpoint belongs to another network.
-    #[error("the weights in `{path}` do not fit the network{}: {mismatch}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]
+    #[error("the weights in `{path}` do not fit the network: {mismatch}{}", advice.as_ref().map_or_else(String::new, |advice| format!("\n{advice}")))]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// Every difference.
         mismatch: Mismatch,
-        /// Advice for the user.
-        hint: Option<&'static str>,
+        /// What the weights are, and what to do with them.
+        advice: Option<String>,
     },
     /// The device failed.
     #[error("cannot copy the weights in `{path}` to the device: {source}")]

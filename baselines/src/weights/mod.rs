@@ -3,6 +3,7 @@
 //! Files are untrusted: a claimed size is compared with the file's size before use.
 
 mod checkpoint;
+mod diagnosis;
 mod encoder;
 mod error;
 mod pickle;

@@ -36,6 +36,32 @@ pub enum LeaderboardError {
         /// Its file.
         path: PathBuf,
     },
+    /// A published entry of the benchmark has this name.
+    #[error("`{name}` is a published entry of `{benchmark}`: choose another name")]
+    Published {
+        /// The name.
+        name: String,
+        /// The benchmark.
+        benchmark: String,
+    },
+    /// The file for a new entry holds another one.
+    #[error("cannot add `{name}`: `{path}` is the file of another entry; choose another name")]
+    Taken {
+        /// The name of the new entry.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The benchmark's entries were scored on something else.
+    #[error("cannot add `{name}` to `{benchmark}`: {reason}")]
+    TestSet {
+        /// The name of the new entry.
+        name: String,
+        /// The benchmark.
+        benchmark: String,
+        /// What differs, and what helps.
+        reason: String,
+    },
     /// The requested benchmark is not the one that the run was scored on.
     #[error("the run `{run}` cannot be an entry of `{benchmark}`: {reason}")]
     Benchmark {
@@ -46,7 +72,7 @@ pub enum LeaderboardError {
         /// Why not.
         reason: String,
     },
-    /// A text does not have exactly one pair of markers.
+    /// The markers of a text are not pairs, or not of the requested benchmark.
     #[error("{0}")]
     Markers(String),
 }

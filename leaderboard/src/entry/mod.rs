@@ -2,17 +2,20 @@
 
 mod error;
 mod slug;
+mod test_set;
 
 pub use error::LeaderboardError;
-pub use slug::slug;
+pub use slug::{benchmark_key, slug};
+pub(crate) use slug::{earlier_slug, folder_name, is_plain, slug_with_digest};
+pub use test_set::TestSet;
 
-use flair_scoring::{CLASS_COUNT, timing::Timing};
+use flair_scoring::{CLASS_COUNT, text::counted, timing::Timing};
 use serde::{Deserialize, Serialize};
 
 /// The benchmark of the challenge: its whole test set.
 pub const FLAIR2_TEST: &str = "FLAIR#2 test";
 
-/// The benchmark of runs on the synthetic data.
+/// The begin of the names of the benchmarks of runs on synthetic data.
 pub const TOY: &str = "toy";
 
 /// Maximum number of characters of a text field.
@@ -28,7 +31,7 @@ pub enum EntrySchema {
 }
 
 /// One row of a leaderboard. A score can be compared only with its context: the benchmark names the test set, the
-/// protocol the rules, the source the origin of the number.
+/// protocol the rules, the source the origin of the number. Benchmark and name together identify it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -38,6 +41,9 @@ pub struct Entry {
     pub benchmark: String,
     /// The team or the model.
     pub name: String,
+    /// The patches and masks of the score; `None` in published and earlier entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_set: Option<TestSet>,
     /// The rank that the organisers published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank: Option<u32>,
@@ -75,7 +81,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`LeaderboardError::Entry`]: a required text is empty, or a text is too long; a figure is out of range; a date
-    /// isn't `YYYY-MM-DD`; the classes aren't 13.
+    /// isn't `YYYY-MM-DD`; the classes aren't 13; the timing is not of the scored patches.
     pub fn validate(&self) -> Result<(), LeaderboardError> {
         let fail = |reason: &str| Err(LeaderboardError::Entry { name: self.name.clone(), reason: reason.to_owned() });
         let is_share = |v: f64| (0.0..=1.0).contains(&v);
@@ -98,11 +104,28 @@ impl Entry {
         if !self.date.as_deref().is_none_or(is_date) {
             return fail("`date` is not of the form YYYY-MM-DD");
         }
+        if let Some(timing) = &self.timing {
+            if timing.elapsed().is_none() {
+                return fail("`timing.seconds` is not a duration");
+            }
+            if let Some(scored) = &self.test_set
+                && (timing.patches != scored.patches || !timing.is_whole())
+            {
+                let timed = counted(timing.patches, "patch");
+                return fail(&format!("its timing is of {timed}, its score of {}", scored.patches));
+            }
+        }
         match &self.class_ious {
             Some(ious) if ious.len() != CLASS_COUNT => fail("`class_ious` does not have 13 values"),
             Some(ious) if !ious.iter().flatten().copied().all(is_share) => fail("`class_ious` are fractions, 0 to 1"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether both have one name in one benchmark, however the benchmark is spelled. Names that differ in case or
+    /// punctuation are different names.
+    pub fn has_identity_of(&self, other: &Self) -> bool {
+        self.name.trim() == other.name.trim() && benchmark_key(&self.benchmark) == benchmark_key(&other.benchmark)
     }
 
     /// The entry as JSON, as its file has it.
@@ -113,10 +136,14 @@ impl Entry {
         json
     }
 
-    /// Reads an entry strictly: an unknown field is an error.
+    /// Reads an entry strictly: an unknown field is an error. The stated product of seconds and devices is replaced by
+    /// the computed one.
     pub(crate) fn from_json(text: &str) -> Result<Self, String> {
-        let entry: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut entry: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         entry.validate().map_err(|error| error.to_string())?;
+        if let Some(timing) = &mut entry.timing {
+            timing.device_seconds = timing.computed_device_seconds();
+        }
         Ok(entry)
     }
 }
@@ -130,6 +157,8 @@ fn is_date(text: &str) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use flair_scoring::timing::Devices;
+
     use super::*;
 
     /// An entry with nothing but what it must have.
@@ -139,10 +168,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_stated_product_of_an_entry_is_not_believed() {
+        let mut timed = entry(FLAIR2_TEST, "x", 0.5);
+        let timing = Timing::new(std::time::Duration::from_secs(1400), 16, Devices { nodes: 4, per_node: 1 });
+        timed.timing = Some(Timing { device_seconds: 1.0, ..timing.clone() });
+        assert_eq!(Entry::from_json(&timed.to_json()).unwrap().timing, Some(timing));
+    }
+
+    #[test]
     fn entries_are_read_strictly() {
         let good = entry(FLAIR2_TEST, "x", 0.5);
         assert_eq!(Entry::from_json(&good.to_json()), Ok(good.clone()));
         let ious = |n, v| Some(vec![Some(v); n]);
+        let timing = Timing::new(std::time::Duration::from_secs(1), 16, Devices { nodes: 1, per_node: 1 });
+        let test_set = TestSet { patches: 17, ids: String::new(), masks: String::new() };
         let wrong = [
             Entry { name: " ".to_owned(), ..good.clone() },
             Entry { miou: 54.7, ..good.clone() },
@@ -154,6 +193,8 @@ pub(crate) mod tests {
             Entry { class_ious: ious(12, 0.5), ..good.clone() },
             Entry { class_ious: ious(13, 1.5), ..good.clone() },
             Entry { notes: "x".repeat(1001), ..good.clone() },
+            Entry { timing: Some(Timing { seconds: -1.0, ..timing.clone() }), ..good.clone() },
+            Entry { timing: Some(timing), test_set: Some(test_set), ..good.clone() },
         ];
         let reasons: Vec<_> = wrong.iter().map(|e| e.validate().unwrap_err().to_string()).collect();
         insta::assert_snapshot!(reasons.join("\n"), @r"
@@ -167,9 +208,11 @@ pub(crate) mod tests {
         the entry `x` is not valid: `class_ious` does not have 13 values
         the entry `x` is not valid: `class_ious` are fractions, 0 to 1
         the entry `x` is not valid: a text has more than 1000 characters
+        the entry `x` is not valid: `timing.seconds` is not a duration
+        the entry `x` is not valid: its timing is of 16 patches, its score of 17
         ");
         let unknown = good.to_json().replace("\"source\"", "\"sauce\": 1, \"source\"");
-        insta::assert_snapshot!(Entry::from_json(&unknown).unwrap_err(), @"unknown field `sauce`, expected one of `schema`, `benchmark`, `name`, `rank`, `miou`, `std`, `protocol`, `input`, `notes`, `source`, `date`, `class_ious`, `timing`, `untrained` at line 7 column 9");
+        insta::assert_snapshot!(Entry::from_json(&unknown).unwrap_err(), @"unknown field `sauce`, expected one of `schema`, `benchmark`, `name`, `test_set`, `rank`, `miou`, `std`, `protocol`, `input`, `notes`, `source`, `date`, `class_ious`, `timing`, `untrained` at line 7 column 9");
         assert!(Entry::from_json(&good.to_json().replace("entry/1", "entry/2")).is_err());
     }
 }

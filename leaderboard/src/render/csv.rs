@@ -1,5 +1,7 @@
 //! Rows for spreadsheets and programs.
 
+use flair_scoring::text::csv_cell;
+
 use super::text::clean;
 use crate::{Ranking, columns::COLUMNS};
 
@@ -10,16 +12,14 @@ pub(super) fn render(rankings: &[Ranking<'_>]) -> String {
     let _ = writer.write_record(header);
     for ranking in rankings {
         for row in &ranking.rows {
-            let cells = COLUMNS.iter().map(|column| guard(&(column.data)(row)));
-            let _ = writer.write_record([guard(ranking.benchmark)].into_iter().chain(cells));
+            let cells = COLUMNS.iter().map(|column| cell(&(column.data)(row)));
+            let _ = writer.write_record([cell(ranking.benchmark)].into_iter().chain(cells));
         }
     }
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Keeps spreadsheets from taking a text for a formula.
-fn guard(text: &str) -> String {
-    let text = clean(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+fn cell(text: &str) -> String {
+    csv_cell(&clean(text)).into_owned()
 }

@@ -30,7 +30,7 @@ fn terminal() {
     ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
       #   Official   Team or model                                             mIoU        ±   Device time   Input       Protocol
     ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-      1          1   winner                                                 0.64130                0:14:52   aerial+S2   flair2
+      1          1   winner                                                 0.64130                0:14:53   aerial+S2   flair2
      2=          4   a|b <script>alert(1)</script> [x](http://evil) @team   0.60000                                      flair2
      2=              =HYPERLINK("http://evil")                              0.60000   0.0013                             flair2
       4              -1 & *bold* `code`                                     0.55000                                      flair2
@@ -51,13 +51,31 @@ fn terminal() {
 }
 
 #[test]
+fn device_time_counts_all_devices_and_is_never_rounded_down() {
+    let time = |seconds: f64, nodes: u32| {
+        let devices = flair_scoring::timing::Devices { nodes: 1, per_node: 1 };
+        let timing = flair_scoring::timing::Timing::new(std::time::Duration::ZERO, 1, devices);
+        // A record may state another product.
+        let timing = flair_scoring::timing::Timing { seconds, nodes, device_seconds: 1.0, ..timing };
+        let entries = [Entry { timing: Some(timing), ..entry("x", "y", 0.5) }];
+        let table = render(&rank(&entries), Format::Markdown);
+        let csv = render(&rank(&entries), Format::Csv);
+        let cell = table.lines().nth(4).and_then(|row| row.split(" | ").nth(3)).unwrap().to_owned();
+        (cell, csv.lines().nth(1).and_then(|row| row.split(',').nth(6)).unwrap().to_owned())
+    };
+    let shown = [time(1400.0, 4), time(1500.0, 1), time(1500.001, 1), time(10.0, 0)];
+    let shown = shown.map(|(cell, data)| format!("{cell} {data}"));
+    assert_eq!(shown, ["1:33:20 5600", "0:25:00 1500", "0:25:01 1500.001", "0:00:10 10"]);
+}
+
+#[test]
 fn markdown() {
     insta::assert_snapshot!(rendered("markdown"), @r#"
     ### FLAIR\#2 test
 
     | \# | Official | Team or model | mIoU | ± | Device time | Input | Protocol | Notes | Source |
     | ---: | ---: | --- | ---: | ---: | ---: | --- | --- | --- | --- |
-    | 1 | 1 | winner | 0.64130 |  | 0:14:52 | aerial+S2 | flair2 |  | a test |
+    | 1 | 1 | winner | 0.64130 |  | 0:14:53 | aerial+S2 | flair2 |  | a test |
     | 2= | 4 | a\|b &lt;script&gt;alert(1)&lt;/script&gt; \[x\](http&#58;//evil) &#64;team | 0.60000 |  |  |  | flair2 |  | a test |
     | 2= |  | =HYPERLINK("http&#58;//evil") | 0.60000 | 0.0013 |  |  | flair2 |  | a test |
     | 4 |  | -1 &amp; \*bold\* \`code\` | 0.55000 |  |  |  | flair2 | line break\[2J | a test |

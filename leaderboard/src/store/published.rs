@@ -69,7 +69,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("entries");
         let store = Store::new(&root);
         let in_folder = store.read().unwrap();
-        let paths: Vec<_> = in_folder.iter().map(|e| store.path(e).strip_prefix(&root).unwrap().to_owned()).collect();
+        let paths: Vec<_> =
+            store.read_files().unwrap().iter().map(|(path, _)| path.strip_prefix(&root).unwrap().to_owned()).collect();
         assert_eq!(FILES.iter().map(|(path, _)| Path::new(path)).collect::<Vec<_>>(), paths, "the list in this file");
         assert_eq!(published().unwrap(), in_folder);
     }

@@ -1,21 +1,15 @@
 //! Makes an entry from a run's folder.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
+use std::path::Path;
+
+use flair_scoring::{Protocol, ScoreReport, protocol::Definition, text::counted, timing::Timing};
+
+use super::{
+    Benchmarks,
+    choice::choose,
+    record::{Run, read},
 };
-
-use flair_scoring::{
-    Protocol, ScoreReport,
-    files::{MAX_RECORD, read_text},
-    protocol::Definition,
-    timing::Timing,
-};
-
-use crate::{Entry, EntrySchema, FLAIR2_TEST, LeaderboardError, TOY, published, slug};
-
-/// Number of patches of the challenge's test set.
-const FLAIR2_TEST_PATCHES: u64 = 16_050;
+use crate::{Entry, EntrySchema, LeaderboardError, TestSet};
 
 /// The fields of an entry that the files of a run don't have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,38 +28,25 @@ pub struct Description {
     pub date: Option<String>,
 }
 
-/// The fields read from `run.json`.
-#[derive(Default)]
-struct Run {
-    split: Option<String>,
-    preset: Option<String>,
-    is_toy: bool,
-    is_untrained: bool,
-}
-
 impl Entry {
     /// Makes the entry of a run from its `score.json` and, if they exist, `timing.json` and `run.json`.
     ///
-    /// The benchmark is [`TOY`] for the synthetic data and [`FLAIR2_TEST`] for the whole test set. Other runs get a
-    /// benchmark of their own, named by split and number of patches.
+    /// The benchmark is [`FLAIR2_TEST`](crate::FLAIR2_TEST) for the whole test set. Other runs get a benchmark of their
+    /// own, named by split and test set. A requested benchmark gets its known name.
     ///
     /// # Errors
-    /// A file is missing, unreadable or not valid; there is no `mIoU`; the requested benchmark is not the run's;
-    /// the entry isn't valid, see [`Entry::validate`].
-    pub fn from_run(folder: &Path, description: &Description) -> Result<Self, LeaderboardError> {
+    /// A file is missing, unreadable or not valid; there is no `mIoU`; `timing.json` is of other patches than
+    /// `score.json`; the requested benchmark is not the run's; the entry isn't valid, see [`Entry::validate`].
+    pub fn from_run(folder: &Path, description: &Description, known: &Benchmarks) -> Result<Self, LeaderboardError> {
         let path = folder.join("score.json");
         let text = read(&path)?
-            .ok_or_else(|| LeaderboardError::Io { path: path.clone(), error: io::ErrorKind::NotFound.into() })?;
+            .ok_or_else(|| LeaderboardError::file(&path, "there is no such file: `score --out DIR` writes it"))?;
         let score = ScoreReport::from_json(&text).map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
         let miou = score
             .means
             .miou
             .ok_or_else(|| LeaderboardError::file(&path, "no class could be averaged, so there is no mIoU"))?;
-        let path = folder.join("timing.json");
-        let timing: Option<Timing> = read(&path)?
-            .map(|text| serde_json::from_str(&text))
-            .transpose()
-            .map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
+        let (timing, without_time) = timing_of(folder, &score)?;
         if score.dropped_pixels > 0 {
             let reason = format!(
                 "{} pixels above 12 were left out of its matrix, so it cannot be compared",
@@ -76,11 +57,13 @@ impl Entry {
         let run = Run::read(&folder.join("run.json"))?;
         let Description { name, benchmark, input, notes, source, date } = description.clone();
         let preset = run.preset.as_ref().map(|preset| format!("preset {preset}"));
-        let notes = [notes].into_iter().chain(preset).chain(score.notes.clone()).filter(|note| !note.is_empty());
+        let notes = [notes].into_iter().chain(preset).chain(score.notes.clone()).chain(without_time);
+        let notes = notes.filter(|note| !note.is_empty());
         let entry = Self {
             schema: EntrySchema::V1,
-            benchmark: choose(folder, &run, &score, benchmark)?,
-            name,
+            benchmark: choose(folder, &run, &score, benchmark.as_deref(), known)?,
+            name: name.trim().to_owned(),
+            test_set: TestSet::of(&score),
             rank: None,
             miou,
             std: None,
@@ -106,126 +89,115 @@ fn has_its_classes(score: &ScoreReport) -> bool {
     listed(&score.definition) == listed(Protocol::flair2().definition())
 }
 
-/// Whether a benchmark is one of the published ones.
-fn is_published(benchmark: &str) -> Result<bool, LeaderboardError> {
-    Ok(published()?.iter().any(|entry| slug(&entry.benchmark) == slug(benchmark)))
-}
-
-/// The benchmark of a run. A small or synthetic test set must never share the challenge's.
-fn choose(folder: &Path, run: &Run, score: &ScoreReport, asked: Option<String>) -> Result<String, LeaderboardError> {
-    let patches = score.patches;
-    let is_by_its_rules = Protocol::flair2().id() == score.protocol;
-    let refuse = |benchmark: &str, reason: String| {
-        Err(LeaderboardError::Benchmark { run: folder.to_owned(), benchmark: benchmark.to_owned(), reason })
-    };
-    let is_whole = patches == FLAIR2_TEST_PATCHES;
-    match asked {
-        Some(asked) if run.is_toy && slug(&asked) != slug(TOY) => refuse(&asked, "it ran on synthetic data".to_owned()),
-        Some(asked) if slug(&asked) == slug(FLAIR2_TEST) && !is_whole => {
-            refuse(&asked, format!("the test set has {FLAIR2_TEST_PATCHES} patches, it scored {patches}"))
-        }
-        Some(asked)
-            if slug(&asked) == slug(FLAIR2_TEST) && run.split.as_deref().is_some_and(|split| split != "test") =>
-        {
-            refuse(&asked, "it did not predict the test split".to_owned())
-        }
-        Some(asked) if slug(&asked) == slug(FLAIR2_TEST) && !is_by_its_rules => {
-            refuse(&asked, format!("it was scored by the protocol `{}`, not by the challenge's", score.protocol))
-        }
-        Some(asked) if slug(&asked) != slug(FLAIR2_TEST) && is_published(&asked)? => {
-            refuse(&asked, "it is of other data than FLAIR #2's".to_owned())
-        }
-        Some(asked) => Ok(asked),
-        None if run.is_toy => Ok(TOY.to_owned()),
-        None => {
-            let by = if is_by_its_rules { String::new() } else { format!(" by {}", score.protocol) };
-            Ok(match run.split.as_deref() {
-                Some("test") if is_whole && is_by_its_rules => FLAIR2_TEST.to_owned(),
-                Some(split) => format!("FLAIR#2 {split} ({patches} patches){by}"),
-                None => format!("FLAIR#2, unknown split ({patches} patches){by}"),
-            })
-        }
+/// The timing record of the scored predictions, and a note if the clock covers only a part of them.
+fn timing_of(folder: &Path, score: &ScoreReport) -> Result<(Option<Timing>, Option<String>), LeaderboardError> {
+    let path = folder.join("timing.json");
+    let Some(text) = read(&path)? else { return Ok((None, None)) };
+    let timing: Timing =
+        serde_json::from_str(&text).map_err(|error| LeaderboardError::file(&path, error.to_string()))?;
+    if timing.patches.checked_add(timing.kept_patches) != Some(score.patches) {
+        let kept = if timing.is_whole() { String::new() } else { format!(" and {} kept ones", timing.kept_patches) };
+        let reason = format!(
+            "it is of {}{kept}, but `{}` is of {}: put the timing record of the scored predictions there, or none",
+            counted(timing.patches, "patch"),
+            folder.join("score.json").display(),
+            score.patches
+        );
+        return Err(LeaderboardError::file(path, reason));
     }
-}
-
-impl Run {
-    fn read(path: &Path) -> Result<Self, LeaderboardError> {
-        let Some(text) = read(path)? else { return Ok(Self::default()) };
-        let json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| LeaderboardError::file(path, error.to_string()))?;
-        let text = |key: &str| json[key].as_str().map(str::to_owned);
-        Ok(Self {
-            split: text("split"),
-            preset: text("preset"),
-            is_toy: text("data_kind").is_some_and(|kind| kind == "toy"),
-            is_untrained: json["untrained"].as_bool().unwrap_or(false),
-        })
+    if !timing.is_whole() {
+        // A time of a part of the run would be too good.
+        let note = format!("no time: the clock covers {} of {} patches", timing.patches, score.patches);
+        return Ok((None, Some(note)));
     }
-}
-
-/// A file's text; `None` if the file does not exist.
-fn read(path: &Path) -> Result<Option<String>, LeaderboardError> {
-    match read_text(path, MAX_RECORD) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LeaderboardError::Io { path: PathBuf::from(path), error }),
-    }
+    let device_seconds = timing.computed_device_seconds();
+    Ok((Some(Timing { device_seconds, ..timing }), None))
 }
 
 #[cfg(test)]
 mod tests {
     use std::{fs, time::Duration};
 
-    use flair_scoring::{ConfusionMatrix, OutOfRange, score::evaluate::Evaluation, timing::Devices};
+    use flair_scoring::{
+        ConfusionMatrix, OutOfRange, PatchId, dataset::patch_set, score::evaluate::Evaluation, timing::Devices,
+    };
 
     use super::*;
+    use crate::FLAIR2_TEST;
 
-    fn run(patches: u64, run: &str) -> tempfile::TempDir {
-        run_with_dropped(patches, run, 0)
+    /// What a run's folder holds.
+    struct Folder {
+        score: ScoreReport,
+        timing: Timing,
+        run: &'static str,
     }
 
-    fn run_with_dropped(patches: u64, run: &str, dropped: u64) -> tempfile::TempDir {
-        run_by(&Protocol::flair2(), patches, run, dropped)
+    /// A whole run of the first patches of the test set, by the challenge's protocol.
+    fn folder(patches: u32, run: &'static str) -> Folder {
+        folder_by(&Protocol::flair2(), patches, run)
     }
 
-    fn run_by(protocol: &Protocol, patches: u64, run: &str, dropped: u64) -> tempfile::TempDir {
+    fn folder_by(protocol: &Protocol, patches: u32, run: &'static str) -> Folder {
         let mut counts = vec![0; 13 * 13];
         (counts[0], counts[1], counts[13 + 1]) = (3, 1, 4);
-        let matrix = ConfusionMatrix::new(13, counts, dropped, 0).unwrap();
-        let (protocol, by_patch, out_of_range) = (protocol.clone(), Vec::new(), OutOfRange::Drop);
-        let score = ScoreReport::new(&Evaluation { protocol, matrix, patches, by_patch, boundary: None, out_of_range });
+        let matrix = ConfusionMatrix::new(13, counts, 0, 0).unwrap();
+        let patch_set = Some(patch_set((0..patches).filter_map(|number| PatchId::new(77_413 + number))));
+        let patches = u64::from(patches);
+        let evaluation = Evaluation { patch_set, ..Evaluation::of_matrix(protocol.clone(), matrix, patches) };
         let timing = Timing::new(Duration::from_secs(10), patches, Devices { nodes: 1, per_node: 1 });
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("score.json"), score.to_json()).unwrap();
-        fs::write(dir.path().join("timing.json"), serde_json::to_string(&timing).unwrap()).unwrap();
-        fs::write(dir.path().join("run.json"), run).unwrap();
-        dir
+        Folder { score: ScoreReport::new(&evaluation), timing, run }
+    }
+
+    impl Folder {
+        /// A record of an earlier version, which does not name its patches.
+        fn without_patch_set(mut self) -> Self {
+            self.score.patch_set = None;
+            self
+        }
+
+        /// As many patches, but other ones.
+        fn of_other_patches(mut self) -> Self {
+            self.score.patch_set = Some(patch_set(PatchId::new(1)));
+            self
+        }
+
+        /// The entry, for the requested benchmark. Errors have the folder's path replaced by `RUN`.
+        fn entry(&self, benchmark: Option<&str>) -> Result<Entry, String> {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("score.json"), self.score.to_json()).unwrap();
+            fs::write(dir.path().join("timing.json"), serde_json::to_string(&self.timing).unwrap()).unwrap();
+            fs::write(dir.path().join("run.json"), self.run).unwrap();
+            let (name, benchmark) = (" me ".to_owned(), benchmark.map(str::to_owned));
+            let known = Benchmarks::known(&[]).unwrap();
+            Entry::from_run(dir.path(), &Description { name, benchmark, ..Description::default() }, &known)
+                .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "RUN"))
+        }
     }
 
     #[test]
     fn scores_by_other_rules_stand_apart() {
         let hub = Protocol::named("flair-hub").unwrap();
-        let folder = run_by(&hub, FLAIR2_TEST_PATCHES, r#"{"split": "test"}"#, 0);
-        let entry = Entry::from_run(folder.path(), &description(None)).unwrap();
-        assert_eq!(entry.benchmark, "FLAIR#2 test (16050 patches) by flair-hub");
+        let folder = folder_by(&hub, 16_050, r#"{"split": "test"}"#);
+        let entry = folder.entry(None).unwrap();
+        assert_eq!(entry.benchmark, "FLAIR#2 test (16050 patches, 885638f7) by flair-hub");
         assert_eq!((entry.protocol.as_str(), entry.class_ious.map(|ious| ious.len())), ("flair-hub", Some(13)));
-        let error = Entry::from_run(folder.path(), &description(Some(FLAIR2_TEST))).unwrap_err().to_string();
+        let error = folder.entry(Some(FLAIR2_TEST)).unwrap_err();
         assert!(error.contains("it was scored by the protocol `flair-hub`"), "{error}");
-    }
-
-    fn description(benchmark: Option<&str>) -> Description {
-        Description { name: "me".to_owned(), benchmark: benchmark.map(str::to_owned), ..Description::default() }
     }
 
     #[test]
     fn a_run_becomes_an_entry() {
-        let dir = run(16_050, r#"{"preset": "unet", "split": "test", "untrained": true, "other": 1}"#);
-        let entry = Entry::from_run(dir.path(), &description(None)).unwrap();
-        insta::assert_snapshot!(entry.to_json(), @r#"
+        let run = folder(16_050, r#"{"preset": "unet", "split": "test", "untrained": true, "other": 1}"#);
+        insta::assert_snapshot!(run.entry(None).unwrap().to_json(), @r#"
         {
           "schema": "flair-bench/entry/1",
           "benchmark": "FLAIR#2 test",
           "name": "me",
+          "test_set": {
+            "patches": 16050,
+            "ids": "885638f71d35b408f4f8b49ad227addad6a2a698984dfd894c7f84cc54e43a40",
+            "masks": "c27ea3c2d450bec1b63b97b8eb9e8ae4c42c58c6ceffbda1d86ccb33911b0b75"
+          },
           "miou": 0.775,
           "protocol": "flair2",
           "notes": "preset unet",
@@ -267,42 +239,93 @@ mod tests {
     }
 
     #[test]
+    fn a_timing_record_of_other_patches_is_refused() {
+        let mut run = folder(16, "{}");
+        let mut lines = Vec::new();
+        for (patches, kept) in [(15, 0), (17, 0), (16, 16), (u64::MAX, 17)] {
+            (run.timing.patches, run.timing.kept_patches) = (patches, kept);
+            lines.push(run.entry(None).unwrap_err());
+        }
+        (run.timing.patches, run.timing.kept_patches, run.timing.seconds) = (16, 0, -1.0);
+        lines.push(run.entry(None).unwrap_err());
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        `RUN/timing.json`: it is of 15 patches, but `RUN/score.json` is of 16: put the timing record of the scored predictions there, or none
+        `RUN/timing.json`: it is of 17 patches, but `RUN/score.json` is of 16: put the timing record of the scored predictions there, or none
+        `RUN/timing.json`: it is of 16 patches and 16 kept ones, but `RUN/score.json` is of 16: put the timing record of the scored predictions there, or none
+        `RUN/timing.json`: it is of 18446744073709551615 patches and 17 kept ones, but `RUN/score.json` is of 16: put the timing record of the scored predictions there, or none
+        the entry `me` is not valid: `timing.seconds` is not a duration
+        ");
+    }
+
+    #[test]
+    fn the_time_of_a_part_of_a_run_is_left_out() {
+        let mut run = folder(16, "{}");
+        (run.timing.patches, run.timing.kept_patches) = (6, 10);
+        let entry = run.entry(None).unwrap();
+        assert_eq!((entry.timing, entry.notes.as_str()), (None, "no time: the clock covers 6 of 16 patches"));
+    }
+
+    #[test]
+    fn the_stated_device_seconds_are_not_believed() {
+        let mut run = folder(16, "{}");
+        run.timing = Timing { seconds: 1400.0, nodes: 4, devices_per_node: 0, device_seconds: 1.0, ..run.timing };
+        assert!((run.entry(None).unwrap().timing.unwrap().device_seconds - 5600.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_score_that_left_pixels_out_is_no_entry() {
-        let dir = run_with_dropped(16_050, r#"{"split": "test"}"#, 2);
-        let text = Entry::from_run(dir.path(), &description(None)).unwrap_err().to_string();
+        let mut run = folder(16_050, r#"{"split": "test"}"#);
+        (run.score.dropped_pixels, run.score.pixels) = (2, run.score.pixels + 2);
+        let text = run.entry(None).unwrap_err();
         assert!(text.ends_with("2 pixels above 12 were left out of its matrix, so it cannot be compared"), "{text}");
     }
 
     #[test]
     fn only_the_whole_test_set_is_the_challenge() {
-        let benchmark = |patches, json: &str, asked| {
-            let dir = run(patches, json);
-            Entry::from_run(dir.path(), &description(asked))
-                .map(|entry| entry.benchmark)
-                .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "RUN"))
-        };
+        let (test, toy) = (r#"{"split": "test"}"#, r#"{"split": "test", "data_kind": "toy"}"#);
+        let real = r#"{"split": "val", "data_kind": "real"}"#;
         let lines = [
-            benchmark(16_050, r#"{"split": "test"}"#, None),
-            benchmark(3, r#"{"split": "test"}"#, None),
-            benchmark(3, r#"{"split": "all"}"#, None),
-            benchmark(3, "{}", None),
-            benchmark(16_050, r#"{"split": "test", "data_kind": "toy"}"#, None),
-            benchmark(16_050, r#"{"split": "test", "data_kind": "toy"}"#, Some("FLAIR#2 test")),
-            benchmark(3, r#"{"split": "test"}"#, Some("flair2-test")),
-            benchmark(3, r#"{"split": "test"}"#, Some("my benchmark")),
-            benchmark(16_050, r#"{"split": "train"}"#, Some("FLAIR#2 test")),
-            benchmark(3, r#"{"split": "test"}"#, Some("FLAIR#1 test")),
-            benchmark(3, "{", None),
+            folder(16_050, test).entry(None),
+            folder(16_050, "{}").entry(None),
+            folder(16_050, test).without_patch_set().entry(None),
+            folder(16_050, "{}").without_patch_set().entry(None),
+            folder(16_050, test).of_other_patches().entry(None),
+            folder(16_050, test).of_other_patches().entry(Some("FLAIR#2 test")),
+            folder(3, test).entry(None),
+            folder(3, test).without_patch_set().entry(None),
+            folder(3, test).of_other_patches().entry(None),
+            folder(1, r#"{"split": "all"}"#).entry(None),
+            folder(16_050, toy).entry(None),
+            folder(16_050, toy).without_patch_set().entry(None),
+            folder(16_050, toy).entry(Some("Toy")),
+            folder(16_050, toy).entry(Some("FLAIR#2 test")),
+            folder(3, real).entry(Some("toy")),
+            folder(3, test).entry(Some("flair2-test")),
+            folder(3, test).entry(Some("FLAIR 2 TEST")),
+            folder(3, test).entry(Some(" my benchmark ")),
+            folder(16_050, r#"{"split": "train"}"#).entry(Some("FLAIR#2 test")),
+            folder(3, test).entry(Some("flair1 test")),
+            folder(3, "{").entry(None),
         ];
-        let lines = lines.map(|line| line.unwrap_or_else(|error| format!("error: {error}")));
+        let lines = lines.map(|entry| entry.map_or_else(|error| format!("error: {error}"), |entry| entry.benchmark));
         insta::assert_snapshot!(lines.join("\n"), @r"
         FLAIR#2 test
+        FLAIR#2 test
+        FLAIR#2 test
+        FLAIR#2, unknown split (16050 patches)
+        FLAIR#2 test (16050 patches, a7fda0b6)
+        error: the run `RUN` cannot be an entry of `FLAIR#2 test`: it scored 16050 patches, but not those of the test set, 077413 to 093462
+        FLAIR#2 test (3 patches, 2a7299b5)
         FLAIR#2 test (3 patches)
-        FLAIR#2 all (3 patches)
-        FLAIR#2, unknown split (3 patches)
+        FLAIR#2 test (3 patches, a7fda0b6)
+        FLAIR#2 all (1 patch, abc94967)
+        toy (16050 patches, c27ea3c2)
+        toy (16050 patches)
         toy
         error: the run `RUN` cannot be an entry of `FLAIR#2 test`: it ran on synthetic data
-        error: the run `RUN` cannot be an entry of `flair2-test`: the test set has 16050 patches, it scored 3
+        error: the run `RUN` cannot be an entry of `toy`: it ran on real data
+        error: the run `RUN` cannot be an entry of `FLAIR#2 test`: the test set has 16050 patches, it scored 3
+        error: the run `RUN` cannot be an entry of `FLAIR#2 test`: the test set has 16050 patches, it scored 3
         my benchmark
         error: the run `RUN` cannot be an entry of `FLAIR#2 test`: it did not predict the test split
         error: the run `RUN` cannot be an entry of `FLAIR#1 test`: it is of other data than FLAIR #2's
@@ -311,9 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn test_sets_of_equal_size_are_told_apart() {
+        let toy = r#"{"split": "test", "data_kind": "toy"}"#;
+        let one = folder(3, toy).entry(None).unwrap();
+        let mut other = folder(3, toy);
+        // The masks of another seed: as many pixels, of other classes.
+        let counts: Vec<u64> = other.score.confusion.concat().into_iter().rev().collect();
+        let matrix = ConfusionMatrix::new(13, counts, 0, 0).unwrap();
+        let patch_set = other.score.patch_set.clone();
+        let evaluation = Evaluation { patch_set, ..Evaluation::of_matrix(Protocol::flair2(), matrix, 3) };
+        other.score = ScoreReport::new(&evaluation);
+        let other = other.entry(None).unwrap();
+        assert_ne!(one.benchmark, other.benchmark);
+        assert_eq!(one.test_set.unwrap().ids, other.test_set.unwrap().ids);
+    }
+
+    #[test]
     fn a_run_without_a_score_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Entry::from_run(dir.path(), &description(None)).unwrap_err().to_string();
+        let error = Entry::from_run(dir.path(), &Description::default(), &Benchmarks::known(&[]).unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("score.json"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
+use super::Platform;
 use flair_scoring::timing::Limits;
 
 /// A settings file with all keys, their defaults and their meaning.
@@ -85,7 +86,11 @@ impl Default for Challenge {
             registration_auto_approve: false,
             docker_image: "codalab/codalab-legacy:py37".to_owned(),
             execution_time_limit: 3600,
-            submission_rule: "Add_And_Delete".to_owned(),
+            // Under the rules that let participants choose, Codabench puts a failed submission on the leaderboard if it is
+            // asked to through its API (`src/apps/api/views/submissions.py`, `submission_leaderboard_connection`, does
+            // not look at the status), and PostgreSQL sorts missing scores first. `Force_Best` refuses such requests,
+            // and takes finished submissions only (`src/apps/leaderboards/strategies.py`, `BestModeStrategy`).
+            submission_rule: "Force_Best".to_owned(),
             device_seconds: Limits::default().device_seconds,
             factor: Limits::default().factor,
             phases: vec![Phase::default()],
@@ -137,11 +142,11 @@ impl Challenge {
         Limits { device_seconds: self.device_seconds, factor: self.factor, baseline_seconds: None }
     }
 
-    /// Checks for values that the platforms would refuse or misread.
+    /// Checks for values that one of the platforms would refuse or misread.
     ///
     /// # Errors
     /// [`ChallengeError::Value`], the first bad value.
-    pub fn check(&self) -> Result<(), ChallengeError> {
+    pub fn check(&self, platforms: &[Platform]) -> Result<(), ChallengeError> {
         // Titles: codalab-competitions `Competition.title` is of 100, `CompetitionPhase.label` of 50 characters; the
         // validator of v2 bundles (codalab/codalab-bundle-validator, `schema.yaml`) wants 8 or more.
         line("title", &self.title, 8, 100)?;
@@ -175,11 +180,14 @@ impl Challenge {
             demand(phase.ends().is_none_or(|end| Some(end) > phase.starts()), &key("end"), "is not after the start")?;
             if let Some(next) = self.phases.get(number + 1) {
                 demand(phase.ends().is_some(), &key("end"), "is missing, and another phase follows")?;
-                demand(
-                    next.starts() >= phase.ends(),
-                    &format!("phases[{}].start", number + 1),
-                    "is before the end of the previous phase",
-                )?;
+                let start = format!("phases[{}].start", number + 1);
+                let is_before = next.starts() < phase.ends();
+                demand(!is_before, &start, "is before the end of the previous phase")?;
+                // Codabench's `_validate_phase_ordering` (`src/apps/competitions/unpackers/base_unpacker.py`).
+                let is_too_early = next.starts() == phase.ends() && platforms.contains(&Platform::Codabench);
+                let reason = "is the end of the previous phase, and on Codabench a phase starts after that: let the \
+                              previous phase end a second earlier";
+                demand(!is_too_early, &start, reason)?;
             }
         }
         Ok(())
@@ -206,7 +214,7 @@ mod tests {
     fn the_example_is_the_default_and_holds() {
         let example = Challenge::from_yaml(EXAMPLE).unwrap();
         assert_eq!(example, Challenge::default());
-        example.check().unwrap();
+        example.check(&Platform::ALL).unwrap();
         assert_eq!(example.limits(), Limits::default());
         let changed = Challenge::from_yaml("title: Another challenge\nphases: [{name: A, start: 2027-03-01 08:30:00}]");
         let changed = changed.unwrap();
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn invalid_challenges_are_errors() {
         let error = |yaml: &str| match Challenge::from_yaml(yaml) {
-            Ok(challenge) => challenge.check().unwrap_err().to_string(),
+            Ok(challenge) => challenge.check(&Platform::ALL).unwrap_err().to_string(),
             Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
         };
         let errors = [
@@ -232,9 +240,19 @@ mod tests {
             "phases: [{start: 2026-01-02, end: 2026-01-01}]",
             "phases: [{name: A}, {name: B}]",
             "phases: [{end: 2026-02-01}, {start: 2026-01-15}]",
+            "phases: [{end: 2026-02-01}, {start: 2026-02-01 00:00:00}]",
             "phases: [{max_submissions: 0}]",
         ];
         insta::assert_snapshot!(errors.map(error).join("\n"));
         assert!(Challenge::from_yaml("titel: x").is_err());
+    }
+
+    #[test]
+    fn phases_that_touch_are_for_codalab_only() {
+        let phases = |end: &str| format!("phases: [{{name: A, end: {end}}}, {{name: B, start: 2026-02-01}}]");
+        let touching = Challenge::from_yaml(&phases("2026-02-01")).unwrap();
+        touching.check(&[Platform::Codalab]).unwrap();
+        assert!(touching.check(&[Platform::Codabench]).is_err() && touching.check(&Platform::ALL).is_err());
+        Challenge::from_yaml(&phases("2026-01-31 23:59:59")).unwrap().check(&Platform::ALL).unwrap();
     }
 }

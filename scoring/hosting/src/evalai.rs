@@ -13,9 +13,9 @@ pub const ABSENT: f64 = -1.0;
 /// participant.
 ///
 /// The labels are `mIoU`, `overall accuracy` and the names of all classes of the protocol's mean. All are always
-/// present: `EvalAI` refuses a result that lacks a label of the leaderboard's schema, or has a value that is not a
-/// number. An absent class has 0 if the protocol counts it as 0, and [`ABSENT`] if the protocol skips it. Known times
-/// are added: `time (s)`, `baseline's time (s)`, `times the baseline`, `over time` (0 or 1).
+/// present, with a number: an absent class has 0 if the protocol counts it as 0, and [`ABSENT`] if the protocol skips it.
+/// Known times are added: `time (s)`, `baseline's time (s)`, `times the baseline`, `over time` (0 or 1). So the schema of
+/// a leaderboard must list all of these ([`crate::schema::evalai::leaderboard`]).
 pub fn result(report: &ScoreReport, declared: &Declared, split: &str) -> Value {
     let absent = match report.definition.absent {
         Absent::Skipped => ABSENT,

@@ -1,14 +1,14 @@
 //! The input of a scoring program: `INPUT/ref` with the masks, `INPUT/res` with a submission.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use flair_scoring::{
-    Finding,
+    Finding, Severity,
     source::{Defect, Entry, Source, SourceError},
-    submission::{ArchiveName, Code, predictions},
+    submission::{Code, predictions},
     text::shown,
 };
 
@@ -21,10 +21,6 @@ pub struct Input {
     pub submission: Source,
     /// The unpacked files beside that archive, if there is one.
     pub beside: Option<Source>,
-    /// A name that may declare times: that of the archive within the submission, or of the one folder that it
-    /// consists of. The name of the participant's upload is lost: Codabench's worker downloads it
-    /// into a temporary file (`compute_worker.py`, `_get_bundle`), CodaLab's unpacks it into `res`.
-    pub name: Option<String>,
 }
 
 /// Errors in the input.
@@ -75,20 +71,26 @@ impl Input {
         let has_loose_predictions = predictions(&unpacked).any(|(_, entry)| is_loose(&entry.name));
         match archives.as_slice() {
             [archive] if !has_loose_predictions => {
-                let name = archive.name.clone();
-                let submission = open(&files.join(&name))?;
-                Ok(Self { reference, submission, beside: Some(unpacked), name: Some(name) })
+                let submission = open(&files.join(&archive.name))?;
+                Ok(Self { reference, submission, beside: Some(unpacked) })
             }
             [_, _, ..] if !has_loose_predictions => {
                 let names: Vec<_> = archives.iter().map(|archive| format!("`{}`", shown(&archive.name))).collect();
                 let message = format!("several archives, where one is expected: {}", names.join(", "));
                 Err(InputError::Submission(vec![Code::NoPredictions.finding("submission", message)]))
             }
-            _ => {
-                let name = only_folder(&files).filter(|name| has_times(name)).map(|name| format!("{name}.zip"));
-                Ok(Self { reference, submission: unpacked, beside: None, name })
-            }
+            _ => Ok(Self { reference, submission: unpacked, beside: None }),
         }
+    }
+
+    /// A finding if the platform handed on none of the participant's files. Codabench's worker does so if it takes the
+    /// submission for a program, and leaves only a `metadata` of its own (`compute_worker.py`,
+    /// `_run_program_directory`, `push_output`).
+    pub fn nothing_handed_on(&self) -> Option<Finding> {
+        let is_empty = self.beside.is_none() && self.submission.entries().iter().all(|entry| entry.name == "metadata");
+        let message = "the platform passed on no file of the submission: it is empty, or has a file `metadata` or \
+                       `metadata.yaml`, for which Codabench takes it for a program";
+        is_empty.then(|| Code::ProgramMetadata.finding("submission", message).with_severity(Severity::Note))
     }
 }
 
@@ -129,20 +131,10 @@ fn folder_of(archive: &str) -> String {
     format!("{}/", &archive[..archive.len().saturating_sub(4)])
 }
 
-fn has_times(folder: &str) -> bool {
-    format!("{folder}.zip").parse::<ArchiveName>().is_ok_and(|name| name.times().is_some())
-}
-
-/// The only folder in a folder, if there is exactly one.
-fn only_folder(folder: &Path) -> Option<String> {
-    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let folders = entries.filter(|entry| entry.path().is_dir() && entry.file_name() != "__MACOSX");
-    let mut names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.next().filter(|_| names.next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::zip::{Keep, archive};
     use flair_scoring::raster::{self, Raster};
@@ -176,12 +168,21 @@ mod tests {
     fn unpacked_files_are_the_submission() {
         let dir = input(&[("a/PRED_000001.tif", tiff()), ("metadata", b"exitCode: 0".to_vec())]);
         let found = Input::find(dir.path()).unwrap();
-        assert_eq!((names(&found), found.name.is_none()), (vec!["a/PRED_000001.tif", "metadata"], true));
-        let dir = input(&[("run_5-57_14-40/PRED_000001.tif", tiff())]);
-        assert_eq!(Input::find(dir.path()).unwrap().name.unwrap(), "run_5-57_14-40.zip");
-        // An archive beside predictions is ignored, like other files.
+        assert_eq!(names(&found), ["a/PRED_000001.tif", "metadata"]);
+        // An archive beside predictions is not read.
         let dir = input(&[("PRED_000001.tif", tiff()), ("old.zip", zipped())]);
         assert_eq!(names(&Input::find(dir.path()).unwrap()), ["PRED_000001.tif", "old.zip"]);
+    }
+
+    #[test]
+    fn a_submission_that_was_not_handed_on_is_recognised() {
+        let code =
+            |files: &[(&str, Vec<u8>)]| Input::find(input(files).path()).unwrap().nothing_handed_on().map(|f| f.code);
+        assert_eq!(code(&[("metadata", b"exitCode: null".to_vec())]).as_deref(), Some("program-metadata"));
+        assert_eq!(code(&[]).as_deref(), Some("program-metadata"));
+        for file in [("PRED_000001.tif", tiff()), ("x.zip", zipped()), ("notes.txt", b"x".to_vec())] {
+            assert_eq!(code(&[file]), None);
+        }
     }
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
             let dir = input(&files);
             let found = Input::find(dir.path()).unwrap();
             assert_eq!(names(&found), ["preds/PRED_000001.tif"]);
-            assert_eq!(found.name.as_deref(), Some("run_5-57_14-40.zip"));
+            assert!(found.submission.path().ends_with("run_5-57_14-40.zip"));
             assert!(found.beside.is_some());
         }
     }
@@ -212,7 +213,7 @@ mod tests {
         let dir = input(&[]);
         let made = std::process::Command::new("mkfifo").arg(dir.path().join("res/x.zip")).status();
         assert!(made.unwrap().success());
-        assert!(Input::find(dir.path()).unwrap().name.is_none());
+        assert!(Input::find(dir.path()).unwrap().beside.is_none());
     }
 
     #[test]

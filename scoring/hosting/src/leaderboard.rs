@@ -47,25 +47,37 @@ const BASELINE: &str = "time_baseline";
 const RATIO: &str = "time_ratio";
 const OVER: &str = "over_time";
 
-/// The leaderboard's columns, in order: the mean, its classes, the times. The first one ranks.
+/// The leaderboard's columns, in order: the mean, the verdict on the times, the mean's classes, the times. The first one
+/// ranks, and Codabench breaks a tie by the following ones in turn: by the verdict first, so that a submission over time
+/// is never above an equal one (`src/apps/api/serializers/leaderboards.py`, `order_by`).
 ///
 /// The scoring program computes the mean: the average of a platform cannot skip absent classes.
 pub fn columns(protocol: &Protocol) -> Vec<Column> {
-    let column = |key: String, title: &str, sorting, decimals| Column { key, title: cut(title), sorting, decimals };
-    let mut columns = vec![column(MIOU.to_owned(), "mIoU", Sorting::Descending, 5)];
+    let (high, low) = (Sorting::Descending, Sorting::Ascending);
+    let column = |key: &str, title: &str, sorting, decimals| Column {
+        key: key.to_owned(),
+        title: title.to_owned(),
+        sorting,
+        decimals,
+    };
+    let [times @ .., (over, over_title)] = TIMES;
     let names = rules::averaged(protocol);
-    for (key, name) in class_keys(&names).into_iter().zip(names) {
-        columns.push(column(key, name, Sorting::Descending, 5));
-    }
-    columns.push(column(ACCURACY.to_owned(), "overall accuracy", Sorting::Descending, 5));
-    let times = TIMES.into_iter().zip([1, 1, 2, 0]);
-    columns.extend(times.map(|((key, title), decimals)| column(key.to_owned(), title, Sorting::Ascending, decimals)));
+    let mut columns = vec![column(MIOU, "mIoU", high, 5), column(over, over_title, low, 1)];
+    columns.extend(class_keys(&names).iter().zip(names).map(|(key, name)| column(key, name, high, 5)));
+    columns.push(column(ACCURACY, "overall accuracy", high, 5));
+    columns.extend(times.into_iter().zip([1, 1, 2]).map(|((key, title), decimals)| column(key, title, low, decimals)));
+    let titles = unique(columns.iter().map(|column| column.title.clone()), ' ');
+    columns.iter_mut().zip(titles).for_each(|(column, title)| column.title = title);
     columns
 }
 
 /// Keys and titles of the time columns, in the order of [`times`].
 const TIMES: [(&str, &str); 4] =
     [(SUBMISSION, "time (s)"), (BASELINE, "baseline's time (s)"), (RATIO, "times the baseline"), (OVER, "over time")];
+
+/// The value of "over time" on a leaderboard if the times are not known: between kept (0) and broken (1). Codabench sorts
+/// an empty cell after every number, so a submission over time would be above one without times.
+const OVER_UNKNOWN: f64 = 0.5;
 
 /// The known times: key, title, value.
 pub(super) fn times(declared: &Declared) -> impl Iterator<Item = (&'static str, &'static str, f64)> {
@@ -74,26 +86,31 @@ pub(super) fn times(declared: &Declared) -> impl Iterator<Item = (&'static str, 
     TIMES.into_iter().zip(values).filter_map(|((key, title), value)| Some((key, title, value?)))
 }
 
-/// Unique keys of the classes, such as `iou_bare_soil` for "bare soil". Of names with the same key, all but the first
-/// get their index appended.
+/// Unique keys of the classes, such as `iou_bare_soil` for "bare soil".
 fn class_keys(names: &[&str]) -> Vec<String> {
-    let mut taken = BTreeSet::new();
-    let mut key = |(index, name): (usize, &&str)| {
+    let word = |name: &&str| {
         let word = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
-        let word = cut(&format!("iou_{}", word.collect::<String>()));
+        format!("iou_{}", word.collect::<String>())
+    };
+    unique(names.iter().map(word), '_')
+}
+
+/// Cuts texts to [`MAX_COLUMN_TEXT`] characters. Of texts that become equal, all but the first get their index appended.
+fn unique(texts: impl Iterator<Item = String>, separator: char) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    let mut distinct = |(index, text): (usize, String)| {
+        let whole = cut(&text, MAX_COLUMN_TEXT);
         let numbered = (index..).map(|number| {
-            let number = format!("_{number}");
-            format!("{}{number}", &word[..word.len().min(MAX_COLUMN_TEXT - number.len())])
+            let number = format!("{separator}{number}");
+            format!("{}{number}", cut(&whole, MAX_COLUMN_TEXT - number.len()).trim_end())
         });
-        let free = std::iter::once(word.clone()).chain(numbered).find(|key| !taken.contains(key)).unwrap_or_default();
+        let free =
+            std::iter::once(whole.clone()).chain(numbered).find(|text| !taken.contains(text)).unwrap_or_default();
         taken.insert(free.clone());
         free
     };
-    names.iter().enumerate().map(&mut key).collect()
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_COLUMN_TEXT).collect()
+    texts.enumerate().map(&mut distinct).collect()
 }
 
 /// A submission's values by key. A value that does not exist has no key.
@@ -107,7 +124,9 @@ impl Scores {
         let names: Vec<_> = rules::averaged_of(report).map(|class| class.name.as_str()).collect();
         values.extend(class_keys(&names).into_iter().zip(rules::averaged_of(report).map(|class| class.scores.iou)));
         let counts = [("classes_averaged", report.means.classes_averaged as f64), ("patches", report.patches as f64)];
-        let rest = times(declared).map(|(key, _, value)| (key, value)).chain(counts);
+        let known = times(declared).map(|(key, _, value)| (key, value)).filter(|(key, _)| *key != OVER);
+        let over = declared.is_over().map_or(OVER_UNKNOWN, |is_over| f64::from(u8::from(is_over)));
+        let rest = known.chain([(OVER, over)]).chain(counts);
         let rest = rest.map(|(key, value)| (key.to_owned(), Some(value)));
         values.extend([(ACCURACY.to_owned(), report.means.overall_accuracy)].into_iter().chain(rest));
         Self(values.into_iter().filter_map(|(key, value)| Some((key, value.filter(|v| v.is_finite())?))).collect())
@@ -146,7 +165,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use flair_scoring::{ConfusionMatrix, OutOfRange, score::Evaluation};
+    use flair_scoring::{ConfusionMatrix, score::Evaluation};
 
     pub(crate) fn report() -> ScoreReport {
         let cells = [(0, 0, 60), (0, 2, 38), (0, 12, 2), (2, 2, 1_000_000)];
@@ -160,14 +179,7 @@ pub(super) mod tests {
     /// The record of these counts, `[truth, prediction]` row by row.
     pub(crate) fn report_of(protocol: Protocol, counts: Vec<u64>, patches: u64) -> ScoreReport {
         let matrix = ConfusionMatrix::new(protocol.class_count(), counts, 0, 0).unwrap();
-        ScoreReport::new(&Evaluation {
-            protocol,
-            matrix,
-            patches,
-            by_patch: Vec::new(),
-            boundary: None,
-            out_of_range: OutOfRange::Reject,
-        })
+        ScoreReport::new(&Evaluation::of_matrix(protocol, matrix, patches))
     }
 
     #[test]
@@ -181,7 +193,8 @@ pub(super) mod tests {
             assert!(column.key.len() <= MAX_COLUMN_TEXT && column.title.chars().count() <= MAX_COLUMN_TEXT);
         }
         assert_eq!((columns[0].key.as_str(), columns[0].decimals), ("miou", 5));
-        assert_eq!(columns[10].key, "iou_herbaceous_vegetation");
+        assert_eq!((columns[1].key.as_str(), columns[1].sorting), ("over_time", Sorting::Ascending));
+        assert_eq!(columns[11].key, "iou_herbaceous_vegetation");
     }
 
     #[test]
@@ -208,10 +221,27 @@ pub(super) mod tests {
         std::fs::write(&file, classes).unwrap();
         let protocol = Protocol::flair2().with_nomenclature(file.path().to_str().unwrap()).unwrap();
         let keys: Vec<_> = columns(&protocol).into_iter().map(|column| column.key).collect();
-        assert_eq!(keys[1..3], ["iou_e_te", "iou_e_te_1"]);
+        assert_eq!(keys[2..4], ["iou_e_te", "iou_e_te_1"]);
         let report = report_of(protocol, vec![1, 0, 1, 1], 1);
         let scores = Scores::new(&report, &Declared::default());
         assert_eq!([scores.get("iou_e_te"), scores.get("iou_e_te_1")], [Some(0.5); 2]);
+    }
+
+    #[test]
+    fn long_names_alike_have_titles_of_their_own() {
+        let class = |label: u32, name: &str| format!("{{name: {name}, colour: '#00000{label}', labels: [{label}]}}");
+        let long = "forêt de feuillus et de conifères mêlés";
+        let classes =
+            [class(1, &format!("{long} en plaine")), class(2, &format!("{long} en montagne")), class(3, "mIoU")];
+        let yaml = format!("{{name: alike, classes: [{}]}}", classes.join(", "));
+        let columns = columns(&Protocol::from_yaml(&yaml, "a test").unwrap());
+        let titles: Vec<_> = columns.iter().map(|column| column.title.as_str()).collect();
+        assert_eq!(
+            titles[2..5],
+            ["forêt de feuillus et de conifères mê", "forêt de feuillus et de conifères 3", "mIoU 4"]
+        );
+        assert_eq!(titles.iter().collect::<BTreeSet<_>>().len(), titles.len());
+        assert!(titles.iter().all(|title| title.chars().count() <= MAX_COLUMN_TEXT));
     }
 
     #[test]
@@ -222,6 +252,7 @@ pub(super) mod tests {
         iou_building: 0.6
         iou_impervious_surface: 0.9999620014
         overall_accuracy: 0.999960004
+        over_time: 0.5
         classes_averaged: 2.0
         patches: 3.0
         ");

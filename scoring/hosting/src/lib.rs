@@ -11,6 +11,7 @@ mod codes;
 pub mod evalai;
 pub mod input;
 pub mod leaderboard;
+mod names;
 pub mod page;
 mod platform;
 mod rules;

@@ -1,4 +1,4 @@
-//! `detailed_results.html`: one self-contained file without scripts.
+//! The page with a submission's details: one self-contained file without scripts.
 //!
 //! The names of a submission's files are untrusted, and others see the page. So every text is escaped, and the page's
 //! own policy forbids scripts and remote content.
@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write};
 
 use super::{rules, times::Declared};
 use flair_scoring::{
-    CLASSES, Finding, ScoreReport, Severity,
+    Finding, ScoreReport, Severity,
     report::figure::{FigureError, confusion_svg},
     text::{is_unsafe, noun},
     timing::{Hms, Limits},
@@ -58,7 +58,7 @@ pub fn scored(report: &ScoreReport, declared: &Declared, limits: &Limits) -> Res
     for note in &report.notes {
         let _ = writeln!(body, "<p class=\"warning\">{}</p>", Escaped(note));
     }
-    body.push_str(&findings(&declared.findings));
+    body.push_str(&findings(&[&report.findings[..], &declared.findings].concat()));
     body.push_str(&classes(report));
     body.push_str(&times(declared, limits));
     let svg = confusion_svg(report)?;
@@ -96,8 +96,8 @@ fn figure(value: Option<f64>) -> String {
 
 fn classes(report: &ScoreReport) -> String {
     let mut rows = String::new();
-    for class in &report.classes {
-        let [red, green, blue] = CLASSES.iter().find(|c| c.name == class.name).map_or([0xff; 3], |c| c.colour);
+    for (class, listed) in report.classes.iter().zip(&report.definition.nomenclature.classes) {
+        let [red, green, blue] = listed.colour.0;
         let row = if class.scores.in_mean { "<tr>" } else { "<tr class=\"out\">" };
         let name = if class.scores.in_mean { class.name.clone() } else { format!("({})", class.name) };
         let cells = class.scores.figures().map(|v| format!("<td>{}</td>", figure(v)));
@@ -215,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn colours_are_the_protocols() {
+        let yaml = "{name: own, classes: [{name: water, colour: '#123456', labels: [1]}, \
+                    {name: moss, colour: '#00ff01', labels: [2]}]}";
+        let protocol = flair_scoring::Protocol::from_yaml(yaml, "a test").unwrap();
+        let report = super::super::leaderboard::tests::report_of(protocol, vec![1, 0, 1, 1], 1);
+        let page = scored(&report, &Declared::default(), &Limits::default()).unwrap();
+        let swatch = |colour, name| format!("style=\"background:{colour}\"></span>{name}</td>");
+        // FLAIR #2 has a class "water" too, of another colour, and no "moss".
+        assert!(page.contains(&swatch("#123456", "water")) && page.contains(&swatch("#00ff01", "moss")), "{page}");
+    }
+
+    #[test]
     fn names_of_strangers_do_nothing() {
         let evil = "<script>alert('1')</script>\"&\x1b[2J\u{202e}\u{0}x";
         let findings =
@@ -223,8 +235,12 @@ mod tests {
         assert_harmless(&page);
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\\u{1b}[2J\\u{202e}\\u{0}x"));
         let report = ScoreReport { notes: vec![evil.to_owned()], ..super::super::leaderboard::tests::report() };
+        let hint = flair_scoring::Code::OneBased.finding("all predictions", "labels seem counted from 1");
+        let report = ScoreReport { findings: vec![hint], ..report };
         let declared = Declared { findings: findings.to_vec(), ..Declared::default() };
-        assert_harmless(&scored(&report, &declared, &Limits::default()).unwrap());
+        let page = scored(&report, &declared, &Limits::default()).unwrap();
+        assert_harmless(&page);
+        assert!(page.contains("labels seem counted from 1") && page.contains("wrong-name"));
     }
 
     proptest! {

@@ -59,7 +59,7 @@ impl From<Failure> for PyErr {
                     Err(error) => error,
                 })
             }
-            Failure::Pack(PackError::Refused(report)) => {
+            Failure::Pack(PackError::Refused(report) | PackError::Doubtful(report)) => {
                 Python::attach(|py| match record(py, "check_report", &*report) {
                     Ok(report) => RefusedError::new_err((message, report)),
                     Err(error) => error,

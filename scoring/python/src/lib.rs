@@ -17,7 +17,7 @@ use flair_scoring::{
     ConfusionMatrix, OutOfRange, PatchId, Protocol, ScoreReport, evaluate,
     score::{evaluate::Evaluation, pairing::Masks},
     source::Source,
-    submission::{self, ArchiveName, CheckOptions, MinutesSeconds, Times},
+    submission::{self, ArchiveName, CheckOptions, Doubtful, MinutesSeconds, Times},
 };
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::{prelude::*, types::PyTuple};
@@ -133,9 +133,7 @@ fn metrics(counts: PyReadonlyArray1<'_, u64>, protocol: &Bound<'_, Rules>) -> Py
     let protocol = protocol.get().0.clone();
     let matrix = ConfusionMatrix::new(protocol.class_count(), counts.as_slice()?.to_vec(), 0, 0);
     let matrix = matrix.ok_or_else(|| Failure::Input("the matrix is not of the protocol's classes".to_owned()))?;
-    let (by_patch, out_of_range) = (Vec::new(), OutOfRange::Reject);
-    let evaluation = Evaluation { protocol, matrix, patches: 0, by_patch, boundary: None, out_of_range };
-    Ok(ScoreReport::new(&evaluation).to_json())
+    Ok(ScoreReport::new(&Evaluation::of_matrix(protocol, matrix, 0)).to_json())
 }
 
 /// The record of a score.
@@ -186,6 +184,7 @@ fn package(
     expected: Option<Vec<u32>>,
     times: Option<(f64, f64)>,
     protocol: &Bound<'_, Rules>,
+    as_is: bool,
     settings: Settings,
 ) -> PyResult<(PathBuf, usize, u64, String)> {
     let times = times.map(|(baseline, submission)| -> Result<_, Failure> {
@@ -195,7 +194,8 @@ fn package(
     let (expected, options) = (patches(expected)?, check_options(protocol));
     let packed = watch::work(py, settings, |progress| -> Result<_, Failure> {
         let source = Source::open(&predictions)?;
-        Ok(submission::pack(&source, expected.as_ref(), &options, &folder, &name, progress)?)
+        let doubtful = if as_is { Doubtful::Pack } else { Doubtful::Refuse };
+        Ok(submission::pack(&source, expected.as_ref(), &options, doubtful, &folder, &name, progress)?)
     })??;
     Ok((packed.path, packed.entries, packed.bytes, failure::json(&packed.report)))
 }
@@ -230,7 +230,7 @@ fn patches(numbers: Option<Vec<u32>>) -> Result<Option<BTreeSet<PatchId>>, Failu
 
 fn time(seconds: f64) -> Result<MinutesSeconds, Failure> {
     match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if time >= Duration::from_secs(1) => Ok(time.into()),
-        _ => Err(Failure::Input(format!("{seconds} seconds are not a valid time: expected 1 or more"))),
+        Ok(time) if !time.is_zero() => Ok(time.into()),
+        _ => Err(Failure::Input(format!("{seconds} seconds are not a time: expected more than 0"))),
     }
 }

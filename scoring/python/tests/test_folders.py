@@ -129,7 +129,7 @@ def test_a_protocol_tells_which_values_there_are(folders: Folders) -> None:
 def test_a_package_is_checked_named_and_always_the_same(folders: Folders) -> None:
     out = folders.root / "out"
     packed = fs.package(folders.predictions, out, "mine", expected=folders.ids, times=(357.9, "14-40"))
-    assert packed.path == out / "mine_5-57_14-40.zip"
+    assert packed.path == out / "mine_5-58_14-40.zip"
     assert (packed.entries, packed.bytes, packed.report.valid) == (3, packed.path.stat().st_size, True)
     again = fs.package(folders.predictions, folders.root / "again", "mine")
     assert packed.path.read_bytes() == again.path.read_bytes()
@@ -145,9 +145,25 @@ def test_a_package_is_refused_with_the_findings(folders: Folders) -> None:
     for name in ("", "a/b", "-x"):
         with pytest.raises(fs.InputError, match="cannot name an archive"):
             fs.package(folders.predictions, folders.root, name)
-    for time in ("5:57", 0.5, float("nan"), -3):
-        with pytest.raises(fs.InputError, match=r"(no|not a) time"):
+    for time in ("5:57", 0, float("nan"), -3, 86_401):
+        with pytest.raises(fs.InputError, match=r"not a time|at most a day"):
             fs.package(folders.predictions, folders.root, "x", times=(time, 60))
+
+
+def test_classes_counted_from_1_are_told_and_packed_only_on_demand(folders: Folders) -> None:
+    for number, (mask, _) in folders.maps.items():
+        # A network that never predicts "other": no value is out of range.
+        folders.write(number, np.where(mask > 12, 1, mask).astype(np.uint8))
+    found = [finding.code for finding in fs.score(folders.truth, folders.predictions).findings]
+    assert found == ["one-based"]
+    truth, prediction = np.arange(1, 13, dtype=np.uint8).repeat(9), np.arange(1, 13, dtype=np.uint8).repeat(9)
+    (finding,) = fs.metrics(fs.confusion_matrix(truth, prediction)).findings
+    assert finding.code == "one-based" and "the mIoU would be 1.0000 instead of 0.0000" in finding.message
+    assert fs.metrics(fs.confusion_matrix(truth, prediction - 1)).findings == ()
+    out = folders.root / "out"
+    with pytest.raises(fs.RefusedError, match="look like a mistake"):
+        fs.package(folders.predictions, out, "mine", expected=folders.ids)
+    assert fs.package(folders.predictions, out, "mine", expected=folders.ids, as_is=True).entries == 3
 
 
 @pytest.fixture

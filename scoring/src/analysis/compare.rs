@@ -136,6 +136,12 @@ pub enum CompareError {
         /// One of them, if known.
         first: Option<PatchId>,
     },
+    /// As many patches, but other ones.
+    #[error("not the same patches: both sets have {}, but their IDs differ", counted(*.patches, "patch"))]
+    PatchSets {
+        /// Number of patches of each.
+        patches: u64,
+    },
     /// Their masks differ.
     #[error(
         "not the same pixels of each class in the masks{}: compare what is scored against the same masks, \

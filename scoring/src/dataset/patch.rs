@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::sha256;
+
 /// Side of an aerial patch, its mask and its prediction, in pixels (0.2 m each).
 pub const PATCH_SIZE: usize = 512;
 
@@ -98,9 +100,27 @@ pub fn list_ranges(ids: impl IntoIterator<Item = PatchId>, most: usize) -> Strin
     ranges[..ranges.len().min(most)].join(", ") + &more
 }
 
+/// Identifies a set of patches: SHA-256, in hex, of its IDs in ascending order, six digits each, joined by line feeds.
+/// Neither the order of the IDs nor repeated ones matter.
+pub fn patch_set(ids: impl IntoIterator<Item = PatchId>) -> String {
+    let ids: BTreeSet<_> = ids.into_iter().collect();
+    let lines: Vec<_> = ids.iter().map(PatchId::to_string).collect();
+    // Reading from memory cannot fail.
+    sha256(lines.join("\n").as_bytes()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_of_patches_is_identified_by_its_numbers() {
+        let of = |numbers: &[u32]| patch_set(numbers.iter().filter_map(|number| PatchId::new(*number)));
+        // `printf '000007\n077413' | sha256sum`
+        assert_eq!(of(&[7, 77_413]), "d05703faebdc4f77422545cc6606fd6ca19f9e14a528e91f3117fe2f553fea47");
+        assert_eq!(of(&[77_413, 7, 7]), of(&[7, 77_413]));
+        assert_ne!(of(&[7, 77_414]), of(&[7, 77_413]));
+    }
 
     #[test]
     fn names_are_read_strictly() {

@@ -26,7 +26,8 @@ pub(super) fn decompress(compression: Compression, data: &[u8], out: &mut [u8]) 
         }
         Compression::Lzw => lzw(data, out),
         Compression::Deflate => fill(ZlibDecoder::new(data), out).map_err(|e| invalid("Deflate", e)),
-        Compression::Zstd => zstd(data, out).map_err(|e| invalid("ZSTD", e)),
+        // The decoder's own words are names of its types, and numbers of its state.
+        Compression::Zstd => zstd(data, out).map_err(|_| invalid("ZSTD", "they are damaged or truncated")),
         Compression::PackBits => pack_bits(data, out),
         Compression::Other(number) => Err(RasterError::Unsupported(format!(
             "its compression is {number}; write it uncompressed or with LZW, Deflate, ZSTD or PackBits"
@@ -56,8 +57,8 @@ fn fill(mut source: impl Read, out: &mut [u8]) -> io::Result<usize> {
 fn zstd(data: &[u8], out: &mut [u8]) -> Result<usize, Box<dyn Error>> {
     let window = out.len().next_power_of_two().max(MIN_ZSTD_WINDOW);
     let log = u8::try_from(window.ilog2() - MIN_ZSTD_WINDOW.ilog2())?;
-    let (start, rest) = data.split_at_checked(6).ok_or("they are truncated")?;
-    let [magic @ .., flags, descriptor] = start else { return Err("they are truncated".into()) };
+    let (start, rest) = data.split_at_checked(6).ok_or("truncated")?;
+    let [magic @ .., flags, descriptor] = start else { return Err("truncated".into()) };
     // A single-segment frame has no window byte; its window is its content.
     let descriptor = if flags & 0x20 == 0 { (*descriptor).min(log << 3) } else { *descriptor };
     let source = magic.chain(slice::from_ref(flags)).chain(slice::from_ref(&descriptor)).chain(rest);

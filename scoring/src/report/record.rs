@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::{
-    ConfusionMatrix, Metrics, OutOfRange, Protocol,
+    ConfusionMatrix, Finding, Metrics, OutOfRange, Protocol,
     analysis::{
         compare::{CompareError, Comparison, Whole},
         costliest::{Confusion, costliest},
@@ -36,6 +36,10 @@ pub struct ScoreReport {
     pub means: Means,
     /// Number of patches.
     pub patches: u64,
+    /// Which patches: a digest of their IDs ([`crate::dataset::patch::patch_set`]). `None` in records of earlier
+    /// versions, and where the IDs are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch_set: Option<String>,
     /// Number of pixels, including dropped and ignored ones.
     pub pixels: u64,
     /// Pixels excluded because their predicted value is not a class.
@@ -68,6 +72,12 @@ pub struct ScoreReport {
     /// The comparison with another prediction set, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Likely mistakes in the predictions: classes counted from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Names of the files that were written with this record, in its folder; empty if it stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Further information for readers, in sentences: "the model is untrained".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -104,6 +114,8 @@ impl ScoreReport {
     pub fn new(evaluation: &Evaluation) -> Self {
         let Evaluation { protocol, matrix, patches, out_of_range, .. } = evaluation;
         let mut report = Self::of_matrix(matrix, protocol, *patches, *out_of_range);
+        report.patch_set.clone_from(&evaluation.patch_set);
+        report.findings.clone_from(&evaluation.findings);
         report.boundary = evaluation.boundary.as_ref().map(|counts| BoundaryReport::new(counts, protocol));
         let pixels = |count: u64| if count == 1 { "1 pixel is".to_owned() } else { format!("{count} pixels are") };
         if report.dropped_pixels > 0 {
@@ -138,6 +150,7 @@ impl ScoreReport {
             protocol: protocol.id().to_owned(),
             means: metrics.means,
             patches,
+            patch_set: None,
             pixels: matrix.pixels(),
             dropped_pixels: matrix.dropped(),
             ignored_pixels: matrix.ignored(),
@@ -151,6 +164,8 @@ impl ScoreReport {
             groups: None,
             worst_patches: Vec::new(),
             comparison: None,
+            findings: Vec::new(),
+            files: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -187,15 +202,19 @@ impl ScoreReport {
     /// the comparison.
     ///
     /// # Errors
-    /// [`ReportError::Compare`] if the protocols, the numbers of patches or the mask pixels of a class differ; or if a
-    /// record contradicts itself.
+    /// [`ReportError::Compare`] if the protocols, the patches or the mask pixels of a class differ; or if a record
+    /// contradicts itself.
     pub fn compare(&self, other: &Self, name: &str) -> Result<Comparison, ReportError> {
         let protocols = [self.protocol()?, other.protocol()?];
         let matrices = [self.matrix()?, other.matrix()?];
         let whole = |i: usize, report: &Self| -> Whole<'_> {
             Whole { protocol: &protocols[i], matrix: &matrices[i], patches: report.patches }
         };
-        Ok(Comparison::of_wholes(&whole(0, self), &whole(1, other), name)?)
+        let comparison = Comparison::of_wholes(&whole(0, self), &whole(1, other), name)?;
+        match (&self.patch_set, &other.patch_set) {
+            (Some(this), Some(other)) if this != other => Err(CompareError::PatchSets { patches: self.patches }.into()),
+            _ => Ok(comparison),
+        }
     }
 
     /// The record as JSON, one line per field and per matrix row, with a final line break. The same record always gives
@@ -233,6 +252,11 @@ impl ScoreReport {
         let (protocol, matrix) = (self.protocol()?, self.matrix()?);
         if self.protocol != protocol.id() {
             return Err(ReportError::Contradiction("its protocol is not the one that it describes"));
+        }
+        let is_digest =
+            |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !self.patch_set.iter().all(is_digest) {
+            return Err(ReportError::Contradiction("its `patch_set` is not a SHA-256 digest in hex"));
         }
         let due = Self::of_matrix(&matrix, &protocol, self.patches, self.out_of_range);
         let is_same_class = |(found, due): (&ClassScores, &ClassScores)| {

@@ -2,9 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::faults::{About, Faults, Refusal};
+use super::{
+    faults::{About, Faults, Refusal},
+    numbering::{self, Share, ValueCounts},
+};
 use crate::{
     ConfusionMatrix, Event, Finding, OutOfRange, PatchId, Progress, Protocol, Severity,
+    dataset::patch_set,
     raster::{self, Header, Limits, Photometric, RasterError, SampleFormat},
     score::{
         boundary::{BoundaryCounts, BoundaryWidth, MapPair},
@@ -12,7 +16,7 @@ use crate::{
         pairing::{Masks, Pair, Pairing},
     },
     source::{ReadError, Source},
-    submission::Code,
+    submission::{Code, content},
     text::{counted, shown},
 };
 
@@ -64,12 +68,29 @@ pub struct Evaluation {
     pub matrix: ConfusionMatrix,
     /// Number of patches.
     pub patches: u64,
+    /// Which patches, as [`patch_set`] identifies them; `None` if their IDs are not known.
+    pub patch_set: Option<String>,
     /// The matrix of each patch, in the order of patch numbers; empty unless [`Keep::Patches`] is set.
     pub by_patch: Vec<PatchConfusion>,
     /// The counts for boundary `IoU`, if requested.
     pub boundary: Option<BoundaryCounts>,
     /// How predicted values that are not a class were treated.
     pub out_of_range: OutOfRange,
+    /// Likely mistakes in the predictions, which do not prevent the score: classes counted from 1.
+    pub findings: Vec<Finding>,
+}
+
+impl Evaluation {
+    /// The evaluation of a confusion matrix of `patches` patches, without the parts that need the single patches.
+    ///
+    /// # Panics
+    /// If the matrix has another number of classes than the protocol.
+    pub fn of_matrix(protocol: Protocol, matrix: ConfusionMatrix, patches: u64) -> Self {
+        let share = Share { counted: patches, pairs: patches, is_scored: true };
+        let findings = numbering::mistake(&ValueCounts::of_matrix(&matrix), &protocol, share).into_iter().collect();
+        let (by_patch, boundary, out_of_range) = (Vec::new(), None, OutOfRange::Reject);
+        Self { protocol, matrix, patches, patch_set: None, by_patch, boundary, out_of_range, findings }
+    }
 }
 
 /// The confusion matrix of one patch, sparse: without the cells that are 0.
@@ -124,7 +145,7 @@ impl Evaluation {
         let mut matrix = ConfusionMatrix::empty(protocol.class_count());
         let index = |truth, prediction| truth * protocol.class_count() + prediction;
         matrix.add_cells(cells.iter().map(|(t, p, count)| (index(*t, *p), *count)), 0, 0);
-        Self { protocol, matrix, patches: 1, by_patch: Vec::new(), boundary: None, out_of_range: OutOfRange::Reject }
+        Self::of_matrix(protocol, matrix, 1)
     }
 }
 
@@ -147,14 +168,15 @@ pub enum EvaluateError {
 /// # Errors
 /// [`EvaluateError::NotScorable`] with all problems: missing, extra or duplicate patches; unreadable files; a wrong
 /// size, number of bands or sample type; values that are not a label or a class. The same problem of many files is one
-/// finding.
+/// finding. Likely mistakes, such as classes counted from 1, are findings in either case: in the error, or in
+/// [`Evaluation::findings`].
 pub fn evaluate(
     masks: &Masks,
     source: &Source,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Evaluation, EvaluateError> {
-    let Pairing { pairs, mut findings } = Pairing::of(masks, source);
+    let Pairing { pairs, findings } = Pairing::of(masks, source);
     if masks.is_empty() && masks.findings().is_empty() {
         return Err(EvaluateError::NoMasks);
     }
@@ -171,18 +193,9 @@ pub fn evaluate(
         .fold(empty, |sum, (counted, pair)| sum.add(pair, options, counted))
         .reduce(empty, Sum::merge);
     progress.event(Event::Finished);
-    findings.extend(sum.refusal.into_findings(&options.protocol));
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(EvaluateError::NotScorable(findings));
-    }
-    Ok(Evaluation {
-        protocol: options.protocol.clone(),
-        matrix: sum.matrix,
-        patches: pairs.len() as u64,
-        by_patch: sum.by_patch,
-        boundary: sum.boundary,
-        out_of_range: options.out_of_range,
-    })
+    let set = patch_set(pairs.iter().map(|pair| pair.id));
+    let evaluation = sum.into_evaluation(pairs.len() as u64, findings, options)?;
+    Ok(Evaluation { patch_set: Some(set), ..evaluation })
 }
 
 struct Sum<'a> {
@@ -190,24 +203,37 @@ struct Sum<'a> {
     boundary: Option<BoundaryCounts>,
     by_patch: Vec<PatchConfusion>,
     refusal: Refusal<'a>,
+    /// Number of pairs in the matrix.
+    counted: u64,
+    /// Number of pairs that could be compared, but have values that are not a class.
+    strayed: u64,
+    /// The counts that are not in the matrix, because their values, or other ones of their pair, are not a class.
+    strays: Option<ValueCounts>,
 }
 
 impl<'a> Sum<'a> {
     fn empty(classes: usize) -> Self {
         let (matrix, refusal) = (ConfusionMatrix::empty(classes), Refusal::default());
-        Self { matrix, boundary: None, by_patch: Vec::new(), refusal }
+        Self { matrix, boundary: None, by_patch: Vec::new(), refusal, counted: 0, strayed: 0, strays: None }
     }
 
     fn add(mut self, pair: &Pair<'a>, options: &Options, counted: Result<Counted, Faults>) -> Self {
         match counted {
-            Ok(Counted { matrix, boundary }) => {
+            Ok(Counted { matrix, boundary, strays }) => {
                 self.matrix.merge(&matrix);
-                self.boundary = sum_of(self.boundary, boundary);
+                self.counted += 1;
+                self.boundary = sum_of(self.boundary, boundary, BoundaryCounts::merge);
+                self.strays = sum_of(self.strays, strays, ValueCounts::merge);
                 if options.keep == Keep::Patches {
                     self.by_patch.extend(PatchConfusion::new(pair.id, &matrix));
                 }
             }
-            Err(faults) => self.refusal.add(pair, faults, &options.protocol),
+            Err(mut faults) => {
+                let strays = faults.values.take();
+                self.strayed += u64::from(strays.is_some());
+                self.strays = sum_of(self.strays, strays, ValueCounts::merge);
+                self.refusal.add(pair, faults, &options.protocol);
+            }
         }
         self
     }
@@ -215,17 +241,51 @@ impl<'a> Sum<'a> {
     /// rayon merges neighbours, left before right, so the order of the patches is kept.
     fn merge(mut self, other: Self) -> Self {
         self.matrix.merge(&other.matrix);
-        self.boundary = sum_of(self.boundary, other.boundary);
+        self.boundary = sum_of(self.boundary, other.boundary, BoundaryCounts::merge);
+        self.strays = sum_of(self.strays, other.strays, ValueCounts::merge);
+        self.counted += other.counted;
+        self.strayed += other.strayed;
         self.by_patch.extend(other.by_patch);
         self.refusal.merge(other.refusal);
         self
     }
+
+    /// The result of `pairs` pairs: their evaluation if every single one was counted and nothing is an error, otherwise
+    /// all `findings` and those of the pairs.
+    fn into_evaluation(
+        self,
+        pairs: u64,
+        mut findings: Vec<Finding>,
+        options: &Options,
+    ) -> Result<Evaluation, EvaluateError> {
+        let Options { protocol, out_of_range, .. } = options;
+        findings.extend(self.refusal.into_findings(protocol));
+        // A pair that was not counted must prevent the score, whatever the severity of what was found.
+        let is_scored = self.counted == pairs && findings.iter().all(|finding| finding.severity != Severity::Error);
+        let mut values = ValueCounts::of_matrix(&self.matrix);
+        self.strays.iter().for_each(|strays| values.merge(strays));
+        let share = Share { counted: self.counted + self.strayed, pairs, is_scored };
+        findings.extend(numbering::mistake(&values, protocol, share));
+        if !is_scored {
+            return Err(EvaluateError::NotScorable(findings));
+        }
+        Ok(Evaluation {
+            protocol: protocol.clone(),
+            matrix: self.matrix,
+            patches: pairs,
+            patch_set: None,
+            by_patch: self.by_patch,
+            boundary: self.boundary,
+            out_of_range: *out_of_range,
+            findings,
+        })
+    }
 }
 
-fn sum_of(a: Option<BoundaryCounts>, b: Option<BoundaryCounts>) -> Option<BoundaryCounts> {
+fn sum_of<T>(a: Option<T>, b: Option<T>, merge: impl FnOnce(&mut T, &T)) -> Option<T> {
     match (a, b) {
         (Some(mut a), Some(b)) => {
-            a.merge(&b);
+            merge(&mut a, &b);
             Some(a)
         }
         (a, b) => a.or(b),
@@ -236,6 +296,8 @@ fn sum_of(a: Option<BoundaryCounts>, b: Option<BoundaryCounts>) -> Option<Bounda
 struct Counted {
     matrix: ConfusionMatrix,
     boundary: Option<BoundaryCounts>,
+    /// The pixels that were dropped, by value.
+    strays: Option<ValueCounts>,
 }
 
 /// Counts one pair, or returns all its problems.
@@ -256,6 +318,15 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
         (code, shown(&error.to_string()))
     });
     let prediction = Layer::open(About::Prediction, bytes, limits, &mut faults);
+    if let Some(Layer { header, bytes, .. }) = &prediction {
+        // Colours cost a decoding: only of an image that has its mask's size.
+        let is_size_due =
+            mask.as_ref().is_some_and(|mask| (mask.header.width, mask.header.height) == (header.width, header.height));
+        let hints = content::representation(header, bytes, limits, &options.protocol, is_size_due);
+        for (code, hint) in hints {
+            faults.add(About::Prediction, code, hint);
+        }
+    }
     let (Some(mask), Some(prediction)) = (mask, prediction) else { return Err(faults) };
     let [due, found] = [&mask, &prediction].map(|layer| (layer.header.width, layer.header.height));
     if due != found {
@@ -272,7 +343,9 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
     match matrix.add(protocol.labels(), &mask, &prediction, options.out_of_range) {
         Ok(()) => {}
         Err(CountError::Strays { labels, predictions }) => {
+            let is_of_mask = !labels.is_empty();
             (faults.labels, faults.classes, faults.has_first) = (labels, predictions, prediction.contains(&0));
+            faults.values = (!is_of_mask).then(|| ValueCounts::count(protocol.labels(), &mask, &prediction));
             return Err(faults);
         }
         Err(error @ CountError::Lengths { .. }) => {
@@ -286,7 +359,9 @@ fn compare(pair: &Pair<'_>, source: &Source, options: &Options) -> Result<Counte
         counts.add(&maps);
         Some(counts)
     });
-    Ok(Counted { matrix, boundary })
+    let strays = (matrix.dropped() > 0)
+        .then(|| ValueCounts::count(protocol.labels(), &mask, &prediction).without_classes(protocol.class_count()));
+    Ok(Counted { matrix, boundary, strays })
 }
 
 /// A raster whose header is parsed and whose samples are not yet decoded.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     Finding, PatchId, Protocol,
     finding::remarks::{Remarks, ranges, with_files},
-    score::{confusion_matrix::Strays, pairing::Pair},
+    score::{confusion_matrix::Strays, numbering::ValueCounts, pairing::Pair},
     submission::Code,
     text::{noun, shown},
 };
@@ -30,6 +30,8 @@ pub(super) struct Faults {
     pub(super) classes: Strays,
     /// Whether class 0 occurs in the prediction; if so, classes are not counted from 1.
     pub(super) has_first: bool,
+    /// The pixels by value, if only predicted values are at fault.
+    pub(super) values: Option<ValueCounts>,
 }
 
 impl Faults {

@@ -5,6 +5,7 @@ pub mod confusion_matrix;
 pub mod evaluate;
 mod faults;
 pub mod metrics;
+mod numbering;
 pub mod pairing;
 
 pub use confusion_matrix::{ConfusionMatrix, OutOfRange};

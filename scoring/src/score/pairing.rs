@@ -11,7 +11,7 @@ use crate::{
     source::{Entry, Source},
     submission::{
         Code,
-        named::{Named, by_name},
+        named::{Named, by_name, nested_archives},
     },
     text::shown,
 };
@@ -151,7 +151,7 @@ pub struct Pairing<'a> {
 
 impl<'a> Pairing<'a> {
     /// Finds the prediction of every mask. Misnamed TIFFs give findings; if predictions are missing, so do other files
-    /// that seem to be misnamed predictions. All other files of the source are ignored.
+    /// that seem to be misnamed predictions, and archives. All other files of the source are ignored.
     pub fn of(masks: &'a Masks, source: &'a Source) -> Self {
         let mut predictions: BTreeMap<PatchId, Vec<&Entry>> = BTreeMap::new();
         let (mut images, mut others) = (Remarks::default(), Remarks::default());
@@ -181,6 +181,8 @@ impl<'a> Pairing<'a> {
             let message =
                 format!("{} of {} masks {have} no prediction: every mask needs one", missing.len(), masks.len());
             findings.push(Code::MissingPrediction.finding(ranges(missing), message));
+            // The missing ones may be in them.
+            findings.extend(nested_archives(source));
         }
         if !extra.is_empty() {
             let message = match extra.len() {
@@ -300,8 +302,8 @@ mod tests {
         for name in ["MSK_000001.tif", "MSK_000002.tif"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        fs::create_dir(dir.path().join("pred")).unwrap();
-        for name in ["PRED_000001.tif", "PRED_000002.png", "pred_log.json"] {
+        fs::create_dir_all(dir.path().join("pred/a")).unwrap();
+        for name in ["PRED_000001.tif", "PRED_000002.png", "pred_log.json", "a/preds.zip"] {
             fs::write(dir.path().join("pred").join(name), "").unwrap();
         }
         let masks = Masks::find(dir.path()).unwrap();
@@ -309,7 +311,7 @@ mod tests {
             let source = Source::open(&dir.path().join("pred")).unwrap();
             Pairing::of(&masks, &source).findings.into_iter().map(|f| f.code).collect::<Vec<_>>()
         };
-        assert_eq!(codes(), ["wrong-name", "wrong-name", "missing-prediction"]);
+        assert_eq!(codes(), ["wrong-name", "wrong-name", "missing-prediction", "nested-archive"]);
         fs::write(dir.path().join("pred/PRED_000002.tif"), "").unwrap();
         assert_eq!(codes(), Vec::<String>::new());
     }

@@ -72,12 +72,17 @@ fn archives() -> Vec<Case> {
     ];
     let dir = folder(&[("run_5-57_20-0.zip", &crafted::zip(&parts)), ("x.zip", b"7z\xbc\xaf\x27\x1c and so on")]);
     let free = folder(&[("my run.zip", &crafted::zip(&[part(b"PRED_077413.tif")]))]);
+    let misspelt = folder(&[("run_5-57_14-60.zip", &crafted::zip(&[part(b"PRED_077413.tif")]))]);
     let one = crafted::zip(&[part(b"PRED_077413.tif")]);
     let joined = folder(&[("a.zip", &[one.as_slice(), &one].concat())]);
     vec![
         ("two archives in one file", report(&joined.path().join("a.zip"), Some("077413")).findings),
         ("a hostile archive", report(&dir.path().join("run_5-57_20-0.zip"), Some("077413-077423")).findings),
         ("an archive of another kind", report(&dir.path().join("x.zip"), Some("077413")).findings),
+        (
+            "an archive with a misspelt time",
+            report(&misspelt.path().join("run_5-57_14-60.zip"), Some("077413")).findings,
+        ),
         ("an archive under a free name", report(&free.path().join("my run.zip"), Some("077413")).findings),
     ]
 }
@@ -96,6 +101,7 @@ fn names() -> Vec<Case> {
         (".PRED_077415.tif.17-0.part", b""),
         ("__MACOSX/._PRED_077413.tif", b""),
         ("preds.zip", b""),
+        ("metadata", b"exitCode: 0"),
         ("notes.txt", b""),
     ];
     let mut few = folder(&[("a", b""), ("b", b""), ("c", b"")]);
@@ -196,10 +202,22 @@ fn masks() -> Vec<Case> {
     vec![("masks", findings)]
 }
 
+/// What scoring finds in predictions that it scores.
+fn scored() -> Vec<Case> {
+    let labels: Vec<u8> = (1..=13).collect();
+    let less_1: Vec<u8> = labels.iter().map(|label| label.wrapping_sub(2).min(12)).collect();
+    let dir = folder(&[("truth/MSK_077413.tif", &prediction(&labels)), ("pred/PRED_077413.tif", &prediction(&less_1))]);
+    let masks = Masks::find(&dir.path().join("truth")).unwrap();
+    let source = Source::open(&dir.path().join("pred")).unwrap();
+    let found = evaluate(&masks, &source, &Options::default(), &Silent).unwrap();
+    vec![("a class of -1, scored", found.findings)]
+}
+
 #[cfg(unix)]
 #[test]
 fn every_finding_is_met_and_reads_well() {
-    let cases: Vec<Case> = [archives(), names(), contents(), files(), masks()].into_iter().flatten().collect();
+    let cases: Vec<Case> =
+        [archives(), names(), contents(), files(), masks(), scored()].into_iter().flatten().collect();
     let met: BTreeSet<_> = cases.iter().flat_map(|(_, findings)| findings).map(|f| f.code.clone()).collect();
     let unmet: Vec<_> = Code::KINDS.iter().map(|kind| kind.code).filter(|code| !met.contains(*code)).collect();
     assert!(unmet.is_empty(), "no case meets {unmet:?}");

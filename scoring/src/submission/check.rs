@@ -14,12 +14,12 @@ use super::{
     content::{Content, look},
     declared,
     hints::{Extent, Values, by_values},
-    named::{Named, by_name},
-    options::CheckOptions,
+    named::{NESTED_ARCHIVE, Named, by_name},
+    options::{CheckOptions, Digests},
     patches,
 };
 use crate::{
-    Code, Event, Finding, PatchId, Progress,
+    Code, Event, Finding, PatchId, Progress, Severity,
     dataset::fold_ranges,
     files::open_regular,
     finding::{
@@ -123,6 +123,18 @@ pub fn check(
     options: &CheckOptions,
     progress: &dyn Progress,
 ) -> CheckReport {
+    examine(source, expected, options, Digests::None, progress).0
+}
+
+/// As [`check`]; returns the digests of the checked predictions, if asked for. A patch with several predictions has that
+/// of any of them.
+pub(super) fn examine(
+    source: &Source,
+    expected: Option<&BTreeSet<PatchId>>,
+    options: &CheckOptions,
+    digests: Digests,
+    progress: &dyn Progress,
+) -> (CheckReport, BTreeMap<PatchId, String>) {
     let mut remarks = Remarks::default();
     let mut predictions = BTreeMap::<PatchId, Vec<&Entry>>::new();
     for entry in source.entries() {
@@ -137,7 +149,10 @@ pub fn check(
             Named::WrongName(why) => (Code::WrongName, why),
             Named::Junk(what) => (Code::JunkFile, what),
             Named::Unfinished => (Code::UnfinishedFile, "partially written: the program was stopped; remove it"),
-            Named::Archive => (Code::NestedArchive, "a nested archive: scorers do not open it"),
+            Named::Archive => (Code::NestedArchive, NESTED_ARCHIVE),
+            Named::Program => {
+                (Code::ProgramMetadata, "platforms take a submission with this file for a program: leave it out")
+            }
             Named::Other => (Code::UnexpectedFile, "not a prediction; scorers ignore it"),
         };
         remarks.add(&entry.name, None, code, message);
@@ -149,7 +164,7 @@ pub fn check(
     let seen = files
         .par_iter()
         .map(|&(id, entry)| {
-            let content = look(source, entry, options);
+            let content = look(source, entry, options, digests);
             progress.event(Event::Step { patch: Some(id) });
             (id, entry, content)
         })
@@ -158,6 +173,7 @@ pub fn check(
     progress.event(Event::Finished);
 
     remarks.merge(seen.remarks);
+    let digests = seen.digests;
     let mut findings = remarks.into_findings();
     let (missing, extra) = patches::compare(source, &predictions, expected, &mut findings);
     if !seen.above.is_empty() {
@@ -196,7 +212,7 @@ pub fn check(
         ..Counts::default()
     };
     let report = CheckReport::new(counts, findings);
-    CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }
+    (CheckReport { missing: fold_ranges(missing), extra: fold_ranges(extra), ..report }, digests)
 }
 
 /// The subject of findings about all predictions.
@@ -211,10 +227,12 @@ struct Seen<'a> {
     decoded: usize,
     /// Patches with values above the last class.
     above: Vec<PatchId>,
+    digests: BTreeMap<PatchId, String>,
 }
 
 impl<'a> Seen<'a> {
     fn add(mut self, (id, entry, content): (PatchId, &'a Entry, Content), classes: usize) -> Self {
+        self.digests.extend(content.digest.map(|digest| (id, digest)));
         for (code, message) in content.remarks {
             self.remarks.add(&entry.name, Some(id), code, message);
         }
@@ -234,11 +252,21 @@ impl<'a> Seen<'a> {
         self.values.merge(&other.values);
         self.decoded += other.decoded;
         self.above.extend(other.above);
+        self.digests.extend(other.digests);
         self
     }
 }
 
 impl CheckReport {
+    /// The report with the findings of one kind as warnings, for a use to which they do no harm.
+    pub(super) fn with_warnings(self, code: Code) -> Self {
+        let Self { counts, missing, extra, truncated, mut findings, .. } = self;
+        for finding in findings.iter_mut().filter(|finding| finding.code == code.code()) {
+            finding.severity = Severity::Warning;
+        }
+        Self { missing, extra, truncated, ..Self::new(counts, findings) }
+    }
+
     fn new(counts: Counts, mut findings: Vec<Finding>) -> Self {
         let order = |finding: &Finding| Code::KINDS.iter().position(|kind| kind.code == finding.code);
         findings.sort_by_cached_key(|f| (order(f), f.subject.clone(), f.message.clone()));
@@ -254,6 +282,25 @@ impl CheckReport {
         }
     }
 
+    /// Whether the predictions look like a usual mistake that no rule forbids: classes counted from 1, or written as
+    /// labels, scores or colours.
+    pub fn is_doubtful(&self) -> bool {
+        self.findings.iter().any(|finding| Code::OF_REPRESENTATION.iter().any(|code| code.code() == finding.code))
+    }
+
+    /// Replaces the findings about TIFFs that packing compressed again: the archive no longer has their fault.
+    pub(super) fn recompressed(self) -> Self {
+        let Self { counts, missing, extra, truncated, findings, .. } = self;
+        let findings = findings.into_iter().map(|finding| match finding {
+            finding if finding.code == Code::NotLzw.code() => {
+                let message = format!("{}: compressed again by LZW in the archive, pixel for pixel", finding.message);
+                Code::NotLzw.finding(finding.subject, message).with_severity(Severity::Note)
+            }
+            finding => finding,
+        });
+        Self { missing, extra, truncated, ..Self::new(counts, findings.collect()) }
+    }
+
     /// The report in one line, without a line break:
     /// `not valid: 3 of 4 expected predictions; 2 errors, 1 warning, 0 notes`.
     pub fn verdict(&self) -> String {
@@ -265,7 +312,11 @@ impl CheckReport {
         let extra = if counts.extra > 0 { format!(", {} extra", counts.extra) } else { String::new() };
         format!(
             "{}: {predictions}{extra}; {}, {}, {}",
-            if self.valid { "valid" } else { "not valid" },
+            match (self.valid, self.is_doubtful()) {
+                (false, _) => "not valid",
+                (true, true) => "valid, but it looks like a mistake",
+                (true, false) => "valid",
+            },
             counted(counts.errors, "error"),
             counted(counts.warnings, "warning"),
             counted(counts.notes, "note")

@@ -51,6 +51,9 @@ finding_codes! {
         OverTime = "over-time", Error, "the archive's name declares a time above the limit",
             cause: "Prediction took more than 2.5 times as long as the challenge's baseline on the same machine (`--factor` for other challenges).",
             fix: "Make the prediction faster, or measure both again on one machine. A challenge's scoring program still scores such a submission, and marks it `over_time`.";
+        MalformedTimes = "malformed-times", Error, "the archive's name tries to declare two times, and they cannot be read",
+            cause: "The name ends with two times in another form: 60 seconds or more, a leading zero, a colon, a sign, a space, the mark of a copy (`(1)`); a time of 0, or of more than a day.",
+            fix: "Rename the archive as `NAME_{baseline M-S}_{submission M-S}.zip`, such as `unet_5-57_14-40.zip`, or let `flair-bench package --timing … --baseline-time …` name it.";
         // Which files there are.
         NoPredictions = "no-predictions", Error, "no file has a prediction's name",
             cause: "The wrong folder or archive was given, the predictions are in a nested archive, or all of them have wrong names.",
@@ -67,6 +70,9 @@ finding_codes! {
         ExtraPrediction = "extra-prediction", Error, "a prediction belongs to a patch that is not expected",
             cause: "Patches of another part of the dataset were predicted, or the folder still holds files of an earlier run.",
             fix: "Remove them, or change the list of expected patches (`--official`, `--ids`, `--data`).";
+        ProgramMetadata = "program-metadata", Error, "a file named `metadata` makes a platform take the submission for a program",
+            cause: "The output of a platform's run was packed, or a file of one's own has this name. Codabench runs a submission with `metadata` or `metadata.yaml` at the top as a program, and does not score its files; CodaLab also looks into the folders at the top.",
+            fix: "Leave the file out; `flair-bench package` packs only predictions.";
         // What is in them.
         UnreadableFile = "unreadable-file", Error, "a file cannot be read",
             cause: "Its permissions do not allow it, it was removed during the check, or the disk fails.",
@@ -116,11 +122,14 @@ finding_codes! {
             fix: "Take IGN's masks as they are: labels from 1 to 19.";
         // Likely mistakes.
         OneBased = "one-based", Warning, "values look like classes counted from 1",
-            cause: "Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, \"other\".",
+            cause: "Classes were trained or written with the masks' numbering, 1 to 13. Reported if 13 occurs and 0 (nearly) never does; also if many patches (20 with 10 different values, or all expected ones with 6) have no pixel of 0, since a network may never predict the last class, \"other\". Where the masks are known, reported if the mIoU of the shifted predictions is at least twice as high, and most classes gain.",
             fix: "Subtract 1 from every pixel: classes are counted from 0, and 12 is \"other\". If the patches really have no building, ignore this.";
         RawLabels = "raw-labels", Warning, "values look like the 19 labels of the masks",
             cause: "The network has an output for each of the 19 labels, or the files are copies of the masks.",
             fix: "Subtract 1, then replace values above 12 by 12: labels 13 to 19 are \"other\".";
+        OneSubtracted = "one-subtracted", Warning, "values look like classes less 1",
+            cause: "1 was subtracted twice: from the labels before the training, and from the predictions after it. Class 0 became 255 or stayed 0.",
+            fix: "Add 1 to every pixel; 255 becomes 0.";
         Wraparound = "wraparound-255", Warning, "255 looks like the value -1 cast to uint8",
             cause: "`argmax - 1` was written where the network predicted a background class 0; or 255 marks pixels without a prediction.",
             fix: "Give these pixels a class: exclude the background from `argmax`, and predict every pixel.";
@@ -189,6 +198,17 @@ finding_codes! {
 }
 
 impl Code {
+    /// Findings about a representation of the classes that the rules allow or cannot forbid, and that hardly anybody
+    /// means.
+    pub const OF_REPRESENTATION: [Self; 6] = [
+        Self::OneBased,
+        Self::RawLabels,
+        Self::OneSubtracted,
+        Self::ScaledForViewing,
+        Self::ClassColours,
+        Self::ClassScores,
+    ];
+
     /// Findings about masks. Whoever runs the scoring must fix them; a participant cannot.
     pub const OF_MASKS: [Self; 5] =
         [Self::WrongMaskName, Self::DuplicateMask, Self::UnreadableMask, Self::WrongMaskForm, Self::LabelOutOfRange];

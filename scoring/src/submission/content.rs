@@ -1,12 +1,13 @@
 //! Checks the content of one prediction file.
 
 use super::{
-    hints::{Values, has_class_colours},
-    options::CheckOptions,
+    hints::{Values, has_class_colours, may_have_colours},
+    options::{CheckOptions, Digests},
 };
 use crate::{
-    Code, PATCH_SIZE,
-    raster::{self, Compression, Header, Photometric, RasterError, SampleFormat},
+    Code, PATCH_SIZE, Protocol,
+    files::sha256,
+    raster::{self, Compression, Header, Limits, Photometric, RasterError, SampleFormat},
     source::{Entry, ReadError, Source, magic},
     text::shown,
 };
@@ -18,6 +19,8 @@ pub(super) struct Content {
     pub(super) remarks: Vec<(Code, String)>,
     /// The histogram of its values; `None` unless it is one decodable band of uint8.
     pub(super) values: Option<Values>,
+    /// The SHA-256 of the file, in hex; `None` unless asked for.
+    pub(super) digest: Option<String>,
 }
 
 impl Content {
@@ -31,11 +34,16 @@ impl Content {
 }
 
 /// Reads and decodes one prediction as far as possible.
-pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions) -> Content {
+pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions, digests: Digests) -> Content {
     let mut content = Content::default();
     match source.read(entry, options.limits.file_bytes) {
         Ok(bytes) if bytes.is_empty() => content.remark(Code::EmptyFile, "the file is empty"),
-        Ok(bytes) => image(&bytes, options, &mut content),
+        Ok(bytes) => {
+            if digests == Digests::Sha256 {
+                content.digest = sha256(bytes.as_slice()).ok();
+            }
+            image(&bytes, options, &mut content);
+        }
         // The defect itself is already reported.
         Err(ReadError::Refused { .. }) => {}
         Err(ReadError::TooLarge { limit, .. }) => {
@@ -75,23 +83,45 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     if sample_type != "uint8" {
         content.remark(Code::WrongSampleType, format!("samples are {sample_type}, expected uint8"));
     }
-    if let Some(what) = scores(&header, bytes, options) {
-        content.remark(Code::ClassScores, format!("{what}: class scores? Write the class with the highest score"));
-    }
+    let CheckOptions { limits, protocol, .. } = options;
+    content.remarks.extend(class_scores(&header, bytes, limits, protocol));
     form(&header, bytes, options, content);
     if sample_type != "uint8" {
         return;
     }
-    match raster::decode(bytes, &options.limits) {
+    match raster::decode(bytes, limits) {
         Ok(raster) if header.bands == 1 => content.values = Some(Values::of(raster.samples())),
-        Ok(raster) if has_class_colours(raster.samples(), header.bands, &options.protocol) => {
-            let last = options.protocol.class_count() - 1;
-            let message = format!("its pixels have the colours of the classes: write the classes, 0 to {last}");
-            content.remark(Code::ClassColours, message);
-        }
-        Ok(_) => {}
+        Ok(raster) => content.remarks.extend(class_colours(raster.samples(), header.bands, protocol)),
         Err(error) => content.unreadable(&error),
     }
+}
+
+/// Hints that an image represents its classes by scores or by colours. Colours cost a decoding, and are looked at only
+/// if `decodes` is set.
+pub(crate) fn representation(
+    header: &Header,
+    bytes: &[u8],
+    limits: &Limits,
+    protocol: &Protocol,
+    decodes: bool,
+) -> Vec<(Code, String)> {
+    let mut hints: Vec<_> = class_scores(header, bytes, limits, protocol).into_iter().collect();
+    if decodes && may_have_colours(header.bands) && header.sample_type() == "uint8" {
+        let raster = raster::decode(bytes, limits).ok();
+        hints.extend(raster.and_then(|raster| class_colours(raster.samples(), header.bands, protocol)));
+    }
+    hints
+}
+
+fn class_scores(header: &Header, bytes: &[u8], limits: &Limits, protocol: &Protocol) -> Option<(Code, String)> {
+    let what = scores(header, bytes, limits, protocol)?;
+    Some((Code::ClassScores, format!("{what}: class scores? Write the class with the highest score")))
+}
+
+fn class_colours(samples: &[u8], bands: usize, protocol: &Protocol) -> Option<(Code, String)> {
+    let last = protocol.class_count() - 1;
+    let hint = format!("its pixels have the colours of the classes: write the classes, 0 to {last}");
+    has_class_colours(samples, bands, protocol).then_some((Code::ClassColours, hint))
 }
 
 /// Reports properties of a TIFF that differ from what the challenge asks for.
@@ -130,8 +160,8 @@ fn form(header: &Header, bytes: &[u8], options: &CheckOptions, content: &mut Con
 const MANY_BANDS: usize = 12;
 
 /// The reason why an image seems to hold class scores instead of classes; `None` if it does not.
-fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<String> {
-    let classes = options.protocol.class_count();
+fn scores(header: &Header, bytes: &[u8], limits: &Limits, protocol: &Protocol) -> Option<String> {
+    let classes = protocol.class_count();
     // The challenge has 12 classes without "other"; colour images have up to four bands.
     if header.bands >= MANY_BANDS || (header.bands > 4 && header.bands == classes) {
         let as_many = if header.bands == classes { "one per class" } else { "far more than a colour image has" };
@@ -140,7 +170,7 @@ fn scores(header: &Header, bytes: &[u8], options: &CheckOptions) -> Option<Strin
     if header.sample_format != SampleFormat::Float {
         return None;
     }
-    let numbers = raster::peek(bytes, &options.limits)?;
+    let numbers = raster::peek(bytes, limits)?;
     let has_fractions = numbers.iter().any(|number| number.is_finite() && number.fract() != 0.0);
     let is_unit = numbers.iter().all(|number| (0.0..=1.0).contains(number));
     match (has_fractions, is_unit) {

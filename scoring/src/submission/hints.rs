@@ -170,11 +170,16 @@ static LABEL_COLOURS: LazyLock<Vec<[u8; 3]>> = LazyLock::new(|| {
     labels.iter().map(|class| class.colour.0).collect()
 });
 
+/// Whether an image has as many bands as a colour image.
+pub(super) fn may_have_colours(bands: usize) -> bool {
+    matches!(bands, 3 | 4)
+}
+
 /// Whether an image of three or four bands has at least two colours, all of them colours of classes.
 ///
 /// * `samples`: `[C, H, W]`, u8; a fourth band is ignored.
 pub(super) fn has_class_colours(samples: &[u8], bands: usize, protocol: &Protocol) -> bool {
-    if !matches!(bands, 3 | 4) {
+    if !may_have_colours(bands) {
         return false;
     }
     let mut planes = samples.chunks_exact(samples.len() / bands);

@@ -1,7 +1,10 @@
 //! Classifies a file by its name: a prediction, a misnamed image, or another file.
 
+use super::Code;
 use crate::{
+    Finding,
     dataset::PatchId,
+    finding::remarks::Remarks,
     source::{Entry, Source},
 };
 
@@ -18,6 +21,8 @@ pub(crate) enum Named {
     Unfinished,
     /// An archive.
     Archive,
+    /// A file that makes a platform take the submission for a program.
+    Program,
     /// Anything else.
     Other,
 }
@@ -40,6 +45,7 @@ pub(crate) fn by_name(path: &str) -> Named {
         () if is_junk => Named::Junk("left behind by an operating system; remove it"),
         () if ends(&[".part", ".partial", ".tmp", ".crdownload"]) => Named::Unfinished,
         () if ends(&[".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"]) => Named::Archive,
+        () if is_program(path) => Named::Program,
         () if !is_image && !stem.starts_with("pred_") => Named::Other,
         () if is_patch("img_") => Named::WrongName("the name of an aerial image: a prediction's begins with `PRED_`"),
         () if is_patch("msk_") => Named::WrongName("the name of a mask: a prediction's begins with `PRED_`"),
@@ -57,6 +63,16 @@ pub(crate) fn by_name(path: &str) -> Named {
     }
 }
 
+/// Whether a platform takes the submission for a program because of this file. Codabench's worker looks for `metadata.yaml`
+/// and `metadata` at the top, and then hands none of the submission's files to the scoring program (codalab/codabench
+/// `compute_worker/compute_worker.py`, `_run_program_directory`). CodaLab's looks for `metadata` at the top, too, and in
+/// the folders there (codalab/competitions-v1-compute-worker `worker.py`, `_find_only_folder_with_metadata`).
+fn is_program(path: &str) -> bool {
+    let mut parts = path.split('/').rev();
+    let (file, folders) = (parts.next().unwrap_or_default(), parts.count());
+    (file == "metadata" && folders < 2) || (file == "metadata.yaml" && folders == 0)
+}
+
 const MACOSX: &str = "in `__MACOSX`, a folder that macOS adds to archives; remove it";
 
 fn is_of_macos(path: &str) -> bool {
@@ -70,4 +86,31 @@ pub fn predictions(source: &Source) -> impl Iterator<Item = (PatchId, &Entry)> {
         Named::Prediction(id) => Some((id, entry)),
         _ => None,
     })
+}
+
+/// Why an archive in a submission has a finding.
+pub(super) const NESTED_ARCHIVE: &str = "a nested archive: scorers do not open it";
+
+/// Findings on the archives in a submission, which are not opened.
+pub fn nested_archives(source: &Source) -> Vec<Finding> {
+    let mut remarks = Remarks::default();
+    for entry in source.entries().iter().filter(|entry| by_name(&entry.name) == Named::Archive) {
+        remarks.add(&entry.name, None, Code::NestedArchive, NESTED_ARCHIVE);
+    }
+    remarks.into_findings()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_name_a_program_are_at_the_top_or_in_a_folder_there() {
+        for path in ["metadata", "metadata.yaml", "preds/metadata"] {
+            assert_eq!(by_name(path), Named::Program, "{path}");
+        }
+        for path in ["a/b/metadata", "preds/metadata.yaml", "Metadata", "metadata.json", "metadata.yml", "x_metadata"] {
+            assert_eq!(by_name(path), Named::Other, "{path}");
+        }
+    }
 }

@@ -25,3 +25,23 @@ impl Default for CheckOptions {
         }
     }
 }
+
+/// Whether a check computes the digests of the predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Digests {
+    /// No digests.
+    None,
+    /// The SHA-256 of each prediction, in hex.
+    Sha256,
+}
+
+/// What packing does with predictions that look like a usual mistake, see
+/// [`CheckReport::is_doubtful`](super::CheckReport::is_doubtful).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doubtful {
+    /// They are not packed.
+    #[default]
+    Refuse,
+    /// They are packed as they are.
+    Pack,
+}

@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     Event, PATCH_SIZE, PatchId, Progress, Protocol, Severity,
     progress::Silent,
-    raster::{Raster, encode},
+    raster::{self, Raster, encode},
     source::Source,
     source::crafted::{self, Part},
 };
@@ -279,22 +279,28 @@ fn what_is_packed_is_flat_sorted_checked_and_the_same_every_time() {
     let (out, steps) = (tempfile::tempdir().unwrap(), Steps::default());
     let source = Source::open(dir.path()).unwrap();
     let (ids, options) = (ids("000001-000003"), CheckOptions::default());
-    let packed = pack(&source, Some(&ids), &options, out.path(), &name("x_5-57_14-40.zip"), &steps).unwrap();
+    let packed =
+        pack(&source, Some(&ids), &options, Doubtful::Refuse, out.path(), &name("x_5-57_14-40.zip"), &steps).unwrap();
     assert_eq!(packed.path, out.path().join("x_5-57_14-40.zip"));
-    assert_eq!((packed.entries, packed.report.counts.warnings), (3, 4));
+    assert_eq!((packed.entries, packed.report.counts.warnings, packed.report.counts.notes), (3, 3, 1));
     assert_eq!((steps.0.into_inner(), steps.1.into_inner()), (6, 6));
 
     let archive = Source::open(&packed.path).unwrap();
     let names: Vec<_> = archive.entries().iter().map(|e| e.name.as_str()).collect();
     assert_eq!(names, ["PRED_000001.tif", "PRED_000002.tif", "PRED_000003.tif"]);
-    for (entry, bytes) in archive.entries().iter().zip(&predictions) {
-        assert_eq!(&archive.read(entry, 1 << 20).unwrap(), bytes);
-    }
-    assert!(packed.bytes < 100_000, "the uncompressed image is deflated");
+    let bytes: Vec<_> = archive.entries().iter().map(|entry| archive.read(entry, 1 << 20).unwrap()).collect();
+    assert_eq!(bytes[..2], predictions[..2]);
+    // The third one was not compressed: it has the same pixels, and LZW as the challenge asks.
+    let header = raster::header(&bytes[2], &options.limits).unwrap();
+    let pixels = [&bytes[2], &predictions[2]].map(|bytes| raster::decode(bytes, &options.limits).unwrap());
+    assert_eq!((header.compression, &pixels[0]), (raster::Compression::Lzw, &pixels[1]));
+    let about: Vec<_> = packed.report.findings.iter().filter(|f| f.code == "not-lzw").collect();
+    assert_eq!((packed.recompressed, about.len(), about[0].severity), (1, 1, Severity::Note));
+    insta::assert_snapshot!(about[0].message, @"not compressed by LZW, which the challenge asks for: compressed again by LZW in the archive, pixel for pixel");
     assert!(report(&packed.path, Some("000001-000003")).valid);
 
     // The same predictions from elsewhere, and packed again from the archive itself.
-    let again = pack(&archive, Some(&ids), &options, out.path(), &name("y.zip"), &Silent).unwrap();
+    let again = pack(&archive, Some(&ids), &options, Doubtful::Refuse, out.path(), &name("y.zip"), &Silent).unwrap();
     assert_eq!(std::fs::read(&packed.path).unwrap(), std::fs::read(&again.path).unwrap());
     let mut zip = zip::ZipArchive::new(std::fs::File::open(&again.path).unwrap()).unwrap();
     let entry = zip.by_index(0).unwrap();
@@ -307,8 +313,8 @@ fn what_the_check_rejects_is_not_packed() {
     let dir = folder(&[("PRED_000001.tif", &prediction(&[0, 13]))]);
     let out = tempfile::tempdir().unwrap();
     let source = Source::open(dir.path()).unwrap();
-    let refused =
-        pack(&source, Some(&ids("000001-000002")), &CheckOptions::default(), out.path(), &name("x.zip"), &Silent);
+    let (due, options) = (ids("000001-000002"), CheckOptions::default());
+    let refused = pack(&source, Some(&due), &options, Doubtful::Pack, out.path(), &name("x.zip"), &Silent);
     let error = refused.unwrap_err();
     let PackError::Refused(report) = &error else { panic!("{error}") };
     let errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
@@ -316,6 +322,43 @@ fn what_the_check_rejects_is_not_packed() {
     assert_eq!(codes, ["missing-prediction", "value-out-of-range"]);
     insta::assert_snapshot!(error, @"the submission is not valid: 2 errors found");
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_changed_since_the_check_is_not_packed() {
+    /// Exchanges a file when the packing begins.
+    struct Exchange<'a>(&'a Path, Vec<u8>);
+    impl Progress for Exchange<'_> {
+        fn event(&self, event: Event<'_>) {
+            if matches!(event, Event::Started { stage: "packing", .. }) {
+                std::fs::write(self.0.join("PRED_000002.tif"), &self.1).unwrap();
+            }
+        }
+    }
+    let out = tempfile::tempdir().unwrap();
+    for other in [prediction(&[0, 13]), prediction(&[0, 2])] {
+        let dir = folder(&[("PRED_000001.tif", &prediction(&[0, 1])), ("PRED_000002.tif", &prediction(&[0, 1]))]);
+        let (source, options) = (Source::open(dir.path()).unwrap(), CheckOptions::default());
+        let exchange = Exchange(dir.path(), other);
+        let packed = pack(&source, None, &options, Doubtful::Refuse, out.path(), &name("x.zip"), &exchange);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(packed.unwrap_err(), @"a prediction changed while it was packed: `PRED_000002.tif` has other bytes than when it was checked");
+        }
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is left");
+    }
+}
+
+#[test]
+fn classes_counted_from_1_are_packed_only_on_demand() {
+    // A network that never predicts "other" leaves no value out of range.
+    let dir = folder(&[("PRED_000001.tif", &prediction(&[1, 2, 3, 4, 5, 6, 7]))]);
+    let (source, ids, options) = (Source::open(dir.path()).unwrap(), ids("000001"), CheckOptions::default());
+    let out = tempfile::tempdir().unwrap();
+    let packed = |doubtful| pack(&source, Some(&ids), &options, doubtful, out.path(), &name("x.zip"), &Silent);
+    let Err(PackError::Doubtful(report)) = packed(Doubtful::Refuse) else { panic!("was packed") };
+    assert!(report.valid && report.findings.iter().any(|finding| finding.code == "one-based"));
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+    assert_eq!(packed(Doubtful::Pack).unwrap().entries, 1);
 }
 
 proptest! {
@@ -327,7 +370,7 @@ proptest! {
         let dir = folder(&files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect::<Vec<_>>());
         let out = tempfile::tempdir().unwrap();
         let options = CheckOptions::default();
-        let packed = pack(&Source::open(dir.path()).unwrap(), Some(&ids), &options, out.path(), &name("p.zip"), &Silent).unwrap();
+        let packed = pack(&Source::open(dir.path()).unwrap(), Some(&ids), &options, Doubtful::Pack, out.path(), &name("p.zip"), &Silent).unwrap();
         let archive = Source::open(&packed.path).unwrap();
         let read: Vec<_> = archive.entries().iter().map(|e| (e.name.clone(), archive.read(e, 1 << 20).unwrap())).collect();
         prop_assert_eq!(read, files);
@@ -348,7 +391,15 @@ fn golden_predictions_are_checked_as_the_scorer_would() {
         assert_eq!(report.valid, is_in_range, "{case:?}: {report:#?}");
         let out = tempfile::tempdir().unwrap();
         let source = Source::open(&case.path()).unwrap();
-        let packed = pack(&source, Some(&ids), &CheckOptions::default(), out.path(), &name("golden.zip"), &Silent);
+        let packed = pack(
+            &source,
+            Some(&ids),
+            &CheckOptions::default(),
+            Doubtful::Pack,
+            out.path(),
+            &name("golden.zip"),
+            &Silent,
+        );
         assert_eq!(packed.is_ok(), is_in_range);
     }
 }
@@ -415,4 +466,32 @@ fn scores_of_classes_are_known_whatever_their_type_and_layout() {
     image.write_data(&wide).unwrap();
     let report = report(folder(&[("PRED_000001.tif", &file.into_inner())]).path(), None);
     assert!(report.findings.iter().any(|f| f.code == "class-scores" && f.message.contains("between 0 and 1")));
+}
+
+#[test]
+fn a_file_that_names_a_program_is_an_error_of_a_check_and_is_not_packed() {
+    let good = prediction(&[0, 5]);
+    for name in ["metadata", "metadata.yaml", "preds/metadata"] {
+        let dir = folder(&[("preds/PRED_077413.tif", &good), (name, b"exitCode: 0")]);
+        let report = report(dir.path(), Some("077413"));
+        assert!(!report.valid);
+        let named: Vec<_> = report.findings.iter().filter(|f| f.code == "program-metadata").collect();
+        assert_eq!((named.len(), named[0].subject.as_str(), named[0].severity), (1, name, Severity::Error));
+
+        let (source, out) = (Source::open(dir.path()).unwrap(), tempfile::tempdir().unwrap());
+        let expected = ids("077413");
+        let options = CheckOptions::default();
+        let packed = pack(
+            &source,
+            Some(&expected),
+            &options,
+            Doubtful::Refuse,
+            out.path(),
+            &super::tests::name("run.zip"),
+            &Silent,
+        )
+        .unwrap();
+        assert_eq!((packed.entries, packed.report.valid, packed.report.counts.errors), (1, true, 0));
+        assert!(packed.report.findings.iter().any(|f| f.code == "program-metadata" && f.severity == Severity::Warning));
+    }
 }

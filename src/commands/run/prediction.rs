@@ -8,13 +8,13 @@ use flair_baselines::{
     predict::{self, CLOCK_COVERS, PredictError, PredictOptions, Predicted},
     runtime::Environment,
 };
-use flair_leaderboard::{Description, Entry};
+use flair_leaderboard::{Benchmarks, Description, Entry};
 use flair_scoring::{
     PatchId,
     files::{MAX_RECORD, read_text},
     score::{Masks, Options},
     source::Source,
-    submission::{ArchiveName, CheckOptions, PackError, Packed, Times, pack},
+    submission::{ArchiveName, CheckOptions, Doubtful, PackError, Packed, Times, pack},
     text::counted,
     timing::{Devices, Limits, MonotonicClock, Timing, judge},
 };
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     cli::PredictionArgs,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, rules, say, write_findings},
+    ui::{Bars, rules, say, stderr, stdout, write_findings},
 };
 
 /// The note in every output on the toy dataset.
@@ -111,9 +111,9 @@ impl<'a> Job<'a> {
         if predicted.kept > 0 {
             say(&format!("note: {} predictions were there already, and are kept", predicted.kept));
         }
-        write_findings(&mut std::io::stderr(), &predicted.findings)?;
+        write_findings(&mut stderr(), &predicted.findings)?;
         if !predicted.failures.is_empty() {
-            write_findings(&mut std::io::stderr(), &predicted.failures)?;
+            write_findings(&mut stderr(), &predicted.failures)?;
             return Err(anyhow!(
                 "{} of {} cannot be predicted; the other predictions are in `{}`, without a score and an archive",
                 predicted.failures.len(),
@@ -130,7 +130,7 @@ impl<'a> Job<'a> {
         let (score, refused) = match self.score(&source, bars)? {
             Some(Scored::Report(report)) => (Some(report), None),
             Some(Scored::Refused(error, findings)) => {
-                write_findings(&mut std::io::stderr(), &findings)?;
+                write_findings(&mut stderr(), &findings)?;
                 (None, Some(error))
             }
             None => (None, None),
@@ -159,7 +159,7 @@ impl<'a> Job<'a> {
             score: score.as_deref(),
             packed: packed.as_ref(),
         };
-        write!(std::io::stdout(), "{summary}")?;
+        write!(stdout(), "{summary}")?;
         if let Some(error) = refused {
             return Err(error).or_input();
         }
@@ -208,7 +208,11 @@ impl<'a> Job<'a> {
         let masks: Masks = records.filter_map(|record| Some((record.id, record.mask.clone()?))).collect();
         let without = self.patches.len() - masks.len();
         if without > 0 {
-            say(&format!("note: not scored, since {without} of {} patches have no mask", self.patches.len()));
+            say(&format!(
+                "note: not scored, since {without} of {} have no mask: {}",
+                counted(self.patches.len(), "patch"),
+                self.where_masks_were_sought()
+            ));
             return Ok(None);
         }
         let mut scored = score(&masks, source, &Options::default(), bars)?;
@@ -216,6 +220,21 @@ impl<'a> Job<'a> {
             report.notes.extend(self.notes());
         }
         Ok(Some(scored))
+    }
+
+    /// Where the dataset's masks were sought, for a message.
+    fn where_masks_were_sought(&self) -> String {
+        let Setup { root, config, .. } = &self.setup;
+        let named = [&config.data.path_labels_train, &config.data.path_labels_test];
+        let named = named.into_iter().filter(|path| !path.is_empty()).cloned();
+        let folders: Vec<_> = match root {
+            Some(root) => vec![format!("`{}`", root.display())],
+            None => named.map(|path| format!("`{path}`")).collect(),
+        };
+        if folders.is_empty() {
+            return "the configuration names no folder of masks (`data.path_labels_test`)".to_owned();
+        }
+        format!("no MSK_*.tif of theirs is below {}", folders.join(" or "))
     }
 
     /// The submission archive, or why there is none.
@@ -229,7 +248,8 @@ impl<'a> Job<'a> {
         let name = ArchiveName::new(&name, times).or_usage()?;
         let expected: BTreeSet<PatchId> = self.patches.iter().copied().collect();
         let folder = self.setup.out.join("submission");
-        match pack(source, Some(&expected), &CheckOptions::default(), &folder, &name, bars) {
+        // Our own networks count classes from 0: what looks otherwise is what they learnt.
+        match pack(source, Some(&expected), &CheckOptions::default(), Doubtful::Pack, &folder, &name, bars) {
             Err(PackError::Refused(report)) => Ok(Err(Unpacked::Invalid(report))),
             Err(error) => Err(error).or_environment(),
             Ok(packed) => Ok(Ok(packed)),
@@ -249,7 +269,8 @@ impl<'a> Job<'a> {
             date: Some(jiff::Zoned::now().date().to_string()),
             ..Description::default()
         };
-        match Entry::from_run(out, &description) {
+        let entry = Benchmarks::known(&[]).and_then(|known| Entry::from_run(out, &description, &known));
+        match entry {
             Ok(entry) => write_file(&out.join(ENTRY), entry.to_json().as_bytes()),
             // Masks that have only classes outside the mean have no mIoU, so the run has no entry.
             Err(error) => {

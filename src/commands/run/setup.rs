@@ -15,14 +15,14 @@ use flair_baselines::{
     toy::{self, ToyOptions},
     weights::Provenance,
 };
-use flair_scoring::{PatchId, files::read_text, lock::FolderLock};
+use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
 
 use super::folder;
 
 use crate::{
     cli::SetupArgs,
     exit::{OrExit, Outcome},
-    ui::{Bars, say, write_findings},
+    ui::{Bars, say, stderr, write_findings},
 };
 
 /// The toy dataset's folder.
@@ -86,7 +86,7 @@ impl Setup {
             say("note: training by the synthetic dataset's own recipe; --set changes it");
         }
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
-        write_findings(&mut std::io::stderr(), &dataset.findings)?;
+        write_findings(&mut stderr(), &dataset.findings)?;
         let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {}", TensorError::from(error)))
             .or_usage()?;
@@ -129,8 +129,9 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
     if findings.is_empty() {
         return Ok(());
     }
-    write_findings(&mut std::io::stderr(), &findings)?;
-    Err(anyhow!("{} of {} patches cannot be used; nothing was computed", findings.len(), patches.len())).or_input()
+    write_findings(&mut stderr(), &findings)?;
+    Err(anyhow!("{} of {} cannot be used; nothing was computed", findings.len(), counted(patches.len(), "patch")))
+        .or_input()
 }
 
 /// The configuration and the name of the run. `recipe` is applied before the user's own `--set`. Without a preset or a

@@ -10,7 +10,7 @@ use flair_baselines::{
     train::{Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained, Trainer},
     weights::{self, EncoderWeights, WeightsError},
 };
-use flair_scoring::PatchId;
+use flair_scoring::{PatchId, text::counted};
 
 use super::{
     record::RunRecord,
@@ -20,7 +20,7 @@ use crate::{
     cli::{SetupArgs, TrainingArgs, UseArg},
     exit::{Exit, OrExit, Outcome},
     interrupt::stoppable,
-    ui::{Bars, figure, quoted, say},
+    ui::{Bars, figure, quoted, say, stdout},
 };
 
 /// How a training ended.
@@ -113,12 +113,12 @@ pub(super) fn weights_of(trained: &Trained, which: UseArg) -> Outcome<PathBuf> {
 
 /// Prints the summary of a training.
 pub(super) fn summarise(arguments: &SetupArgs, setup: &Setup, trained: &Trained) -> Outcome {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     let why = match trained.stopped {
         Stopped::Early => " (validation stopped improving)",
         _ => "",
     };
-    writeln!(out, "epochs      {}{why}, {} steps", trained.epochs, trained.steps)?;
+    writeln!(out, "epochs      {}{why}, {}", trained.epochs, counted(trained.steps, "step"))?;
     if let Some(best) = trained.best {
         writeln!(out, "best        epoch {}, loss {:.4}", best.epoch, best.loss)?;
         let validation =
@@ -156,5 +156,5 @@ fn where_data_are(arguments: &SetupArgs) -> String {
 
 /// Numbers of patches, for messages.
 fn count(patches: &[PatchId], what: &str) -> String {
-    format!("{} patches {what}", patches.len())
+    format!("{} {what}", counted(patches.len(), "patch"))
 }

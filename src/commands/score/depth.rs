@@ -122,6 +122,8 @@ impl<'a> Depth<'a> {
                     .map_err(anyhow::Error::from),
                 (_, None) => return Ok(report),
             };
+            let doubts = other.map_or(&[][..], |other| &other.findings);
+            report.notes.extend(doubts.iter().map(|finding| format!("of `{name}`: {}", finding.message)));
             report.comparison = Some(comparison.with_context(|| format!("cannot compare with `{name}`")).or_input()?);
         }
         Ok(report)

@@ -191,19 +191,45 @@ fn factor(factor: f64) -> String {
 }
 
 /// `score.sh`, which the command runs. Both platforms unpack with Python's `ZipFile.extractall`, which leaves no file
-/// executable, and may mount the program read-only: so the script copies the program first.
+/// executable, and may mount the program read-only or a folder with `noexec`: so the script takes the program where it
+/// starts, or copies it to the first folder where a copy starts.
 pub(super) fn score_sh(plan: &Plan<'_>) -> String {
     let challenge = plan.challenge;
     format!(
-        "#!/bin/sh\n# Scores INPUT/res against INPUT/ref into OUTPUT: sh score.sh INPUT OUTPUT\nset -e\n\
-         here=$(cd \"$(dirname \"$0\")\" && pwd)\nwork=$(mktemp -d)\ntrap 'rm -rf \"$work\"' EXIT\n\
-         cp \"$here/flair-bench\" \"$work/flair-bench\"\nchmod 755 \"$work/flair-bench\"\n\
-         \"$work/flair-bench\" codalab {} --device-seconds {} --factor {} \"$1\" \"$2\"\n",
+        "{SCORE_SH}\"$program\" codalab {} --device-seconds {} --factor {} \"$1\" \"$2\"\n",
         protocol(plan.protocol, "$here/"),
         challenge.device_seconds,
         challenge.factor
     )
 }
+
+/// The script without its last line. `OUTPUT` is the last folder that is tried, since the platforms upload what a killed
+/// script leaves in it.
+const SCORE_SH: &str = r#"#!/bin/sh
+# Scores INPUT/res against INPUT/ref into OUTPUT: sh score.sh INPUT OUTPUT
+set -e
+here=$(cd "$(dirname "$0")" && pwd)
+work=
+trap 'rm -rf "$work"' EXIT
+starts() {
+  chmod 755 "$1" 2>/dev/null
+  "$1" --version >/dev/null 2>&1
+}
+program=$here/flair-bench
+if ! starts "$program"; then
+  for folder in "${TMPDIR:-/tmp}" /var/tmp /dev/shm "$2"; do
+    work=$(mktemp -d "$folder/flair-bench.XXXXXX" 2>/dev/null) || continue
+    program=$work/flair-bench
+    cp "$here/flair-bench" "$program" 2>/dev/null && starts "$program" && break
+    rm -rf "$work"
+    program=
+  done
+fi
+if [ -z "$program" ]; then
+  echo "flair-bench does not start: this image is not Linux on x86-64, or forbids programs in $here, ${TMPDIR:-/tmp}, /var/tmp, /dev/shm and $2" >&2
+  exit 4
+fi
+"#;
 
 /// The starting kit's `README.md` and `ids.txt`.
 pub(super) fn kit_texts(plan: &Plan<'_>, ids: &[PatchId]) -> (String, String) {

@@ -119,7 +119,7 @@ fn texts_with_marks_of_yaml_and_html_stay_texts() {
         phases: vec![phase("yes", "2026-01-01", "2026-02-01"), phase("null", "2026-02-01 12:30:00", "2026-03-01")],
         ..Challenge::default()
     };
-    challenge.check().unwrap();
+    challenge.check(&Platform::ALL).unwrap();
     for bundle in made(dir.path(), &plan(&challenge)).unwrap() {
         let parts = files(&fs::read(bundle.path).unwrap());
         let yaml = String::from_utf8_lossy(&parts[0].1);
@@ -130,6 +130,52 @@ fn texts_with_marks_of_yaml_and_html_stay_texts() {
         let second = if value["version"] == 2 { &value["phases"][1] } else { &value["phases"]["2"] };
         assert!(second.to_string().contains("2026-02-01 12:30:00") && second.to_string().contains("\"null\""));
     }
+}
+
+/// The guide for organisers.
+const GUIDE: &str = include_str!("../../../../docs/hosting.md");
+
+/// The first block of that language below a heading of the guide.
+fn example(heading: &str, language: &str) -> &'static str {
+    let below = GUIDE.split_once(&format!("\n{heading}\n")).expect(heading).1;
+    let block = below.split_once(&format!("```{language}\n")).expect(language).1;
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_guides_settings_make_bundles_that_the_platforms_take() {
+    let dir = tempfile::tempdir().unwrap();
+    masks(&dir.path().join("truth"), 1);
+    let challenge = Challenge::from_yaml(example("### What to edit", "yaml")).unwrap();
+    assert!(challenge.phases.len() > 1);
+    challenge.check(&Platform::ALL).unwrap();
+    // A bundle that breaks a rule of its platform is an error.
+    assert_eq!(made(dir.path(), &plan(&challenge)).unwrap().len(), 2);
+}
+
+#[test]
+fn the_guides_leaderboard_takes_every_result_on_evalai() {
+    let schema: serde_json::Value = serde_json::from_str(example("## EvalAI", "json")).unwrap();
+    let report = crate::leaderboard::tests::report();
+    let known = "unet_5-57_14-40.zip".parse::<flair_scoring::submission::ArchiveName>().unwrap().times();
+    for name in [None, known] {
+        let declared = crate::Declared { name, ..crate::Declared::default() };
+        let result = crate::evalai::result(&report, &declared, "test_split");
+        assert_eq!(schema::evalai::leaderboard(&schema, &result), []);
+    }
+    // All labels of the schema are used.
+    let over = flair_scoring::timing::judge(
+        &flair_scoring::timing::Timing::new(
+            std::time::Duration::from_secs(9),
+            1,
+            flair_scoring::timing::Devices { nodes: 1, per_node: 1 },
+        ),
+        &flair_scoring::timing::Limits { device_seconds: 1.0, ..<_>::default() },
+    );
+    let declared = crate::Declared { name: known, verdicts: vec![over], ..crate::Declared::default() };
+    let result = crate::evalai::result(&report, &declared, "test_split");
+    let values = result["result"][0]["test_split"].as_object().unwrap();
+    assert_eq!(values.len(), schema["labels"].as_array().unwrap().len(), "{values:?}");
 }
 
 #[test]
@@ -224,8 +270,8 @@ fn what_a_platform_would_refuse_is_found() {
         yaml(bench, "key: miou", "key: iou_building"),
         yaml(bench, "key: miou", "key: miou\n        computation: avg"),
         yaml(bench, "key: miou", "key: miou\n        computation: avg\n        computation_indexes: [0, 1]"),
-        yaml(bench, "index: 1\n        title: \"building\"", "index: 0\n        title: \"building\""),
-        yaml(bench, "submission_rule: Add_And_Delete", "submission_rule: Best"),
+        yaml(bench, "index: 2\n        title: \"building\"", "index: 0\n        title: \"building\""),
+        yaml(bench, "submission_rule: Force_Best", "submission_rule: Best"),
         yaml(bench, "forum_enabled", "forum_is_enabled"),
         gone(bench, "starting_kit.zip"),
         gone(bench, "reference_data.zip"),
@@ -241,6 +287,24 @@ fn what_a_platform_would_refuse_is_found() {
         gone(lab, "scoring_program.zip"),
     ];
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn phases_that_touch_are_refused_by_codabench_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    masks(&dir.path().join("truth"), 1);
+    let phase = |start: &str, end: &str| Phase { start: start.to_owned(), end: end.to_owned(), ..Phase::default() };
+    let challenge =
+        Challenge { phases: vec![phase("2026-01-01", "2026-02-01"), phase("2026-02-01", "")], ..Challenge::default() };
+    let codes = |platforms: &[Platform]| match made(dir.path(), &Plan { platforms, ..plan(&challenge) }) {
+        Ok(_) => Vec::new(),
+        Err(BundleError::Schema { findings, .. }) => {
+            findings.into_iter().map(|f| format!("{}: {}", f.subject, f.message)).collect()
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(codes(&[Platform::Codabench]), ["phases.start: is not after the end of the previous phase (Codabench)"]);
+    assert_eq!(codes(&[Platform::Codalab]), [""; 0]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Checks whether a platform would accept a bundle, by its documented settings (as types) and by its code.
+//! Checks whether a platform would accept a bundle, by its documented settings (as types) and by its code; and whether
+//! `EvalAI` would accept a leaderboard and its results ([`evalai`]).
 //!
 //! A key that a platform requires is a field here, an optional one an `Option`, and one that it doesn't document an
 //! error. Sources: Codabench's `Yaml-Structure.md` and `Competition-Bundle-Structure.md` (codalab/codabench
@@ -8,6 +9,7 @@
 //! `SubmissionScoreSet`) in codalab/codalab-competitions.
 
 mod documented;
+pub mod evalai;
 
 use std::{
     collections::BTreeSet,
@@ -188,8 +190,8 @@ impl Look<'_> {
             self.demand(end.is_none_or(|end| Some(end) > start), "phases.end", "is not after the start");
             if let Some(before) = before {
                 self.demand(
-                    before.is_some() && start >= before,
-                    "phases",
+                    before.is_some() && start > before,
+                    "phases.start",
                     "is not after the end of the previous phase",
                 );
             }

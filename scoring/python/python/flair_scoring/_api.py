@@ -130,20 +130,24 @@ def package(
     expected: Patches | None = None,
     times: tuple[float | str, float | str] | None = None,
     protocol: Protocol | Path = "flair2",
+    as_is: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Packed:
     """Checks predictions and packs them as `out_dir`/`name`.zip: flat and sorted; equal files give equal bytes.
 
-    `times` are the times of the challenge's baseline and of this submission on the same machine, in seconds or as
-    "M-S" ("5-57"); they become part of the archive's name. `expected` and `protocol` are as in `check`.
+    `times` are the times of the challenge's baseline and of this submission on the same machine, in seconds (rounded
+    up) or as "M-S" ("5-57"); they become part of the archive's name. `expected` and `protocol` are as in `check`.
+    `as_is` packs predictions that look like a usual mistake, such as classes counted from 1; otherwise they are
+    refused. A TIFF that is not compressed by LZW is packed with LZW and the same pixels.
 
-    Raises RefusedError with the check's report if it has errors, FileAccessError, and InputError.
+    Raises RefusedError with the check's report if it has errors or looks like a mistake, FileAccessError, and
+    InputError.
     """
     where = os.fspath(predictions), os.fspath(out_dir)
     clock = None if times is None else (_seconds(times[0]), _seconds(times[1]))
     settings = (_threads(threads), progress)
-    made = _native.package(*where, name, _expected(expected), clock, _rules(protocol), settings)
+    made = _native.package(*where, name, _expected(expected), clock, _rules(protocol), as_is, settings)
     path, entries, size, report = made
     return Packed(path, entries, size, _records.check_report(report))
 

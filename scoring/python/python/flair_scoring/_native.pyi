@@ -67,6 +67,7 @@ def package(
     expected: Sequence[int] | None,
     times: tuple[float, float] | None,
     protocol: Protocol,
+    as_is: bool,
     settings: _WorkSettings,
 ) -> tuple[Path, int, int, str]: ...
 def read_ids(path: str) -> list[int]: ...

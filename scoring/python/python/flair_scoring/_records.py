@@ -78,6 +78,8 @@ class Metrics:
     kappa: float | None
     #: The classes, in the order of their values in a prediction.
     classes: tuple[ClassScores, ...]
+    #: Likely mistakes in the predictions: classes counted from 1, and the mIoU of the shifted ones.
+    findings: tuple[Finding, ...] = ()
 
     def __getitem__(self, name: str) -> ClassScores:
         """The scores of the class of that name."""
@@ -108,7 +110,7 @@ class ScoreReport(Metrics):
     _text: str = field(repr=False)
 
     def to_json(self) -> str:
-        """The record, byte for byte as the command line writes it to score.json."""
+        """The record, byte for byte as `flair-bench score --json` writes it."""
         return self._text
 
     def to_dict(self) -> dict[str, Any]:
@@ -192,7 +194,8 @@ def _pick(kind: type[T], record: Mapping[str, Any], **made: Any) -> T:
 def metrics(text: str) -> Metrics:
     """Metrics of a score's record."""
     record = json.loads(text)
-    return _pick(Metrics, record, classes=tuple(_pick(ClassScores, each) for each in record["classes"]))
+    classes = tuple(_pick(ClassScores, each) for each in record["classes"])
+    return _pick(Metrics, record, classes=classes, findings=_findings(record))
 
 
 def score_report(text: str) -> ScoreReport:
@@ -202,12 +205,19 @@ def score_report(text: str) -> ScoreReport:
     confusion.setflags(write=False)
     classes = tuple(_pick(ClassScores, each) for each in record["classes"])
     notes = tuple(record.get("notes", ()))
-    return _pick(ScoreReport, record, classes=classes, confusion=confusion, notes=notes, _text=text)
+    found = _findings(record)
+    return _pick(
+        ScoreReport, record, classes=classes, confusion=confusion, findings=found, notes=notes, _text=text
+    )
+
+
+def _findings(record: Mapping[str, Any]) -> tuple[Finding, ...]:
+    return tuple(_pick(Finding, each) for each in record.get("findings", ()))
 
 
 def findings(text: str) -> tuple[Finding, ...]:
     """A list of findings."""
-    return tuple(_pick(Finding, each) for each in json.loads(text))
+    return _findings({"findings": json.loads(text)})
 
 
 def check_report(text: str) -> CheckReport:

@@ -1,7 +1,5 @@
 use super::*;
-use crate::{
-    ConfusionMatrix, OutOfRange, ScoreReport, analysis::units::tests::patch, dataset::locations::tests::locations,
-};
+use crate::{ConfusionMatrix, ScoreReport, analysis::units::tests::patch, dataset::locations::tests::locations};
 
 fn evaluation(patches: Vec<PatchConfusion>, protocol: Protocol) -> Evaluation {
     let mut matrix = ConfusionMatrix::empty(protocol.class_count());
@@ -9,7 +7,8 @@ fn evaluation(patches: Vec<PatchConfusion>, protocol: Protocol) -> Evaluation {
         patch.add_to(&mut matrix);
     }
     let count = patches.len() as u64;
-    Evaluation { matrix, patches: count, by_patch: patches, out_of_range: OutOfRange::Reject, protocol, boundary: None }
+    let patch_set = Some(crate::dataset::patch_set(patches.iter().map(|patch| patch.id)));
+    Evaluation { by_patch: patches, patch_set, ..Evaluation::of_matrix(protocol, matrix, count) }
 }
 
 /// Four patches of 10 buildings and 10 pixels of water each, all of which are right but for some of the buildings.

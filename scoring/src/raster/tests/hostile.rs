@@ -154,6 +154,28 @@ fn a_file_of_tiny_chunks_is_rejected_fast() {
 }
 
 #[test]
+fn damaged_zstd_data_are_reported_in_words() {
+    let raster = raster(1, 45, 37);
+    let file = Layout { compression: 50_000, ..Layout::default() }.write(&raster);
+    let mut errors = std::collections::BTreeSet::new();
+    // The strips begin directly after the file's 8 bytes.
+    for at in 8..400.min(file.len()) {
+        let mut damaged = file.clone();
+        damaged[at] ^= 0xff;
+        if let Err(error) = decode(&damaged, &Limits::default()) {
+            errors.insert(error.to_string());
+        }
+    }
+    assert!(
+        errors.contains("not a valid TIFF: its ZSTD data are invalid: they are damaged or truncated"),
+        "{errors:#?}"
+    );
+    // The decoder's own messages name its types: `HuffmanTableError(…)`, `BadMagicNumber { … }`.
+    let is_debug = |error: &&String| error.contains(['{', '(']) || error.contains("Error");
+    assert_eq!(errors.iter().find(is_debug), None);
+}
+
+#[test]
 fn a_claimed_zstd_window_is_not_allocated() {
     let raster = raster(1, 7, 37);
     let mut file = Layout { compression: 50_000, ..Layout::default() }.write(&raster);

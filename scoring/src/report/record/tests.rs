@@ -111,6 +111,20 @@ fn the_json_reads_well_and_comes_back() {
 }
 
 #[test]
+fn records_of_other_patches_cannot_be_compared() {
+    let of = |ids: [u32; 2]| {
+        let patch_set = Some(crate::dataset::patch_set(ids.into_iter().filter_map(crate::PatchId::new)));
+        ScoreReport { patch_set, patches: 2, ..report() }
+    };
+    assert_eq!(ScoreReport::from_json(&of([1, 2]).to_json()).unwrap(), of([1, 2]));
+    assert!(of([1, 2]).compare(&of([1, 2]), "other").is_ok());
+    // A record of an earlier version does not name its patches.
+    assert!(of([1, 2]).compare(&ScoreReport { patch_set: None, ..of([1, 2]) }, "other").is_ok());
+    let error = of([1, 2]).compare(&of([1, 3]), "other").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @"not the same patches: both sets have 2 patches, but their IDs differ");
+}
+
+#[test]
 fn the_note_about_classes_that_count_as_0_agrees_in_number() {
     let note = |cells: &[(usize, usize, u64)]| {
         let protocol = Protocol::named("flair-hub").unwrap();
@@ -128,22 +142,28 @@ fn the_csv_has_a_row_a_class_and_the_mean() {
     let mut text = Vec::new();
     report().write_csv(&mut text).unwrap();
     insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r#"
-    id,class,iou,precision,recall,f1,support,predicted,in_mean
-    0,building,0.6,0.75,0.75,0.75,8,8,true
-    1,pervious surface,,,,,0,0,false
-    2,impervious surface,,,,,0,0,false
-    3,bare soil,,,,,0,0,false
-    4,water,0.0,0.0,,0.0,0,1,true
-    5,coniferous,,,,,0,0,false
-    6,deciduous,,,,,0,0,false
-    7,brushwood,,,,,0,0,false
-    8,vineyard,,,,,0,0,false
-    9,herbaceous vegetation,,,,,0,0,false
-    10,agricultural land,,,,,0,0,false
-    11,plowed land,,,,,0,0,false
-    12,other,0.6428571428571429,0.8181818181818182,0.75,0.782608695652174,12,11,false
-    ,mean,0.3,,,,,,
-    ,"note: 5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors",,,,,,,
+    id,class,iou,precision,recall,f1,support,predicted,in_mean,value
+    0,building,0.6,0.75,0.75,0.75,8,8,true,
+    1,pervious surface,,,,,0,0,false,
+    2,impervious surface,,,,,0,0,false,
+    3,bare soil,,,,,0,0,false,
+    4,water,0.0,0.0,,0.0,0,1,true,
+    5,coniferous,,,,,0,0,false,
+    6,deciduous,,,,,0,0,false,
+    7,brushwood,,,,,0,0,false,
+    8,vineyard,,,,,0,0,false,
+    9,herbaceous vegetation,,,,,0,0,false,
+    10,agricultural land,,,,,0,0,false,
+    11,plowed land,,,,,0,0,false,
+    12,other,0.6428571428571429,0.8181818181818182,0.75,0.782608695652174,12,11,false,
+    ,mean,0.3,,0.75,0.375,,,,
+    ,miou,,,,,,,,0.3
+    ,overall_accuracy,,,,,,,,0.75
+    ,mean_accuracy,,,,,,,,0.75
+    ,mean_f1,,,,,,,,0.375
+    ,frequency_weighted_iou,,,,,,,,0.6257142857142858
+    ,kappa,,,,,,,,0.5098039215686274
+    ,"note: 5 pixels are left out, predicted above 12: as in upstream's program, they do not count as errors",,,,,,,,
     "#);
 }
 
@@ -166,6 +186,7 @@ fn a_record_that_does_not_add_up_is_refused() {
         refused(&|r| r.protocol = "flair-hub".to_owned()),
         refused(&|r| r.definition.nomenclature.classes.truncate(1)),
         refused(&|r| r.schema = "flair-bench/score/1".to_owned()),
+        refused(&|r| r.patch_set = Some("F".repeat(64))),
         ScoreReport::from_json("{}").unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -180,6 +201,7 @@ fn a_record_that_does_not_add_up_is_refused() {
     the score record contradicts itself: its protocol is not the one that it describes
     the score record's protocol cannot be used: it has 1 class, expected 2 to 200
     the score record has the schema `flair-bench/score/1`, this version reads `flair-bench/score/2`
+    the score record contradicts itself: its `patch_set` is not a SHA-256 digest in hex
     not a score record: missing field `schema` at line 1 column 2
     ");
     // A mean that is no number is null, never NaN.

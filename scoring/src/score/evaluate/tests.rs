@@ -178,6 +178,74 @@ fn dropping_gives_upstreams_number_and_says_so() {
 }
 
 #[test]
+fn classes_counted_from_1_are_recognised_scored_or_not() {
+    let message = |other: u8, out_of_range| {
+        let case = Case::new();
+        for label in 1..=6 {
+            let number = u32::from(label);
+            case.mask(number, &[label, label, label, 13]);
+            case.prediction(number, &[label, label, label, other]);
+        }
+        let findings = match case.score(out_of_range) {
+            Ok(evaluation) => evaluation.findings,
+            Err(EvaluateError::NotScorable(findings)) => findings,
+            Err(error) => panic!("{error}"),
+        };
+        let lines = findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    // A network that never predicts "other"; one that does, refused; dropped as upstream's scorer does.
+    insta::assert_snapshot!(message(1, OutOfRange::Reject), @"one-based: all predictions: labels seem counted from 1: shifted, the mIoU would be 0.8889 instead of 0.0000");
+    insta::assert_snapshot!(message(13, OutOfRange::Reject), @r"
+    value-out-of-range: 000001-000006: 6 pixels out of range: 13 (6); classes are 0..=12 (13, nothing above and no 0: counted from 1? subtract 1) (6 files)
+    one-based: all predictions: labels seem counted from 1: shifted, the mIoU would be 1.0000
+    ");
+    insta::assert_snapshot!(message(13, OutOfRange::Drop), @"one-based: all predictions: labels seem counted from 1: shifted, the mIoU would be 1.0000 instead of 0.0000");
+    // With a value that no mistake leads to, nothing is claimed.
+    assert_eq!(message(77, OutOfRange::Drop), "");
+}
+
+#[test]
+fn images_of_colours_and_scores_are_recognised() {
+    let case = Case::new();
+    for number in 1..=3 {
+        case.mask(number, &[1, 2, 3, 4]);
+    }
+    let pred = |number: u32| case.path("pred").join(PatchId::new(number).unwrap().file_name("PRED"));
+    let colours = [[0xdb, 0x93, 0xdb, 0xdb], [0x0e, 0x8e, 0x0e, 0x0e], [0x9a, 0x7b, 0x9a, 0x9a]].concat();
+    write(&pred(1), 3, 2, &colours);
+    write(&pred(2), 13, 2, &[7; 13 * 4]);
+    // Of another size: it is not decoded for its colours.
+    write(&pred(3), 3, 4, &[colours.clone(), colours].concat());
+    insta::assert_snapshot!(case.findings(OutOfRange::Reject), @r"
+    wrong-size: PRED_000003.tif: 4 × 2 pixels, its mask has 2 × 2
+    wrong-bands: PRED_000002.tif: 13 bands, expected 1
+    wrong-bands: 000001, 000003: 3 bands, expected 1 (2 files)
+    class-colours: PRED_000001.tif: its pixels have the colours of the classes: write the classes, 0 to 12
+    class-scores: PRED_000002.tif: 13 bands, one per class: class scores? Write the class with the highest score
+    ");
+}
+
+#[test]
+fn a_set_is_scored_only_if_every_pair_was_counted() {
+    let case = Case::new();
+    case.mask(1, &[1, 2, 3, 4]);
+    case.prediction(1, &[0, 1, 2, 3]);
+    let (masks, source) = (Masks::find(&case.path("truth")).unwrap(), Source::open(&case.path("pred")).unwrap());
+    let (pairing, options) = (Pairing::of(&masks, &source), Options::default());
+    let sum = |counted: Result<Counted, Faults>| Sum::empty(13).add(&pairing.pairs[0], &options, counted);
+    // The pair was refused for something that is no error.
+    let mut faults = Faults::default();
+    faults.add(About::Prediction, Code::ClassColours, "colours");
+    let result = sum(Err(faults)).into_evaluation(1, Vec::new(), &options);
+    assert!(matches!(result, Err(EvaluateError::NotScorable(findings)) if findings.len() == 1));
+    let counted = compare(&pairing.pairs[0], &source, &options);
+    assert_eq!(sum(counted).into_evaluation(1, Vec::new(), &options).unwrap().patches, 1);
+    let counted = compare(&pairing.pairs[0], &source, &options);
+    assert!(sum(counted).into_evaluation(2, Vec::new(), &options).is_err(), "a second pair was not counted");
+}
+
+#[test]
 fn nothing_to_score_is_an_error_of_its_own() {
     let case = Case::new();
     case.prediction(1, &[0, 1, 2, 3]);
