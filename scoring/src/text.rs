@@ -36,6 +36,23 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
     if is_formula { Cow::from(format!("'{text}")) } else { Cow::from(text) }
 }
 
+/// What a reader sees of a text: without invisible characters (zero-width spaces and joiners, soft hyphens, variation
+/// selectors), and with single spaces. Two names that are equal so look the same in every table.
+pub fn visible(text: &str) -> String {
+    let seen: String = text.chars().filter(|&c| !is_invisible(c)).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a character has no width and no ink (Unicode 16, `Default_Ignorable_Code_Point`).
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 /// A count with its noun: `1 error`, `2 errors`, `2 patches`, `0 classes`.
 pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     format!("{count} {}", noun(count, what))
@@ -76,6 +93,13 @@ mod tests {
         for text in ["", "bare soil", "a=1", "'=1", "1-2"] {
             assert_eq!(csv_cell(text), text);
         }
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_the_same() {
+        assert_eq!(visible(" bare\u{200b} \u{a0}soil\u{ad}"), "bare soil");
+        assert_eq!(visible("\u{2060}\u{feff} "), "");
+        assert_eq!(visible("sol nu · 裸地"), "sol nu · 裸地");
     }
 
     #[test]

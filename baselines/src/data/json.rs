@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{BufReader, Read},
     path::Path,
 };
 
-use flair_scoring::{PatchId, dataset::image_key};
+use flair_scoring::{PatchId, dataset::image_key, files::open_regular};
 use serde::de::DeserializeOwned;
 
 use super::DataError;
@@ -24,12 +23,12 @@ pub(crate) fn read_by_patch<T: DeserializeOwned>(
     path: &Path,
     is_wanted: impl Fn(PatchId) -> bool,
 ) -> Result<BTreeMap<PatchId, T>, DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
+    let file = open_regular(path).map_err(DataError::io(path))?;
     let size = file.metadata().map_err(DataError::io(path))?.len();
     if size > MAX_JSON {
         return Err(DataError::TooLarge { path: path.to_owned(), size, limit: MAX_JSON });
     }
-    // The file may grow meanwhile, or be a pipe.
+    // The file may grow meanwhile.
     let reader = BufReader::new(file.take(MAX_JSON));
     let entries: BTreeMap<String, T> =
         serde_json::from_reader(reader).map_err(|error| DataError::format(path, error.to_string()))?;

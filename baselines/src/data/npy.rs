@@ -11,6 +11,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use flair_scoring::files::open_regular;
+
 use super::DataError;
 
 /// Maximum length of a header, in bytes. `NumPy` writes 118.
@@ -78,7 +80,7 @@ impl Npy {
     /// If the file cannot be read, is not a `.npy` file, is truncated, or is not a four-axis array of numbers in C
     /// order.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let mut file = File::open(path).map_err(DataError::io(path))?;
+        let mut file = open_regular(path).map_err(DataError::io(path))?;
         let size = file.metadata().map_err(DataError::io(path))?.len();
         let mut head = Vec::new();
         let most = (MAX_PREFIX + MAX_HEADER) as u64;

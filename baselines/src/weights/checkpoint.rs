@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read, Seek},
     path::Path,
 };
 
 use candle_core::{DType, Device, Tensor};
-use flair_scoring::files::{Sha256Sum, sha256, sha256_of, write_atomically};
+use flair_scoring::files::{Sha256Sum, open_regular, sha256, sha256_of, write_atomically};
 use safetensors::{SafeTensors, tensor::TensorView};
 
 use super::{WeightsError, diagnosis, pytorch};
@@ -16,6 +15,13 @@ use crate::models::Network;
 
 /// Maximum size of a checkpoint. U-T&T's has 110 MB.
 const MAX_FILE: u64 = 8 << 30;
+
+/// Maximum size of the header of a `.safetensors` file, in bytes. A tensor takes some 100 bytes of it, and 1 KB of memory
+/// when parsed: U-T&T's has 100 KB.
+pub(super) const MAX_HEADER: u64 = 8 << 20;
+
+/// Number of elements that are checked at once for being finite.
+const CHECKED: usize = 1 << 20;
 
 /// Prefix of tensors in upstream's checkpoints that are not parameters of the network: the class weights of the losses.
 const IGNORED: &str = "criterion.";
@@ -40,25 +46,31 @@ pub struct Checkpoint {
 pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     let io_error = |source| WeightsError::Io { path: path.to_owned(), source };
     let damaged = |why: &str| WeightsError::Damaged { path: path.to_owned(), why: why.to_owned() };
-    let mut file = File::open(path).map_err(io_error)?;
-    let size = file.metadata().map_err(io_error)?;
-    if !size.is_file() || size.len() > MAX_FILE {
-        return Err(damaged("it is not a file, or larger than 8 GiB"));
+    let mut file = open_regular(path).map_err(|error| match error.kind() {
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => damaged(&error.to_string()),
+        _ => io_error(error),
+    })?;
+    if file.metadata().map_err(io_error)?.len() > MAX_FILE {
+        return Err(damaged("it is larger than 8 GiB"));
     }
     let mut start = Vec::new();
     file.by_ref().take(diagnosis::HEAD).read_to_end(&mut start).map_err(io_error)?;
     file.rewind().map_err(io_error)?;
     // The hash is of the bytes that the tensors are read from.
     let (tensors, metadata, sha256) = if start.starts_with(b"PK") {
+        let before = file.metadata().map_err(io_error)?;
         let sha256 = sha256(&file).map_err(io_error)?;
-        file.rewind().map_err(io_error)?;
-        let tensors = pytorch::read_file(path, file.try_clone().map_err(io_error)?)?;
-        let now = file.metadata().map_err(io_error)?;
-        if now.len() != size.len() || now.modified().ok() != size.modified().ok() {
+        let tensors = pytorch::read(path)?;
+        let now = std::fs::metadata(path).map_err(io_error)?;
+        if now.len() != before.len() || now.modified().ok() != before.modified().ok() {
             return Err(damaged("it changed while it was read"));
         }
         (tensors, BTreeMap::new(), sha256)
-    } else if start.get(8) == Some(&b'{') {
+    } else if let Some((length, [b'{', ..])) = start.split_first_chunk() {
+        let length = u64::from_le_bytes(*length);
+        if length > MAX_HEADER {
+            return Err(damaged(&format!("its header has {length} bytes, at most {MAX_HEADER}")));
+        }
         let mut bytes = Vec::new();
         file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_error)?;
         let (tensors, metadata) = read_safetensors(path, &bytes)?;
@@ -96,12 +108,9 @@ pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> 
 /// Returns an error if a weight is NaN or infinite: the network would predict one class for every pixel.
 pub(crate) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
     for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
-        let sum = tensor.to_dtype(DType::F64).and_then(|t| t.abs()?.sum_all()?.to_scalar::<f64>());
-        let sum = sum.map_err(|source: candle_core::Error| WeightsError::Device {
-            path: path.to_owned(),
-            source: source.into(),
-        })?;
-        if !sum.is_finite() {
+        let finite = is_finite(tensor)
+            .map_err(|source| WeightsError::Device { path: path.to_owned(), source: source.into() })?;
+        if !finite {
             let why = format!("its tensor `{name}` has values that are not finite");
             return Err(WeightsError::Damaged { path: path.to_owned(), why });
         }
@@ -121,6 +130,19 @@ pub(crate) fn digest<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>
         sum.update(&safetensors::tensor::View::data(&tensor));
     }
     Ok(sum.finish())
+}
+
+/// Whether all elements are finite; without a copy of a large tensor.
+fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    let flat = tensor.flatten_all()?;
+    let count = flat.elem_count();
+    for start in (0..count).step_by(CHECKED) {
+        let part = flat.narrow(0, start, CHECKED.min(count - start))?;
+        if !part.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?.is_finite() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Renames tensors to the network's parameter names: removes the prefixes of wrapping modules, and the losses.
@@ -259,12 +281,24 @@ mod tests {
         );
         assert_eq!(reason(b"\x02\0\0\0\0\0\0\0{}"), "it has no tensors");
         // A claimed header of 2^60 bytes.
-        assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "header too large");
+        assert_eq!(reason(b"\0\0\0\0\0\0\0\x10{}"), "its header has 1152921504606846976 bytes, at most 8388608");
         let empty = br#"{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#;
         let empty = [&(empty.len() as u64).to_le_bytes(), &empty[..]].concat();
         assert_eq!(reason(&empty), "its tensor `a` has axes that are too long: [0, 4294967296, 4294967296]");
         assert!(reason(b"PK\x03\x04 no zip").starts_with("its archive cannot be read"));
         assert!(matches!(read(&dir.path().join("none")).unwrap_err(), WeightsError::Io { .. }));
         assert!(matches!(read(dir.path()).unwrap_err(), WeightsError::Damaged { .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_an_error_and_never_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let text = read(&path).unwrap_err().to_string();
+        assert!(text.ends_with("it is a pipe, not a regular file"), "{text}");
+        assert!(super::super::Provenance::read(&path).unwrap().is_none());
+        assert!(super::super::load_encoder(&path, &unet(0)).is_err());
     }
 }

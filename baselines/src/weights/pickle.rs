@@ -1,26 +1,28 @@
 //! The subset of Python's pickle format that `torch.save` uses, interpreted without executing anything.
 //!
 //! No code is called: a global is a name, an object is opaque. Values are in one table and refer to each other by index,
-//! so that neither cycles nor deep nesting in a hostile file cause recursion.
+//! so that neither cycles nor deep nesting in a hostile file cause recursion. Texts stay in the pickle's bytes.
 
 use std::collections::BTreeMap;
 
-/// Maximum number of values in a pickle. A state dict has about 20 per tensor.
-const MAX_VALUES: usize = 8_000_000;
+/// Maximum number of values in a pickle, of entries of its stack and memo, and of references in its containers. A state
+/// dict has about 20 of each per tensor, with an optimizer's state 60: this is enough for 17,000 parameters. A value takes
+/// up to 200 bytes.
+const MAX_VALUES: usize = 1 << 20;
 
 /// Index of a value in the table.
 pub(super) type Ref = usize;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(String),
-    /// `module.name`, never resolved.
-    Global(String),
+    Text(&'a str),
+    /// A module and a name in it, never resolved.
+    Global(&'a str, &'a str),
     Tuple(Vec<Ref>),
     List(Vec<Ref>),
     Dict(Vec<(Ref, Ref)>),
@@ -47,13 +49,13 @@ pub(super) enum PickleError {
 
 /// A parsed pickle: a table of values, and the index of the root.
 #[derive(Debug)]
-pub(super) struct Pickle {
-    values: Vec<Value>,
+pub(super) struct Pickle<'a> {
+    values: Vec<Value<'a>>,
     root: Ref,
 }
 
-impl Pickle {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, PickleError> {
+impl<'a> Pickle<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, PickleError> {
         Machine {
             bytes,
             at: 0,
@@ -66,16 +68,16 @@ impl Pickle {
         .run()
     }
 
-    pub(super) fn root(&self) -> &Value {
+    pub(super) fn root(&self) -> &Value<'a> {
         self.get(self.root)
     }
 
-    pub(super) fn get(&self, value: Ref) -> &Value {
+    pub(super) fn get(&self, value: Ref) -> &Value<'a> {
         self.values.get(value).unwrap_or(&Value::None)
     }
 
-    pub(super) fn text(&self, value: Ref) -> Option<&str> {
-        if let Value::Text(text) = self.get(value) { Some(text) } else { None }
+    pub(super) fn text(&self, value: Ref) -> Option<&'a str> {
+        if let Value::Text(text) = *self.get(value) { Some(text) } else { None }
     }
 
     pub(super) fn int(&self, value: Ref) -> Option<i64> {
@@ -91,7 +93,7 @@ impl Pickle {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    values: Vec<Value>,
+    values: Vec<Value<'a>>,
     stack: Vec<Ref>,
     marks: Vec<usize>,
     memo: BTreeMap<u64, Ref>,
@@ -101,8 +103,8 @@ struct Machine<'a> {
 
 type Step<T = ()> = Result<T, PickleError>;
 
-impl Machine<'_> {
-    fn run(mut self) -> Result<Pickle, PickleError> {
+impl<'a> Machine<'a> {
+    fn run(mut self) -> Result<Pickle<'a>, PickleError> {
         loop {
             let opcode = self.byte()?;
             if opcode == b'.' {
@@ -169,7 +171,6 @@ impl Machine<'_> {
                 })?;
                 let at = self.at;
                 let text = std::str::from_utf8(self.take_u64(length)?).map_err(|_| PickleError::Damaged(at))?;
-                let text = text.to_owned();
                 self.push(Value::Text(text))?;
             }
             b'B' | b'C' | b'T' | b'U' | 0x8e | 0x96 => {
@@ -182,13 +183,13 @@ impl Machine<'_> {
                 self.push(Value::Opaque)?;
             }
             b'c' => {
-                let global = format!("{}.{}", self.line()?, self.line()?);
-                self.push(Value::Global(global))?;
+                let (module, name) = (self.line()?, self.line()?);
+                self.push(Value::Global(module, name))?;
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let value = match (&self.values[module], &self.values[name]) {
-                    (Value::Text(module), Value::Text(name)) => Value::Global(format!("{module}.{name}")),
+                    (Value::Text(module), Value::Text(name)) => Value::Global(module, name),
                     _ => return Err(PickleError::Damaged(self.at)),
                 };
                 self.push(value)?;
@@ -241,7 +242,7 @@ impl Machine<'_> {
             b'R' | 0x81 => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
                 let value = match &self.values[callee] {
-                    Value::Global(name) if name == "collections.OrderedDict" => Value::Dict(Vec::new()),
+                    Value::Global("collections", "OrderedDict") => Value::Dict(Vec::new()),
                     _ => Value::Call(callee, arguments),
                 };
                 self.push(value)?;
@@ -280,14 +281,14 @@ impl Machine<'_> {
         Ok(self.take(1)?[0])
     }
 
-    fn take(&mut self, count: usize) -> Step<&[u8]> {
+    fn take(&mut self, count: usize) -> Step<&'a [u8]> {
         let end = self.at.checked_add(count).ok_or(PickleError::Truncated)?;
         let bytes = self.bytes.get(self.at..end).ok_or(PickleError::Truncated)?;
         self.at = end;
         Ok(bytes)
     }
 
-    fn take_u64(&mut self, count: u64) -> Step<&[u8]> {
+    fn take_u64(&mut self, count: u64) -> Step<&'a [u8]> {
         self.take(usize::try_from(count).map_err(|_| PickleError::Truncated)?)
     }
 
@@ -295,12 +296,11 @@ impl Machine<'_> {
         Ok(self.take(size)?.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 
-    fn line(&mut self) -> Step<String> {
-        let rest = &self.bytes[self.at..];
+    fn line(&mut self) -> Step<&'a str> {
+        let (at, rest) = (self.at, &self.bytes[self.at..]);
         let length = rest.iter().position(|&b| b == b'\n').ok_or(PickleError::Truncated)?;
-        let line = String::from_utf8_lossy(&rest[..length]).into_owned();
         self.at += length + 1;
-        Ok(line)
+        std::str::from_utf8(&rest[..length]).map_err(|_| PickleError::Damaged(at))
     }
 
     fn number_line(&mut self) -> Step<u64> {
@@ -308,7 +308,7 @@ impl Machine<'_> {
         self.line()?.parse().map_err(|_| PickleError::Damaged(at))
     }
 
-    fn push(&mut self, value: Value) -> Step {
+    fn push(&mut self, value: Value<'a>) -> Step {
         if self.values.len() >= MAX_VALUES {
             return Err(PickleError::TooLarge);
         }

@@ -2,22 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{BufReader, Read},
     path::Path,
 };
 
+use flair_scoring::files::open_regular;
 use serde::{Deserialize, Serialize};
 
-use super::WeightsError;
+use super::{WeightsError, checkpoint::MAX_HEADER};
 
 /// Keys of a configuration, as `--set` takes them, and their values as JSON.
 pub type Settings = BTreeMap<String, String>;
 
 /// Its metadata key. A file has only this key: the order of several is not fixed, so equal files could differ.
 const KEY: &str = "flair-bench";
-/// Maximum size of the header of a `.safetensors` file. U-T&T's has 50 kB.
-const MAX_HEADER: u64 = 4 << 20;
 
 /// Information about the training, saved with the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +52,10 @@ impl Provenance {
             metadata: BTreeMap<String, String>,
         }
         let header = || {
-            let mut file = File::open(path)?;
-            if !file.metadata()?.is_file() {
+            if !std::fs::metadata(path)?.is_file() {
                 return Ok(None);
             }
+            let mut file = open_regular(path)?;
             let mut length = Vec::new();
             file.by_ref().take(8).read_to_end(&mut length)?;
             let Ok(length) = length.try_into().map(u64::from_le_bytes) else { return Ok(None) };

@@ -118,9 +118,7 @@ fn timing_of(folder: &Path, score: &ScoreReport) -> Result<(Option<Timing>, Opti
 mod tests {
     use std::{fs, time::Duration};
 
-    use flair_scoring::{
-        ConfusionMatrix, OutOfRange, PatchId, dataset::patch_set, score::evaluate::Evaluation, timing::Devices,
-    };
+    use flair_scoring::{ConfusionMatrix, PatchId, dataset::patch_set, score::evaluate::Evaluation, timing::Devices};
 
     use super::*;
     use crate::FLAIR2_TEST;

@@ -5,7 +5,6 @@ use std::io::Write;
 
 use flair_scoring::{
     progress::Silent,
-    raster::Limits,
     source::Source,
     submission::{CheckOptions, check_path, predictions},
 };
@@ -19,7 +18,7 @@ pub(crate) fn exercise(bytes: &[u8]) {
     let mut file = NamedTempFile::new().expect("the temporary folder is writable");
     file.write_all(bytes).expect("the temporary folder is writable");
     let mut options = CheckOptions::default();
-    options.limits = Limits { file_bytes: LIMIT, samples: LIMIT };
+    (options.limits.file_bytes, options.limits.samples) = (LIMIT, LIMIT);
     let report = check_path(file.path(), None, &options, &Silent).expect("the file can be looked at");
     for finding in &report.findings {
         let shown = [&finding.subject, &finding.message];

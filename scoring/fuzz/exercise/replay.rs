@@ -20,30 +20,49 @@ const LONGEST: Duration = Duration::from_secs(10);
 const LARGEST: usize = 8 << 20;
 
 #[global_allocator]
-static MEMORY: Watched = Watched(AtomicUsize::new(0));
+static MEMORY: Watched = Watched { largest: AtomicUsize::new(0), held: AtomicUsize::new(0), peak: AtomicUsize::new(0) };
 
-/// The system's allocator, with the size of the largest allocation so far.
-struct Watched(AtomicUsize);
+/// The system's allocator, with the size of the largest allocation so far, of all present ones, and the most of these.
+struct Watched {
+    largest: AtomicUsize,
+    held: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Watched {
+    fn add(&self, size: usize) {
+        self.largest.fetch_max(size, Ordering::Relaxed);
+        let held = self.held.fetch_add(size, Ordering::Relaxed) + size;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+    }
+
+    fn remove(&self, size: usize) {
+        self.held.fetch_sub(size, Ordering::Relaxed);
+    }
+}
 
 #[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one forwards every call unchanged")]
 // SAFETY: every call is forwarded to the system's allocator, which fulfils the contract.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.fetch_max(layout.size(), Ordering::Relaxed);
+        self.add(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.0.fetch_max(layout.size(), Ordering::Relaxed);
+        self.add(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        self.0.fetch_max(size, Ordering::Relaxed);
+        // Both are there while the bytes are copied.
+        self.add(size);
+        self.remove(layout.size());
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        self.remove(layout.size());
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -60,7 +79,7 @@ pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
             let start = Instant::now();
             // The panic has already printed its message.
             let outcome = catch_unwind(AssertUnwindSafe(|| exercise(bytes)));
-            let (took, asked) = (start.elapsed(), MEMORY.0.load(Ordering::Relaxed));
+            let (took, asked) = (start.elapsed(), MEMORY.largest.load(Ordering::Relaxed));
             assert!(
                 outcome.is_ok() && took < LONGEST && asked < LARGEST,
                 "{}, {change}, {took:?}, {asked} bytes at once: {}",
@@ -80,6 +99,17 @@ pub(crate) fn replay(target: &str, exercise: fn(&[u8])) {
             run("changed", &changed);
         }
     }
+}
+
+/// Exercises an input of megabytes that is made to cost its reader much memory; `most` is what it may, in bytes. Other
+/// tests run beside it, which need little.
+pub(crate) fn flood(name: &str, bytes: &[u8], most: usize, exercise: fn(&[u8])) {
+    let before = MEMORY.held.load(Ordering::Relaxed);
+    MEMORY.peak.store(before, Ordering::Relaxed);
+    let start = Instant::now();
+    exercise(bytes);
+    let (took, used) = (start.elapsed(), MEMORY.peak.load(Ordering::Relaxed).saturating_sub(before));
+    assert!(took < LONGEST && used < most, "{name}: {took:?}, {used} bytes, at most {most}");
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -105,10 +105,22 @@ fn open(path: &Path) -> Result<Source, InputError> {
     })
 }
 
+/// Refuses symbolic links, which could lead to the masks, and files that cannot be reached.
 fn refuse_links(folder: &Path) -> Result<(), InputError> {
     let mut findings = Vec::new();
     for entry in walkdir::WalkDir::new(folder).min_depth(1).sort_by_file_name() {
-        let entry = entry.map_err(|error| InputError::Io { path: folder.to_owned(), error: error.into() })?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // Below the folder it is the participant's: a path that is too long, a subfolder that may not be read.
+            Err(error) if error.depth() > 0 => {
+                let name = error.path().and_then(|path| path.strip_prefix(folder).ok()).unwrap_or(Path::new("?"));
+                let reason = error.io_error().map_or_else(|| "a loop of links".to_owned(), ToString::to_string);
+                let message = format!("cannot be read: {reason}");
+                findings.push(Code::UnreadableFile.finding(shown(&name.to_string_lossy()), message));
+                continue;
+            }
+            Err(error) => return Err(InputError::Io { path: folder.to_owned(), error: error.into() }),
+        };
         if entry.path_is_symlink() {
             let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy();
             findings.push(Code::SymbolicLink.finding(shown(&name), "a symbolic link, which no submission needs"));
@@ -205,6 +217,22 @@ mod tests {
         std::os::unix::fs::symlink("../../ref", dir.path().join("res/a/more")).unwrap();
         let Err(InputError::Submission(findings)) = Input::find(dir.path()) else { panic!("it was taken") };
         assert_eq!((findings[0].code.as_str(), findings[0].subject.as_str()), ("symbolic-link", "a/more"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_longer_than_the_system_allows_is_the_participants() {
+        let dir = input(&[("PRED_000001.tif", tiff())]);
+        let deep = |root: &str| (0..12).fold(dir.path().join(root), |path, _| path.join("d".repeat(200)));
+        for root in ["res/a", "other"] {
+            fs::create_dir_all(deep(root)).unwrap();
+        }
+        // No call may name more than 4096 bytes at once.
+        fs::rename(dir.path().join("other"), deep("res/a").join("b")).unwrap();
+        let Err(InputError::Submission(findings)) = Input::find(dir.path()) else { panic!("it was taken") };
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].code, "unreadable-file");
+        assert!(findings[0].message.starts_with("cannot be read: File name too long"), "{}", findings[0].message);
     }
 
     #[cfg(unix)]

@@ -98,7 +98,7 @@ pub(crate) fn work<T: Send>(
                             state.report(py, listener.as_ref())
                         });
                         if let Err(error) = reported {
-                            board.is_stopped.store(true, Relaxed);
+                            state.is_stopped.store(true, Relaxed);
                             return Err(error);
                         }
                     }

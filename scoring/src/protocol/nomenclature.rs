@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{ProtocolError, labels, parse, shipped};
 
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Maximum number of classes: predictions are bytes, and a few values stay free for pixels without a class.
 pub const MAX_CLASSES: usize = 200;
@@ -108,8 +108,9 @@ impl Nomenclature {
         for (index, class) in self.classes.iter().enumerate() {
             let name = class.name.as_str();
             check_name(name, MAX_NAME)?;
-            if self.classes[..index].iter().any(|earlier| earlier.name == name) {
-                return Err(format!("two classes are called `{name}`"));
+            if let Some(earlier) = self.classes[..index].iter().find(|other| visible(&other.name) == visible(name)) {
+                let differ = if earlier.name == name { "" } else { ": the names differ only in invisible characters" };
+                return Err(format!("two classes are called `{}`{differ}", visible(name)));
             }
             for label in &class.labels {
                 if let Some(other) = owner[usize::from(*label)].replace(name) {
@@ -132,6 +133,6 @@ impl Nomenclature {
 
 /// Names are shown in terminals, tables and pictures.
 pub(super) fn check_name(name: &str, most: usize) -> Result<(), String> {
-    let is_fit = !name.trim().is_empty() && name.chars().count() <= most && !name.chars().any(char::is_control);
+    let is_fit = !visible(name).is_empty() && name.chars().count() <= most && !name.chars().any(char::is_control);
     if is_fit { Ok(()) } else { Err(format!("`{}` is no name: expected 1 to {most} characters", name.escape_debug())) }
 }

@@ -167,3 +167,19 @@ fn the_fuzzers_inputs_are_there() {
     ];
     seeds::keep("protocol", &files.map(|(name, text)| (name.to_owned(), text.into_bytes())).into());
 }
+
+#[test]
+fn class_names_that_look_the_same_are_an_error() {
+    let classes = |other: &str| {
+        let text = format!(
+            "{{name: x, classes: [{{name: water, colour: '#000001', labels: [1]}}, {{name: \"{other}\", colour: '#000002', labels: [2]}}]}}"
+        );
+        Nomenclature::from_yaml(&text, "x.yml").map(|found| found.classes.len()).map_err(|error| error.to_string())
+    };
+    assert_eq!(classes("water 2"), Ok(2));
+    let twin = "`x.yml` is no protocol: two classes are called `water`: the names differ only in invisible characters";
+    for other in ["wa\\u200bter", "water\\u2060", "\\u00adwater", "water "] {
+        assert_eq!(classes(other), Err(twin.to_owned()), "{other}");
+    }
+    assert!(classes("\\u200b").unwrap_err().contains("is no name"));
+}

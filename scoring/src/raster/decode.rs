@@ -4,10 +4,10 @@ use super::limits::check_file_size;
 use super::{Chunks, Compression, Header, Interleave, Limits, Photometric, Raster, RasterError, SampleFormat, codec};
 use super::{tags, tags::Tags};
 
-/// Minimum mean number of samples per strip or tile in the largest raster: two tiles of the smallest size.
-const MIN_MEAN_SAMPLES: u64 = 512;
+/// Minimum mean number of samples per strip or tile: one tile of the smallest size that TIFF allows, 16 × 16.
+const MIN_MEAN_SAMPLES: u64 = 256;
 
-/// Number of strips or tiles that is always allowed, for any limit on samples.
+/// Number of strips or tiles that is always allowed, for any size: each row of each band of a patch may be a strip.
 const ALWAYS_ALLOWED_CHUNKS: u64 = 4096;
 
 /// Decodes the first image of a TIFF: all its bands, for any photometric interpretation.
@@ -26,7 +26,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
         Chunks::Tiles { .. } => (tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS),
     };
     let grid = Grid::of(&header);
-    check_chunk_count(grid.len() as u64, header.chunks, limits)?;
+    check_chunk_count(grid.len() as u64, &header)?;
     let offsets = tags.required(offsets, grid.len() as u64)?;
     let byte_counts = tags.required(byte_counts, grid.len() as u64)?;
 
@@ -56,10 +56,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, RasterError> {
 
 /// Limits the number of strips or tiles: each needs its own decoder, so tiny ones would make decoding a thousand times
 /// slower.
-fn check_chunk_count(count: u64, chunks: Chunks, limits: &Limits) -> Result<(), RasterError> {
-    let most = (limits.samples / MIN_MEAN_SAMPLES).max(ALWAYS_ALLOWED_CHUNKS);
+fn check_chunk_count(count: u64, header: &Header) -> Result<(), RasterError> {
+    let samples = (header.width * header.height * header.bands) as u64;
+    let most = (samples / MIN_MEAN_SAMPLES).max(ALWAYS_ALLOWED_CHUNKS);
     if count > most {
-        return Err(RasterError::Limits(format!("it has {count} {}s, at most {most}", chunks.name())));
+        return Err(RasterError::Limits(format!("it has {count} {}s, at most {most}", header.chunks.name())));
     }
     Ok(())
 }
@@ -72,14 +73,44 @@ fn check_readable(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {
     if !matches!(header.predictor, 1 | 2) {
         return unsupported(format!("its predictor is {}, expected 1 or 2", header.predictor));
     }
+    check_unambiguous(header, tags)
+}
+
+/// Refuses what readers disagree about: GDAL and Pillow, which both use libtiff, other readers, and this one.
+fn check_unambiguous(header: &Header, tags: &Tags<'_>) -> Result<(), RasterError> {
+    let unsupported = |what| Err(RasterError::Unsupported(what));
+    // libtiff has the predictor in these codecs alone, and ignores the tag elsewhere; other readers and writers do not.
+    if header.predictor == 2 && matches!(header.compression, Compression::None | Compression::PackBits) {
+        return unsupported("its predictor is 2 without LZW, Deflate or ZSTD: some readers ignore it".to_owned());
+    }
     if header.photometric == Photometric::Other(6) {
         return unsupported("its colours are YCbCr, whose bands may differ in size".to_owned());
     }
-    match tags.single(tags::FILL_ORDER)? {
-        Some(2) if header.compression != Compression::None => {
-            unsupported("its bit order is reversed (FillOrder 2)".to_owned())
-        }
-        _ => Ok(()),
+    let photometric = tags.single(tags::PHOTOMETRIC)?;
+    if header.bands == 1 && !matches!(photometric, Some(0 | 1 | 3)) {
+        return unsupported(match photometric {
+            // Pillow takes 0, white, for a missing one, and inverts the samples.
+            None => "its photometric interpretation is missing: some readers take 0 for white".to_owned(),
+            Some(other) => format!("its photometric interpretation is {other}, expected 1 (0 is black)"),
+        });
+    }
+    // libtiff reverses the bits of every byte, whether compressed or not.
+    if let Some(order) = tags.single(tags::FILL_ORDER)?.filter(|order| *order != 1) {
+        return unsupported(format!("its bit order is reversed (FillOrder {order}), expected 1"));
+    }
+    // Pillow turns the image, GDAL does not.
+    if let Some(orientation) = tags.single(tags::ORIENTATION)?.filter(|orientation| *orientation != 1) {
+        return unsupported(format!("its orientation is {orientation}, expected 1: some readers turn it"));
+    }
+    let has_any = |of_chunks: &[u16]| of_chunks.iter().any(|&tag| tags.has(tag));
+    if has_any(&[tags::STRIP_OFFSETS, tags::STRIP_BYTE_COUNTS])
+        && has_any(&[tags::TILE_WIDTH, tags::TILE_LENGTH, tags::TILE_OFFSETS, tags::TILE_BYTE_COUNTS])
+    {
+        return unsupported("it has strips and tiles: readers differ in which they take".to_owned());
+    }
+    match tags.repeated() {
+        Some(tag) => unsupported(format!("its tag {tag} occurs twice: readers differ in which they take")),
+        None => Ok(()),
     }
 }
 

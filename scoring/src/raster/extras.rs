@@ -4,7 +4,7 @@ use super::limits::check_file_size;
 use super::{Compression, Header, Limits, RasterError, SampleFormat, codec, tags, tags::Tags};
 
 /// Maximum number of bytes that [`peek`] decodes: the beginning of a larger strip or tile.
-const MAX_PEEK: usize = 1 << 20;
+const MAX_PEEK: usize = 1 << 16;
 
 /// Metadata of a TIFF besides its first image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn extras(bytes: &[u8], limits: &Limits) -> Result<Extras, RasterError> {
     })
 }
 
-/// The samples at the beginning of the first strip or tile of a TIFF, at most 1 MiB, for any sample type; `None` if the
+/// The samples at the beginning of the first strip or tile of a TIFF, at most 64 KiB, for any sample type; `None` if the
 /// format is not supported or the data are damaged. Used for hints about files that are not predictions.
 pub fn peek(bytes: &[u8], limits: &Limits) -> Option<Vec<f64>> {
     check_file_size(bytes, limits).ok()?;

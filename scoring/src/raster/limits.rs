@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf};
 
 /// Limits of a raster file. Its claimed sizes are checked against them before any allocation.
+///
+/// [`Limits::default`] is the only constructor, so that checking, scoring, packing and hosting accept the same files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Maximum size of the file, in bytes.
     pub file_bytes: u64,
@@ -12,9 +15,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB of each: about fifty times a patch of five bands.
+    /// 16 MiB and 16 Mi samples: 60 times a prediction, so that files with scores of 13 classes are still read and get a
+    /// specific finding, and 12 times an aerial patch of five bands.
     fn default() -> Self {
-        Self { file_bytes: 64 << 20, samples: 64 << 20 }
+        Self { file_bytes: 16 << 20, samples: 16 << 20 }
     }
 }
 

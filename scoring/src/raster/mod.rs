@@ -3,7 +3,8 @@
 //! The reader is this crate's own: it must never read fewer bands than a file has, and never trust a claimed size. It
 //! reads classic TIFF and BigTIFF of either byte order, strips and tiles, any
 //! number of 8-bit bands interleaved by pixel or by band, without compression, LZW, Deflate, ZSTD or PackBits, with or
-//! without horizontal differencing. It reads the first image of a file and ignores overviews.
+//! without horizontal differencing. It reads the first image of a file and ignores overviews. It refuses what other
+//! readers see differently, so that a score does not depend on the reader.
 
 mod codec;
 mod decode;

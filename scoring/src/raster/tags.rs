@@ -1,6 +1,6 @@
 //! The tags of a TIFF's first image, the only image that is parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use super::RasterError;
 
@@ -11,6 +11,7 @@ pub(super) const COMPRESSION: u16 = 259;
 pub(super) const PHOTOMETRIC: u16 = 262;
 pub(super) const FILL_ORDER: u16 = 266;
 pub(super) const STRIP_OFFSETS: u16 = 273;
+pub(super) const ORIENTATION: u16 = 274;
 pub(super) const SAMPLES_PER_PIXEL: u16 = 277;
 pub(super) const ROWS_PER_STRIP: u16 = 278;
 pub(super) const STRIP_BYTE_COUNTS: u16 = 279;
@@ -77,6 +78,8 @@ pub(super) struct Tags<'a> {
     /// Bytes of an offset and of a count: 4, or 8 in BigTIFF.
     word: usize,
     entries: BTreeMap<u16, Entry>,
+    /// The first tag that occurs twice.
+    repeated: Option<u16>,
     /// Offset of the next image's tags; 0 if there is none.
     next: u64,
 }
@@ -89,7 +92,7 @@ impl<'a> Tags<'a> {
             Some(b"MM") => ByteOrder::Big,
             _ => return Err(RasterError::Format("it does not start with a TIFF signature".to_owned())),
         };
-        let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new(), next: 0 };
+        let mut tags = Self { bytes, order, word: 4, entries: BTreeMap::new(), repeated: None, next: 0 };
         let directory = match tags.number(2, 2)? {
             42 => tags.number(4, 4)?,
             43 if tags.number(4, 2)? == 8 => {
@@ -109,8 +112,13 @@ impl<'a> Tags<'a> {
             let tag = u16::try_from(tags.number(at, 2)?).unwrap_or_default();
             let kind = u16::try_from(tags.number(at + 2, 2)?).unwrap_or_default();
             let count = tags.number(at + 4, tags.word)?;
-            // The first value of a duplicate tag counts, as in libtiff.
-            tags.entries.entry(tag).or_insert(Entry { kind, count, field: at + 4 + tags.word as u64 });
+            // The first value of a repeated tag counts, as in libtiff; Pillow takes the last.
+            match tags.entries.entry(tag) {
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(Entry { kind, count, field: at + 4 + tags.word as u64 });
+                }
+                btree_map::Entry::Occupied(_) => tags.repeated = tags.repeated.or(Some(tag)),
+            }
         }
         // Some writers omit the end of the list.
         tags.next = tags.number(first + count * entry_bytes, tags.word).unwrap_or(0);
@@ -120,6 +128,11 @@ impl<'a> Tags<'a> {
     /// Claimed offset of the next image's tags, not validated; 0 if there is none.
     pub(super) fn next_image(&self) -> u64 {
         self.next
+    }
+
+    /// The first tag that occurs twice, if any.
+    pub(super) fn repeated(&self) -> Option<u16> {
+        self.repeated
     }
 
     /// Whether the file has a tag.

@@ -13,6 +13,8 @@ pub struct Entry {
     /// Its size in bytes; in an archive the size that the directory claims, which [`Source::read`](super::Source::read)
     /// verifies.
     pub size: u64,
+    /// Number of bytes that it takes in an archive, compressed or not; in a folder its size.
+    pub stored: u64,
     /// Modification time from the file system or the archive (the latter in local time, to 2 seconds).
     pub modified: Option<SystemTime>,
     /// Reasons not to treat it as a plain file.
@@ -74,6 +76,6 @@ impl Defect {
 impl Entry {
     pub(crate) fn new(name: String, size: u64, index: usize, defects: Vec<Defect>) -> Self {
         let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
-        Self { name, file_name, size, modified: None, defects, index }
+        Self { name, file_name, size, stored: size, modified: None, defects, index }
     }
 }

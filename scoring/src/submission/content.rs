@@ -72,7 +72,8 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
             return;
         }
     };
-    if (header.width, header.height) != (PATCH_SIZE, PATCH_SIZE) {
+    let has_patch_size = (header.width, header.height) == (PATCH_SIZE, PATCH_SIZE);
+    if !has_patch_size {
         let (width, height) = (header.width, header.height);
         content.remark(Code::WrongSize, format!("{width} × {height} pixels, expected {PATCH_SIZE} × {PATCH_SIZE}"));
     }
@@ -86,7 +87,8 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     let CheckOptions { limits, protocol, .. } = options;
     content.remarks.extend(class_scores(&header, bytes, limits, protocol));
     form(&header, bytes, options, content);
-    if sample_type != "uint8" {
+    // The header decides: what cannot be a prediction, nor a picture of one, is not decoded.
+    if sample_type != "uint8" || !has_patch_size || !matches!(header.bands, 1 | 3 | 4) {
         return;
     }
     match raster::decode(bytes, limits) {

@@ -62,15 +62,22 @@ pub fn read_ids(path: &Path) -> Result<BTreeSet<PatchId>, IdsError> {
 
 /// As [`read_ids`], from a text; an error is the line number, from 1, and the problem.
 fn parse_ids(text: &str) -> Result<BTreeSet<PatchId>, (usize, String)> {
-    let mut ids = BTreeSet::new();
+    let mut ranges = Vec::new();
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let item = line.split('#').next().unwrap_or_default().trim();
         if !item.is_empty() {
-            let (first, last) = parse_item(item).map_err(|reason| (number + 1, reason))?;
-            ids.extend((first.number()..=last.number()).filter_map(PatchId::new));
+            ranges.push(parse_item(item).map_err(|reason| (number + 1, reason))?);
         }
     }
-    Ok(ids)
+    // In order, each number is made once, whatever number of ranges holds it.
+    ranges.sort_unstable();
+    let mut next = 0;
+    let new = ranges.into_iter().flat_map(|(first, last)| {
+        let from = first.number().max(next);
+        next = next.max(last.number() + 1);
+        from..=last.number()
+    });
+    Ok(new.filter_map(PatchId::new).collect())
 }
 
 fn parse_item(item: &str) -> Result<(PatchId, PatchId), String> {
@@ -129,6 +136,18 @@ mod tests {
         `ids.txt`, line 1: `a\u{1b}[2J` is neither a patch (077413), nor a file name of one (IMG_077413.tif), nor a range (077413-093462)
         `ids.txt` lists no patch
         ");
+    }
+
+    #[test]
+    fn ranges_that_repeat_each_other_are_read_once() {
+        assert_eq!(
+            fold_ranges(parse_ids("000005-000009\n000001-000006\n000002\n000008-000012").unwrap()),
+            ["000001-000012"]
+        );
+        // Twenty thousand times the million of all numbers.
+        let start = std::time::Instant::now();
+        assert_eq!(parse_ids(&"000000-999999\n".repeat(20_000)).unwrap().len(), 1_000_000);
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 
     proptest! {

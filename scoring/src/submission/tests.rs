@@ -237,7 +237,7 @@ fn hostile_archives_are_described() {
     Error encrypted-entry [PRED_000006.tif] this entry is encrypted
     Error unsupported-method [PRED_000007.tif] this entry is compressed by a method other than stored and deflate
     Error duplicate-entry [PRED_000001.tif] this entry is in the archive several times (2 files)
-    Error damaged-entry [PRED_000008.tif] damaged in the archive: Invalid checksum
+    Error damaged-entry [PRED_000008.tif] damaged in the archive: its checksum is wrong
     Error damaged-entry [PRED_000011.tif] damaged in the archive: its header calls it `PRED_000012.tif`
     Error wrong-name [\u{1b}]0;PRED_000010.tif] not a prediction's name: expected one such as PRED_077413.tif (2 files)
     Error missing-prediction [000004, 000010, 000012] 3 of 12 expected predictions are missing
@@ -246,7 +246,7 @@ fn hostile_archives_are_described() {
     ");
     let unreadable = report(&dir.path().join("b.zip"), Some("000001"));
     assert!(!unreadable.valid);
-    insta::assert_snapshot!(lines(&unreadable), @"Error unreadable-archive [b.zip] not a readable zip archive: invalid Zip archive: Could not find EOCD");
+    insta::assert_snapshot!(lines(&unreadable), @"Error unreadable-archive [b.zip] not a readable zip archive: it has no end record: it is truncated, or not a zip archive");
 }
 
 #[derive(Default)]
@@ -494,4 +494,22 @@ fn a_file_that_names_a_program_is_an_error_of_a_check_and_is_not_packed() {
         assert_eq!((packed.entries, packed.report.valid, packed.report.counts.errors), (1, true, 0));
         assert!(packed.report.findings.iter().any(|f| f.code == "program-metadata" && f.severity == Severity::Warning));
     }
+}
+
+#[test]
+fn an_image_that_the_header_rules_out_is_not_decoded() {
+    // Whether it is, shows in its pixels: these are cut off, so that decoding would be an error.
+    let cut = |bands: usize, size: usize| {
+        let file = encode(&Raster::new(bands, size, size, vec![3; bands * size * size]).unwrap());
+        // The first strip begins after the 8 bytes of the file's header: codes that LZW does not have.
+        [&file[..8], &[0x80, 0x7f, 0xff, 0xff], &file[12..]].concat()
+    };
+    let codes = |bands, size| {
+        let dir = folder(&[("PRED_000001.tif", &cut(bands, size))]);
+        let report = report(dir.path(), Some("000001"));
+        report.findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(1, PATCH_SIZE), ["unreadable-image"]);
+    assert_eq!(codes(1, 4096), ["wrong-size"]);
+    assert_eq!(codes(13, PATCH_SIZE), ["wrong-bands", "class-scores"]);
 }

@@ -41,9 +41,9 @@ fn contradictory_files_are_errors() {
     ];
     insta::assert_snapshot!(lines.join("\n"), @"
     not a valid TIFF: its width is missing or 0
-    too large: it has 360000000000 samples (4000000000 × 45 × 2, in strips of 4000000000 × 7), at most 67108864
+    too large: it has 360000000000 samples (4000000000 × 45 × 2, in strips of 4000000000 × 7), at most 16777216
     not a valid TIFF: tag 256 is empty
-    too large: it has 18446744073709551615 samples (37 × 18446744073709551615 × 2, in strips of 37 × 7), at most 67108864
+    too large: it has 18446744073709551615 samples (37 × 18446744073709551615 × 2, in strips of 37 × 7), at most 16777216
     not a valid TIFF: tag 256 has type 11, expected unsigned numbers
     not a valid TIFF: its strip 0 is too short: expected 14000 samples
     not a valid TIFF: its strip 0 is too long: expected 126 samples
@@ -51,7 +51,7 @@ fn contradictory_files_are_errors() {
     TIFF not supported: its samples are uint16, expected uint8
     TIFF not supported: its compression is 7; write it uncompressed or with LZW, Deflate, ZSTD or PackBits
     TIFF not supported: its colours are YCbCr, whose bands may differ in size
-    too large: it has 109115775 samples (37 × 45 × 65535, in strips of 37 × 7), at most 67108864
+    too large: it has 109115775 samples (37 × 45 × 65535, in strips of 37 × 7), at most 16777216
     not a valid TIFF: its number of rows per strip is missing or 0
     not a valid TIFF: tag 273 has 7 values, expected 45
     not a valid TIFF: tag 279 has 2 values, expected 7
@@ -60,8 +60,8 @@ fn contradictory_files_are_errors() {
     TIFF not supported: its predictor is 3, expected 1 or 2
     TIFF not supported: its strip 0 has no data (a sparse file)
     not a valid TIFF: tag 273 is missing
-    TIFF not supported: its bit order is reversed (FillOrder 2)
-    too large: it has 206158430208 samples (37 × 45 × 2, in tiles of 2147483648 × 16), at most 67108864
+    TIFF not supported: its bit order is reversed (FillOrder 2), expected 1
+    too large: it has 206158430208 samples (37 × 45 × 2, in tiles of 2147483648 × 16), at most 16777216
     not a valid TIFF: its tile height is missing or 0
     ");
 }
@@ -148,7 +148,7 @@ fn a_file_of_tiny_chunks_is_rejected_fast() {
     for compression in [5, 8, 50_000] {
         let layout = Layout { compression, set: [set.clone(), strips.clone()].concat(), ..Layout::default() };
         let error = decode(&layout.write(&raster(1, 1, 1)), &Limits::default()).unwrap_err();
-        assert_eq!(error.to_string(), "too large: it has 1048576 strips, at most 131072");
+        assert_eq!(error.to_string(), "too large: it has 1048576 strips, at most 4096");
     }
     assert!(decode(&Layout { rows: 1, ..Layout::default() }.write(&raster(1, 4096, 1)), &Limits::default()).is_ok());
 }
@@ -204,7 +204,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
         is_planar: planar,
         is_big_endian: order,
         is_big_tiff: big,
-        predictor: if difference { 2 } else { 1 },
+        predictor: if difference && ![1, 32_773].contains(&compression) { 2 } else { 1 },
         compression,
         tile,
         ..Layout::default()

@@ -15,6 +15,10 @@ fn every_layout_gives_the_same_pixels() {
         for tile in [None, Some((16, 32)), Some((64, 64))] {
             for compression in [1, 5, 8, 32_946, 50_000, 32_773] {
                 for bits in 0..16 {
+                    // Differences without one of libtiff's codecs for them are refused: see `refused`.
+                    if bits & 2 != 0 && [1, 32_773].contains(&compression) {
+                        continue;
+                    }
                     for &photometric in photometrics {
                         let layout = Layout {
                             is_planar: bits & 1 != 0,
@@ -34,7 +38,7 @@ fn every_layout_gives_the_same_pixels() {
             }
         }
     }
-    assert_eq!(read, 3 * 6 * 16 * (2 + 1 + 3));
+    assert_eq!(read, 3 * (4 * 16 + 2 * 8) * (2 + 1 + 3));
 }
 
 #[test]
@@ -103,6 +107,9 @@ fn files_of_the_tiff_crate_are_read() {
     let codecs = [Codec::Uncompressed, Codec::Lzw, Codec::Deflate(DeflateLevel::Balanced), Codec::Packbits];
     for (number, codec) in codecs.into_iter().enumerate() {
         for predictor in [Predictor::None, Predictor::Horizontal] {
+            if predictor == Predictor::Horizontal && [0, 3].contains(&number) {
+                continue;
+            }
             let (grey, colour) = (raster(1, 300, 211), raster(3, 300, 211));
             let mut file = Cursor::new(Vec::new());
             let encoder = TiffEncoder::new(&mut file).unwrap().with_compression(codec).with_predictor(predictor);

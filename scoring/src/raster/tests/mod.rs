@@ -1,5 +1,6 @@
 //! Every layout that a TIFF may have, written here by hand; files of other writers; broken files.
 
+mod grid;
 mod hostile;
 mod layouts;
 mod seeds;

@@ -296,3 +296,50 @@ fn golden_scores_are_upstreams() {
         assert_eq!(ScoreReport::from_json(&report.to_json()).unwrap(), report, "{name}");
     }
 }
+
+#[test]
+fn checking_and_scoring_have_the_same_limits() {
+    use crate::submission::{CheckOptions, check_path};
+
+    let side = crate::PATCH_SIZE;
+    let case = Case::new();
+    write(&case.path("truth/D001_2020/Z1_AA/msk/MSK_000001.tif"), 1, side, &vec![4; side * side]);
+    fs::write(case.path("pred/PRED_000001.tif"), tiny_tiles()).unwrap();
+    let checked = check_path(&case.path("pred"), None, &CheckOptions::default(), &Silent).unwrap();
+    let message = "too large: it has 131072 tiles, at most 4096";
+    assert_eq!(checked.findings[0].message, message);
+    assert_eq!(case.findings(OutOfRange::Reject), format!("unreadable-image: PRED_000001.tif: {message}"));
+    assert_eq!(CheckOptions::default().limits, Options::default().limits);
+}
+
+/// A prediction in tiles of 2 × 1 samples, all of the same bytes.
+fn tiny_tiles() -> Vec<u8> {
+    let side = u32::try_from(crate::PATCH_SIZE).unwrap();
+    let count = side * side / 2;
+    let mut file = b"II\x2a\0".to_vec();
+    let (data, lists) = (8_u32, 12_u32);
+    file.extend((lists + 8 * count).to_le_bytes());
+    // LZW's codes of nine bits: clear, 3, 3, end.
+    file.extend([0x80, 0x00, 0xc0, 0x18]);
+    file.extend(data.to_le_bytes().repeat(count as usize));
+    file.extend(4_u32.to_le_bytes().repeat(count as usize));
+    let tags = [
+        (256, side, 1),
+        (257, side, 1),
+        (258, 8, 1),
+        (259, 5, 1),
+        (262, 1, 1),
+        (277, 1, 1),
+        (322, 2, 1),
+        (323, 1, 1),
+        (324, lists, count),
+        (325, lists + 4 * count, count),
+    ];
+    file.extend(10_u16.to_le_bytes());
+    for (tag, value, count) in tags {
+        file.extend([u16::to_le_bytes(tag), 4_u16.to_le_bytes()].concat());
+        file.extend([count, value].map(u32::to_le_bytes).concat());
+    }
+    file.extend([0; 4]);
+    file
+}
