@@ -59,6 +59,10 @@ fn message(error: &candle_core::Error) -> String {
     match error {
         Error::WithBacktrace { inner, .. } => message(inner),
         Error::Context { inner, context } => format!("{context}: {}", message(inner)),
+        Error::WrappedContext { wrapped, context } => {
+            let cause = wrapped.downcast_ref::<Error>().map_or_else(|| wrapped.to_string(), message);
+            format!("{context}: {cause}")
+        }
         Error::WithPath { inner, path } => format!("`{}`: {}", path.display(), message(inner)),
         other => other.to_string(),
     }

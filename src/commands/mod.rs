@@ -6,6 +6,7 @@ mod codalab;
 mod expected;
 mod generate;
 mod leaderboard;
+mod lock;
 mod package;
 mod protocol;
 mod results;

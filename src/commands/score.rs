@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use self::depth::Depth;
 use super::{
+    lock,
     protocol::chosen,
     results::{Picture, draw, write_all, write_csv, write_file},
 };
@@ -71,6 +72,8 @@ pub(crate) fn run(arguments: &ScoreArgs) -> Outcome {
     if let Some(figure) = &arguments.figure {
         Picture::of(figure)?;
     }
+    // Held to the end: two scores must not mix their files.
+    let _lock = arguments.out.as_deref().map(lock::take).transpose()?;
     let masks = Masks::find(&arguments.truth).or_input()?;
     let depth = Depth::new(&arguments.depth, &masks)?;
     let options = Options {

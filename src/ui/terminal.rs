@@ -30,10 +30,8 @@ pub(crate) fn failure(error: &anyhow::Error) {
     let mut message = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        // candle's errors append a backtrace to their message if RUST_BACKTRACE is set.
-        let text = text.split("\n   0: ").next().unwrap_or(&text).trim_end();
         // Most messages include their cause already.
-        if !message.contains(text) {
+        if !message.contains(&text) {
             let separator = if message.is_empty() { "" } else { ": " };
             message = format!("{message}{separator}{text}");
         }

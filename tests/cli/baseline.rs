@@ -223,7 +223,7 @@ fn one_folder_holds_one_run() {
 #[test]
 fn a_training_that_failed_does_not_block_the_folder() {
     let dir = tempfile::tempdir().unwrap();
-    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "3"]).assert().success();
+    flair_bench(dir.path()).args(["data", "toy", "toy", "--patches", "6"]).assert().success();
     let train = [&["train", "--data", "toy", "--out", "my run", "--set", "num_epochs=1"], &THIN[..]].concat();
     let wrong = ["--encoder-weights", "none.pth"];
     flair_bench(dir.path()).args(&train).args(wrong).assert().code(3).stderr(contains("none.pth"));

@@ -5,7 +5,7 @@ use std::fs;
 use flair_scoring::lock::FolderLock;
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 
-use crate::fixture::{files_below, flair_bench, submission};
+use crate::fixture::{files_below, flair_bench, pairs, submission};
 
 const THIN: [&str; 2] = ["--set", "flair_bench.unet_width=16"];
 
@@ -24,6 +24,9 @@ fn a_folder_in_use_is_refused_with_its_user() {
             .stderr(contains("`out` is in use by `flair-bench train` (process 7 on `a`)"));
     }
     assert_eq!(fs::read_dir(dir.path().join("out")).unwrap().count(), 1, "the lock file alone");
+    pairs(dir.path(), 1);
+    let score = ["score", "--truth", "truth", "--pred", "pred", "--out", "out"];
+    flair_bench(dir.path()).args(score).assert().code(2).stderr(contains("`out` is in use by"));
     drop(lock);
     let predict = ["predict", "--data", "toy", "--out", "out"];
     flair_bench(dir.path()).args(predict).args(THIN).assert().success();

@@ -349,3 +349,36 @@ impl UpBlock {
         &x + self.conv2.forward(&x, mode)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::{models::fixture, nn::Builder};
+
+    #[test]
+    fn a_series_of_padding_alone_gives_numbers() {
+        for aggregation in [Aggregation::AttGroup, Aggregation::AttMean, Aggregation::Mean] {
+            let config = UtaeConfig {
+                encoder_widths: vec![16, 32],
+                decoder_widths: vec![16, 32],
+                d_model: 32,
+                heads: 4,
+                aggregation,
+                ..fixture::utae()
+            };
+            let builder = Builder::new(DType::F32, &Device::Cpu, 1);
+            let network = Utae::new(&builder.root(), &config).unwrap();
+            let positions = Tensor::new(&[[0f32, 30.0, 60.0]], &Device::Cpu).unwrap();
+            let forward = |x: &Tensor| network.forward(x, &positions, Mode::EVAL).unwrap();
+            let empty = Tensor::zeros((1, 3, 10, 16, 16), DType::F32, &Device::Cpu).unwrap();
+            let seen = empty.affine(0.0, 0.5).unwrap();
+            for (maps, real) in forward(&empty).iter().zip(forward(&seen)) {
+                assert_eq!(maps.dims(), real.dims());
+                let sum = maps.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+                assert!(sum.is_finite(), "{aggregation:?}");
+            }
+        }
+    }
+}

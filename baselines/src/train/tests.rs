@@ -294,7 +294,7 @@ fn errors_name_their_cause() {
     let broken = TrainOptions { batch_size: 4, ..options.clone() };
     let message = refusal(&broken, PatchId::new(2));
     assert!(["000001", "000002", "000003", "000004"].iter().all(|id| message.contains(id)), "{message}");
-    assert!(message.starts_with("the loss is not finite on the patches 0000"), "{message}");
+    assert!(message.starts_with("the loss is not finite on patches 0000"), "{message}");
 
     let examples = MadeUp { has_series: false, broken: None };
     let network = network(&unet(), 1);

@@ -1,18 +1,18 @@
 //! A run's folder: its name, its lock, and what a killed process left in it.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use flair_baselines::config::Config;
 use flair_scoring::{
     files::remove_parts,
     lock::{FolderLock, LockError},
 };
 
+use super::super::lock::{granted, holder};
 use crate::{
     cli::SetupArgs,
     exit::{OrExit, Outcome},
-    ui::say,
 };
 
 /// Default folder of runs.
@@ -24,16 +24,7 @@ pub(super) fn take(arguments: &SetupArgs, config: &Config, name: &str) -> Outcom
         Some(out) => FolderLock::take(out, &holder()),
         None => next_free(arguments, config, name),
     };
-    let lock = match lock {
-        Err(error @ LockError::Held { .. }) => {
-            Err(anyhow!("{error}: wait for its end, or choose another --out")).or_usage()?
-        }
-        other => other.or_environment()?,
-    };
-    if let Some(error) = lock.unenforced() {
-        let folder = lock.folder().display();
-        say(&format!("note: `{folder}` cannot be locked, so start no second run with this --out: {error}"));
-    }
+    let lock = granted(lock)?;
     remove_incomplete(lock.folder())?;
     Ok(lock)
 }
@@ -59,14 +50,6 @@ fn next_free(arguments: &SetupArgs, config: &Config, name: &str) -> Result<Folde
     }
 }
 
-/// What others are told of the process that holds a folder.
-fn holder() -> String {
-    let command = std::env::args().nth(1).unwrap_or_default();
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.map(|host| format!(" on `{}`", host.trim())).unwrap_or_default();
-    format!("`flair-bench {command}` (process {}{host}, since {})", std::process::id(), now())
-}
-
 /// A text as part of a file's name.
 pub(super) fn file_name(text: &str) -> String {
     let name = text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
@@ -80,9 +63,4 @@ fn remove_incomplete(out: &Path) -> Outcome<()> {
         remove_parts(&folder, "").with_context(context).or_environment()?;
     }
     Ok(())
-}
-
-/// The time, in UTC.
-pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

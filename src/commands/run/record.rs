@@ -25,8 +25,10 @@ use flair_scoring::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::results::{self, write_file},
-    folder::now,
+    super::{
+        lock::now,
+        results::{self, write_file},
+    },
     setup::Setup,
     weights::{Origin, Weights},
 };
