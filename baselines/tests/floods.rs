@@ -16,7 +16,7 @@ mod memory;
 fn floods_of_checkpoint_values_cost_little() {
     // Each flood has more than the most values, so that its reader gives up.
     let pickle = |start: &[u8], step: &[u8]| [&b"\x80\x02"[..], start, &step.repeat(2 << 20), b"."].concat();
-    let text = [&b"X\xa0\x86\x01\0"[..], &[b'a'; 100_000], b"q\0q\x01"].concat();
+    let text = [&b"X\xa0\x86\x01\0"[..], &vec![b'a'; 100_000], b"q\0q\x01"].concat();
     for (name, bytes) in [
         ("texts", pickle(b"", b"\x8c\x01a")),
         ("memo", pickle(b")", b"\x94")),

@@ -45,7 +45,7 @@ fn floods_of_archive_records_cost_little() {
         ("zip64 end records", [repeated(b"PK\x06\x06"), locator, full].concat()),
         ("directory records", [&[0; 60][..], &repeated(b"PK\x01\x02"), &end(1, 46, 10)].concat()),
         ("extra fields", listed(&record(&b"\x99\x99\0\0".repeat(16_383), b""))),
-        ("comments", listed(&record(b"", &[0xe9; 65_535]))),
+        ("comments", listed(&record(b"", &vec![0xe9; 65_535]))),
     ] {
         flood::flood(name, &bytes, 1 << 20, archive::exercise);
     }
