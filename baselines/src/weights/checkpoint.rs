@@ -211,8 +211,12 @@ mod tests {
     use super::*;
     use crate::models::{fixture, utt::UttConfig};
 
+    fn thin() -> UttConfig {
+        UttConfig { unet_width: 16, ..fixture::unet() }
+    }
+
     fn unet(seed: u64) -> Network {
-        Network::new(&fixture::unet(), DType::F32, &Device::Cpu, seed).unwrap()
+        Network::new(&thin(), DType::F32, &Device::Cpu, seed).unwrap()
     }
 
     fn prefixed(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
@@ -244,13 +248,14 @@ mod tests {
     fn weights_of_another_network_are_errors_with_advice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let config = UttConfig { metadata: Some(45), ..fixture::unet() };
+        let config = UttConfig { metadata: Some(45), ..thin() };
         let with_metadata = Network::new(&config, DType::F32, &Device::Cpu, 0).unwrap();
         save(&path, &with_metadata.parameters.snapshot().unwrap(), &BTreeMap::new()).unwrap();
         let text = load(&path, &unet(0)).unwrap_err().to_string();
         assert!(text.contains("add `--set aerial_metadata=true`"), "{text}");
         assert!(text.contains("0 missing, 6 unexpected and 0 misshapen"), "{text}");
-        assert!(text.contains("unexpected  mtd_mlp.enc_mlp.6.weight"), "{text}");
+        assert!(text.contains("unexpected  mtd_mlp.enc_mlp.3.weight"), "{text}");
+        assert!(text.contains("unexpected  and 1 more (-v lists them)"), "{text}");
     }
 
     #[test]

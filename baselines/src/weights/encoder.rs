@@ -215,10 +215,11 @@ mod tests {
         let before = network.parameters.snapshot().unwrap();
         let error = load_encoder(&written(folder.path(), "r.safetensors", &tensors), &network).unwrap_err();
         insta::assert_snapshot!(error.to_string().replace(folder.path().to_str().unwrap(), "…"), @"
-        the weights in `…/r.safetensors` do not fit the network (they are of a larger ResNet: ResNet34's are needed): 1 missing, 1 unexpected and 1 misshapen tensors
+        the weights in `…/r.safetensors` do not fit the network: 1 missing, 1 unexpected and 1 misshapen tensors
           missing     arch_vhr.encoder.bn1.weight
           unexpected  arch_vhr.encoder.layer1.0.conv3.weight
           misshapen   arch_vhr.encoder.layer4.2.bn2.bias: [64], needed [512]
+        they are of a larger ResNet: ResNet34's are needed
         ");
         for (name, parameter) in network.parameters.iter() {
             assert_eq!(values(parameter.var()), values(&before[name]), "{name}");
