@@ -11,6 +11,9 @@ use super::{
 /// Bytes of a directory record before its name.
 pub(super) const RECORD: usize = 46;
 
+/// Bytes of a local header before its name.
+pub(super) const LOCAL_HEADER: usize = 30;
+
 /// Maximum length of an entry's path, in bytes: Linux's `PATH_MAX`. No folder could hold a longer one.
 const MAX_NAME: usize = 4096;
 
@@ -50,7 +53,7 @@ impl Record {
 
     /// Offset of the end of its data, without the extra fields of its local header.
     pub(super) fn end(&self) -> u64 {
-        let fixed = (super::LOCAL_HEADER + self.name.len()) as u64;
+        let fixed = (LOCAL_HEADER + self.name.len()) as u64;
         self.header.saturating_add(fixed).saturating_add(self.stored)
     }
 }

@@ -16,15 +16,16 @@ use std::{
 
 use flate2::{Crc, bufread::DeflateDecoder};
 
-use self::{bytes::u16_at, directory::Record, end::EndError};
+use self::{
+    bytes::u16_at,
+    directory::{LOCAL_HEADER, Record},
+    end::EndError,
+};
 use super::{
     entry::{Defect, Entry},
     error::{ReadError, SourceError},
 };
 use crate::files::{open_regular, read_up_to};
-
-/// Bytes of a local header before its name.
-const LOCAL_HEADER: usize = 30;
 
 const LOCAL_SIGNATURE: &[u8] = b"PK\x03\x04";
 
