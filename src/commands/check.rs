@@ -12,7 +12,7 @@ use crate::{
     cli::{CheckArgs, RulesArgs},
     codes,
     exit::{Exit, OrExit, Outcome},
-    ui::{Bars, explanation, stdout, stdout_for_programs, write_first},
+    ui::{Bars, explanation, say, stdout, stdout_for_programs, write_first},
 };
 
 pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
@@ -33,7 +33,9 @@ pub(crate) fn run(arguments: &CheckArgs) -> Outcome {
         write_first(&mut out, &report.findings, arguments.findings.for_people())?;
         writeln!(out, "{}", report.verdict())?;
         if let Some(finding) = worst(&report.findings) {
-            writeln!(out, "what a finding means and how to fix it: flair-bench check --explain {}", finding.code)?;
+            // Beside the report, whose last line is the verdict.
+            out.flush()?;
+            say(&format!("what a finding means and how to fix it: flair-bench check --explain {}", finding.code));
         }
     }
     Ok(if report.valid { Exit::Done } else { Exit::Negative })
