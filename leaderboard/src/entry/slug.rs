@@ -1,7 +1,7 @@
 //! Names as parts of file names.
 
 use deunicode::deunicode;
-use flair_scoring::files::sha256;
+use flair_scoring::files::sha256_of;
 
 /// Maximum length of a slug.
 const MAX_SLUG: usize = 80;
@@ -19,8 +19,7 @@ pub(crate) fn earlier_slug(name: &str) -> String {
 
 /// The slug of `name` and eight digits of the SHA-256 of `hashed`.
 pub(crate) fn slug_with_digest(name: &str, hashed: &str) -> String {
-    // Reading from memory cannot fail.
-    format!("{}-{:.8}", slug(name), sha256(hashed.as_bytes()).unwrap_or_default())
+    format!("{}-{:.8}", slug(name), sha256_of(hashed.as_bytes()))
 }
 
 /// Whether a slug of this name is recognisably the name: it has only ASCII letters, digits, spaces, `-`, `_` and `.`,

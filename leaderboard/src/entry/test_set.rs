@@ -1,6 +1,6 @@
 //! What an entry was scored on.
 
-use flair_scoring::{ScoreReport, files::sha256};
+use flair_scoring::{ScoreReport, files::sha256_of};
 use serde::{Deserialize, Serialize};
 
 /// The patches and masks of a score. Digests identify them: scores can be compared only if these are equal.
@@ -21,8 +21,7 @@ impl TestSet {
     pub fn of(score: &ScoreReport) -> Option<Self> {
         let ids = score.patch_set.clone()?;
         let pixels: Vec<_> = score.classes.iter().map(|class| class.scores.support.to_string()).collect();
-        // Reading from memory cannot fail.
-        let masks = sha256(format!("{ids}\n{}", pixels.join(" ")).as_bytes()).unwrap_or_default();
+        let masks = sha256_of(format!("{ids}\n{}", pixels.join(" ")).as_bytes());
         Some(Self { patches: score.patches, ids, masks })
     }
 }

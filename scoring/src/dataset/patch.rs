@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::sha256;
+use crate::files::sha256_of;
 
 /// Side of an aerial patch, its mask and its prediction, in pixels (0.2 m each).
 pub const PATCH_SIZE: usize = 512;
@@ -105,8 +105,7 @@ pub fn list_ranges(ids: impl IntoIterator<Item = PatchId>, most: usize) -> Strin
 pub fn patch_set(ids: impl IntoIterator<Item = PatchId>) -> String {
     let ids: BTreeSet<_> = ids.into_iter().collect();
     let lines: Vec<_> = ids.iter().map(PatchId::to_string).collect();
-    // Reading from memory cannot fail.
-    sha256(lines.join("\n").as_bytes()).unwrap_or_default()
+    sha256_of(lines.join("\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Code, PATCH_SIZE, Protocol,
-    files::sha256,
+    files::sha256_of,
     raster::{self, Compression, Header, Limits, Photometric, RasterError, SampleFormat},
     source::{Entry, ReadError, Source, magic},
     text::shown,
@@ -40,7 +40,7 @@ pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions, diges
         Ok(bytes) if bytes.is_empty() => content.remark(Code::EmptyFile, "the file is empty"),
         Ok(bytes) => {
             if digests == Digests::Sha256 {
-                content.digest = sha256(bytes.as_slice()).ok();
+                content.digest = Some(sha256_of(&bytes));
             }
             image(&bytes, options, &mut content);
         }

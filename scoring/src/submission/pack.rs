@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Event, PatchId, Progress,
-    files::{Latched, remove_parts, sha256, write_atomically},
+    files::{Latched, remove_parts, sha256_of, write_atomically},
     raster,
     source::{Entry, ReadError, Source},
     text::{counted, shown},
@@ -177,7 +177,7 @@ impl Job<'_> {
     /// Reads a prediction, which must have the bytes that were checked.
     fn read(&self, id: PatchId, entry: &Entry) -> Result<Vec<u8>, Failure> {
         let bytes = self.source.read(entry, self.options.limits.file_bytes).map_err(Failure::Read)?;
-        let digest = sha256(bytes.as_slice())?;
+        let digest = sha256_of(&bytes);
         if self.digests.get(&id) == Some(&digest) { Ok(bytes) } else { Err(Failure::Changed(entry.name.clone())) }
     }
 
