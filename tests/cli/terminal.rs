@@ -49,7 +49,7 @@ fn no_text_of_a_file_or_an_argument_is_interpreted() {
     write(dir, "b.yml", &format!("{example}\n{quoted}: 1\n"));
     assert_safe(dir, &["protocol", "b.yml"]);
     // Records and entries: unknown fields, and values.
-    write(dir, "run/score.json", &format!("{{{quoted}: 1}}"));
+    write(dir, "run/score.json", &format!("{{\"schema\": {quoted}}}"));
     assert_safe(dir, &["leaderboard", "add", "run", "--name", "x"]);
     write(dir, "entries/a/x.json", &format!("{{{quoted}: 1}}"));
     assert_safe(dir, &["leaderboard", "--entries", "entries"]);

@@ -326,7 +326,7 @@ fn errors_name_their_cause() {
     weights::save(&checkpoints.state(), &tensors, &old).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it was written by another version of flair-bench: resume with that version, or start a new run in another folder");
     fs::write(checkpoints.state(), b"cut").unwrap();
-    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one of torch.save; the weights beside it can still predict, but to train, start a new run in another folder");
+    insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is neither a .safetensors file nor one that torch.save wrote; the weights beside it can still predict, but to train, start a new run in another folder");
     fs::remove_file(checkpoints.state()).unwrap();
     insta::assert_snapshot!(refusal(&resumed, None), @"cannot resume training from `OUT/checkpoints/last.state.safetensors`: it is missing; the weights beside it can still predict, but to train, start a new run in another folder");
     // Existing weights are not overwritten either.
