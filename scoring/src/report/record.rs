@@ -36,7 +36,7 @@ pub struct ScoreReport {
     pub means: Means,
     /// Number of patches.
     pub patches: u64,
-    /// Which patches: a digest of their IDs ([`crate::dataset::patch::patch_set`]). `None` in records of earlier
+    /// Which patches: a digest of their IDs ([`crate::dataset::patch_set`]). `None` in records of earlier
     /// versions, and where the IDs are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch_set: Option<String>,
