@@ -5,7 +5,7 @@ use std::fs;
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use serde_json::Value;
 
-use crate::fixture::flair_bench;
+use crate::fixture::{files_below, flair_bench};
 
 #[test]
 fn a_dataset_is_audited() {
@@ -21,7 +21,7 @@ fn a_dataset_is_audited() {
     assert!(String::from_utf8_lossy(&zones.get_output().stdout).contains("/Z1_"));
 
     let tree = dir.path().join("toy/flair_labels_train");
-    let mask = walk(&tree).into_iter().find(|path| path.extension().is_some_and(|e| e == "tif")).unwrap();
+    let mask = files_below(&tree).into_iter().find(|path| path.extension().is_some_and(|e| e == "tif")).unwrap();
     fs::write(mask, b"no image").unwrap();
     flair_bench(dir.path())
         .args(audit)
@@ -38,9 +38,4 @@ fn a_dataset_is_audited() {
         .assert()
         .success()
         .stdout(contains("an image or a mask cannot be read"));
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

@@ -87,8 +87,8 @@ fn nothing_of_a_dataset_or_a_checkpoint_is_interpreted() {
     checkpoint(&format!(r#"{{"a":{{"dtype":{quoted},"shape":[1],"data_offsets":[0,4]}}}}"#), &[0; 4]);
     assert_safe(dir, &["weights", "inspect", "w.safetensors"]);
     // A dataset: keys of the two JSON files, products, descriptors of arrays.
-    let zones: Vec<_> = walk(&dir.join("toy"));
-    let named = |part: &str| zones.iter().find(|path| path.to_string_lossy().contains(part)).unwrap();
+    let files = crate::fixture::files_below(&dir.join("toy"));
+    let named = |part: &str| files.iter().find(|path| path.to_string_lossy().contains(part)).unwrap();
     for (part, text) in [
         ("centroids", format!("{{{quoted}: [1, 2]}}")),
         ("metadata", format!("{{{quoted}: {{}}}}")),
@@ -103,10 +103,4 @@ fn nothing_of_a_dataset_or_a_checkpoint_is_interpreted() {
         assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']), "{part}: {text:?}");
         fs::write(path, before).unwrap();
     }
-}
-
-#[cfg(feature = "baselines")]
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
