@@ -11,7 +11,8 @@
 //! - [`source`]: a folder or archive from anybody, listed and read within limits.
 //! - [`finding`]: problems as data, with registered codes.
 //! - [`protocol`], [`dataset`], [`raster`]: rules of the mean, facts of the dataset, TIFF files.
-//! - [`timing`], [`progress`], [`files`], [`text`]: the clock, events of long work, safe file access, text for messages.
+//! - [`timing`], [`progress`], [`files`], [`text`], [`yaml`]: the clock, events of long work, safe file access, text for
+//!   messages, and files of settings.
 //! - [`lock`], [`unfinished`]: one process at a time in a folder; temporary files, removed when a process is interrupted.
 //!
 //! Challenges on Codabench, CodaLab and `EvalAI` are the crate `flair-hosting`, which builds on this one.
@@ -57,6 +58,7 @@ pub mod submission;
 pub mod text;
 pub mod timing;
 pub mod unfinished;
+pub mod yaml;
 
 pub use dataset::{CLASS_COUNT, CLASSES, Class, ClassId, InvalidPatchId, PATCH_SIZE, PatchId, RawLabel};
 pub use finding::{Finding, Severity};

@@ -36,6 +36,27 @@ pub enum LockError {
     },
 }
 
+/// Removes the folders `.{name}.{process}.part` in `parent` that killed processes left: nobody holds their locks.
+///
+/// # Errors
+/// A folder cannot be listed or removed.
+pub fn remove_abandoned(parent: &Path, name: &str) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let process = entry.file_name().to_str().and_then(|file| {
+            file.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".part").map(str::to_owned)
+        });
+        let is_part = process.is_some_and(|process| !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()));
+        if !is_part || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        if let Ok(lock) = FolderLock::take(&entry.path(), "a process that removes it") {
+            fs::remove_dir_all(lock.folder())?;
+        }
+    }
+    Ok(())
+}
+
 /// The exclusive use of a folder. The operating system ends it with the process, so that a killed process leaves no
 /// lock. On drop, the lock file is removed, and so are the folders that were created for it and are still empty.
 #[derive(Debug)]

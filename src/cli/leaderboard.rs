@@ -62,6 +62,10 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     pub(crate) replace: bool,
 
+    /// Add predictions that look like a mistake, such as classes counted from 1, as they are
+    #[arg(long)]
+    pub(crate) as_is: bool,
+
     /// Folder of the entries
     #[arg(long, value_name = "DIR", default_value = "leaderboard/entries")]
     pub(crate) entries: PathBuf,

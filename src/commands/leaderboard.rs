@@ -9,6 +9,7 @@ use flair_leaderboard::{
 };
 use flair_scoring::{
     files::{MAX_RECORD, read_text},
+    submission::Doubtful,
     text::shown,
 };
 
@@ -81,6 +82,7 @@ fn add(arguments: &AddArgs) -> Outcome {
         notes: arguments.notes.clone(),
         source: arguments.source.clone(),
         date: Some(jiff::Zoned::now().date().to_string()),
+        doubtful: if arguments.as_is { Doubtful::Accept } else { Doubtful::Refuse },
     };
     let store = Store::new(&arguments.entries);
     let known = Benchmarks::known(&store.read().or_input()?).or_input()?;

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &PackageArgs) -> Outcome {
     let name = ArchiveName::new(&arguments.name, times).or_usage()?;
     let expected = expected(&arguments.expected)?;
     let source = Source::open(&arguments.predictions).or_input()?;
-    let doubtful = if arguments.as_is { Doubtful::Pack } else { Doubtful::Refuse };
+    let doubtful = if arguments.as_is { Doubtful::Accept } else { Doubtful::Refuse };
     let packed = pack(&source, expected.as_ref(), &options, doubtful, &arguments.out, &name, &Bars::new());
     let mut out = stdout();
     let most = arguments.findings.for_people();

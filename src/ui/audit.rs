@@ -1,7 +1,13 @@
 //! The contents of a dataset, as a table.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::Cell;
 use flair_baselines::audit::{AuditReport, Count, ZoneCounts};
+
+use super::{
+    cells::right,
+    fitted::{Fitted, kept, spare},
+    screen::terminal_width,
+};
 
 /// The rows of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +20,25 @@ pub(crate) enum Rows {
 
 const COUNTS: usize = 6;
 
-/// One row per domain or zone, and one per part with the published counts.
+/// One row per domain or zone, and one per part with the published counts, to fit the terminal.
 pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
+    fitted(report, rows, terminal_width())
+}
+
+fn fitted(report: &AuditReport, rows: Rows, width: Option<u16>) -> String {
     let unit = if rows == Rows::Zones { "zone" } else { "domain" };
-    table.set_header(["part", unit, "zones", "images", "masks", "super-areas", "acquisitions", "published"]);
+    let mut table = Fitted::new(vec![
+        kept(Cell::new("part")),
+        kept(Cell::new(unit)),
+        spare(1, "zones"),
+        kept(right("images")),
+        spare(2, "masks"),
+        spare(3, "super-areas"),
+        spare(4, "acquisitions"),
+        kept(right("published")),
+    ]);
     let mut add = |part: &str, name: &str, counts: [String; COUNTS]| {
-        let counts = counts.map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
-        table.add_row([Cell::new(part), Cell::new(name)].into_iter().chain(counts));
+        table.add_row([Cell::new(part), Cell::new(name)].into_iter().chain(counts.map(right)).collect());
     };
     for part in &report.parts {
         let name = format!("{:?}", part.part).to_lowercase();
@@ -48,7 +64,7 @@ pub(crate) fn audit_table(report: &AuditReport, rows: Rows) -> String {
         let total = [zones, images, masks, areas, of(part.acquisitions), published];
         add(&name, &format!("{} domains", of(part.domains)), total);
     }
-    format!("{table}\n")
+    format!("{}\n", table.text(width))
 }
 
 fn counts(zones: &[ZoneCounts], number: usize, published: String) -> [String; COUNTS] {
@@ -61,4 +77,33 @@ fn counts(zones: &[ZoneCounts], number: usize, published: String) -> [String; CO
         sum(|zone| zone.super_area.map_or(0, |[acquisitions, ..]| acquisitions)),
         published,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use flair_baselines::{
+        audit::{Depth, audit},
+        data::{DataPaths, Dataset},
+    };
+
+    use super::*;
+    use crate::ui::Bars;
+
+    #[test]
+    fn the_table_fits_80_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let zone = dir.path().join("flair_aerial_train/D004_2021/Z10_AU/img");
+        fs::create_dir_all(&zone).unwrap();
+        fs::write(zone.join("IMG_000826.tif"), "").unwrap();
+        let dataset = Dataset::open(Some(Path::new(dir.path())), &DataPaths::default()).unwrap();
+        let report = audit(&dataset, 40, Depth::Headers, &Bars::new());
+        for rows in [Rows::Domains, Rows::Zones] {
+            let text = fitted(&report, rows, Some(80));
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            assert!(text.contains("published") && text.contains("D004_2021"), "{text}");
+        }
+        assert!(fitted(&report, Rows::Domains, None).contains("acquisitions"));
+    }
 }

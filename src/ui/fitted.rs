@@ -81,16 +81,20 @@ fn columns_of(table: &Table, columns: &[usize]) -> Table {
     picked
 }
 
-/// A line broken at spaces to at most `width` columns; the following ones are indented.
+/// A line broken at spaces to at most `width` columns; the following ones are indented by two more.
 pub(super) fn wrapped(line: &str, width: Option<u16>) -> String {
     let most = width.map_or(usize::MAX, usize::from);
-    let (mut text, mut column) = (String::new(), 0);
-    for word in line.split(' ') {
+    let words = line.trim_start_matches(' ');
+    let indent = line.len() - words.len();
+    let (mut text, mut column, mut is_first) = (" ".repeat(indent), indent, true);
+    for word in words.split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > most {
-            text.push_str("\n  ");
-            column = 2;
-        } else if column > 0 {
+        let is_first = std::mem::take(&mut is_first);
+        if !is_first && column + 1 + length > most {
+            text.push('\n');
+            text.push_str(&" ".repeat(indent + 2));
+            column = indent + 2;
+        } else if !is_first {
             text.push(' ');
             column += 1;
         }
@@ -148,5 +152,6 @@ mod tests {
         assert_eq!(wrapped("one two three", None), "one two three");
         assert_eq!(wrapped("one two three", Some(8)), "one two\n  three");
         assert_eq!(wrapped("incomprehensible a", Some(4)), "incomprehensible\n  a");
+        assert_eq!(wrapped("  one two three", Some(9)), "  one two\n    three");
     }
 }

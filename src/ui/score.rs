@@ -74,7 +74,7 @@ fn write_score(out: &mut impl Write, report: &ScoreReport, width: Option<u16>) -
         };
         writeln!(out, "mean boundary IoU {} (boundaries {across} wide)", figure(boundary.miou, 5))?;
     }
-    write_confusions(out, report)?;
+    write_confusions(out, report, width)?;
     if let Some(table) = &report.groups {
         writeln!(out, "\nby {}\n{}", table.by, groups(table.by, &table.groups, width))?;
     }
@@ -118,15 +118,17 @@ fn classes(report: &ScoreReport, width: Option<u16>) -> String {
     table.text(width)
 }
 
-/// The costliest confusions, one per line.
-fn write_confusions(out: &mut impl Write, report: &ScoreReport) -> fmt::Result {
+/// The costliest confusions, one per line if the terminal is wide enough.
+fn write_confusions(out: &mut impl Write, report: &ScoreReport, width: Option<u16>) -> fmt::Result {
     let name = |class: usize| report.classes.get(class).map_or("–", |class| class.name.as_str());
-    for (index, confusion) in report.costliest.iter().take(SHOWN_CONFUSIONS).enumerate() {
-        let begin = if index == 0 { "costliest confusions" } else { "" };
+    if !report.costliest.is_empty() {
+        writeln!(out, "costliest confusions, with the mIoU that each costs")?;
+    }
+    for confusion in report.costliest.iter().take(SHOWN_CONFUSIONS) {
         let (truth, prediction) = (name(confusion.truth), name(confusion.prediction));
         let share = 100.0 * confusion.share;
         let what = format!("{truth} taken for {prediction} ({share:.1} % of it)");
-        writeln!(out, "{begin:20}  {:+.4} mIoU  {what}", confusion.gain)?;
+        writeln!(out, "{}", wrapped(&format!("  {:.4}  {what}", confusion.gain), width))?;
     }
     Ok(())
 }
@@ -204,11 +206,13 @@ mod tests {
         }
     }
 
+    /// Findings are lines for programs, too, and are left to the terminal.
+    const FINDING: &str = "warning";
+
     #[test]
     fn tables_fit_80_columns() {
         let text = fitted(&full(), Some(80));
-        let is_table = |line: &&str| line.starts_with(['┌', '╞', '│', '└']);
-        for line in text.lines().filter(is_table) {
+        for line in text.lines().filter(|line| !line.starts_with(FINDING)) {
             assert!(line.chars().count() <= 80, "{line}\n{text}");
         }
         // What is asked for first stays.

@@ -1,5 +1,6 @@
 //! `--set key=value`: overrides one setting, named as in the configuration file.
 
+use flair_scoring::yaml;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,7 +65,7 @@ impl Config {
         let value = if text.is_empty() {
             Node::Leaf(Value::Null)
         } else {
-            serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))?
+            yaml::from_str(text).map_err(|error| wrong(error.problem))?
         };
         *node = match (&*node, value) {
             // An unquoted string may parse as a number, a date or null.
@@ -215,7 +216,7 @@ mod tests {
         insta::assert_snapshot!(error(&["agg_mode=max"]), @"`max` is not a valid value of `agg_mode`: unknown variant `max`, expected one of `att_group`, `att_mean`, `mean`");
         insta::assert_snapshot!(error(&["sat_patch_size=-8"]), @"`-8` is not a valid value of `sat_patch_size`: invalid value: integer `-8`, expected usize");
         insta::assert_snapshot!(error(&["weights_aerial_satellite.water=[1]"]), @"`[1]` is not a valid value of `weights_aerial_satellite.water`: invalid length 1, expected an array of length 2");
-        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is not a valid value of `encoder_widths`: unclosed bracket '[' at line 1, column 1");
+        insta::assert_snapshot!(error(&["encoder_widths=[64,"]), @"`[64,` is not a valid value of `encoder_widths`: unclosed bracket '['");
         insta::assert_snapshot!(error(&["ref_date=02-30"]), @"`02-30` is not a valid value of `ref_date`: `02-30` is not a month and a day: expected MM-DD, such as 05-15");
         insta::assert_snapshot!(error(&["data={path: x}"]), @"`{path: x}` is not a valid value of `data`: unknown field `path`, expected one of `path_aerial_train`, `path_sen_train`, `path_labels_train`, `path_aerial_test`, `path_sen_test`, `path_labels_test`, `path_sp_centroids`, `path_metadata_aerial`");
     }

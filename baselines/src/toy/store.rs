@@ -10,7 +10,7 @@ use std::{
 use flair_scoring::{
     Event, Progress,
     files::{Durability, write_with},
-    lock::{FolderLock, LOCK_FILE},
+    lock::{FolderLock, LOCK_FILE, remove_abandoned},
     raster,
     unfinished::Unfinished,
 };
@@ -68,25 +68,6 @@ pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ToyError::io(&moved)(error)),
         _ => Ok(Some(marker)),
     }
-}
-
-/// Removes the folders that killed processes left beside a dataset of this name.
-fn remove_abandoned(parent: &Path, name: &str) -> io::Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let process = entry.file_name().to_str().and_then(|file| {
-            file.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".part").map(str::to_owned)
-        });
-        let is_part = process.is_some_and(|process| !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()));
-        if !is_part || !entry.file_type()?.is_dir() {
-            continue;
-        }
-        // The process that makes it holds its lock.
-        if let Ok(lock) = FolderLock::take(&entry.path(), "a process that removes it") {
-            fs::remove_dir_all(lock.folder())?;
-        }
-    }
-    Ok(())
 }
 
 fn fill(root: &Path, options: &ToyOptions, progress: &dyn Progress) -> Result<ToyMarker, ToyError> {

@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 8 << 30;
 
 /// Maximum size of the header of a `.safetensors` file, in bytes. A tensor takes some 100 bytes of it, and 1 KB of memory
 /// when parsed: U-T&T's has 100 KB.
-pub(super) const MAX_HEADER: u64 = 8 << 20;
+const MAX_HEADER: u64 = 8 << 20;
 
 /// Number of elements that are checked at once for being finite.
 const CHECKED: usize = 1 << 20;
@@ -88,21 +88,25 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
 /// (`criterion.*`) are ignored; all other tensors must match.
 ///
 /// # Errors
-/// As [`read`]. If the checkpoint belongs to another network, the error lists every missing, unexpected and misshapen
-/// tensor.
-pub fn load(path: &Path, network: &Network) -> Result<Checkpoint, WeightsError> {
-    let mut checkpoint = read(path)?;
-    checkpoint.tensors = adapted(checkpoint.tensors);
-    check_finite(path, &checkpoint.tensors)?;
+/// As [`read`] and [`place`].
+pub fn load(path: &Path, network: &Network) -> Result<(), WeightsError> {
+    place(path, read(path)?.tensors, network)
+}
+
+/// Puts the tensors that were read from `path` into a network, as [`load`] does.
+///
+/// # Errors
+/// If a value is not finite. If the tensors belong to another network, the error lists every missing, unexpected and
+/// misshapen one.
+pub fn place(path: &Path, tensors: BTreeMap<String, Tensor>, network: &Network) -> Result<(), WeightsError> {
+    let tensors = adapted(tensors);
+    check_finite(path, &tensors)?;
     let device = |source: candle_core::Error| WeightsError::Device { path: path.to_owned(), source: source.into() };
-    match network.assign(&checkpoint.tensors).map_err(device)? {
-        Ok(()) => Ok(checkpoint),
-        Err(mismatch) => {
-            mismatch.log();
-            let advice = diagnosis::of_network(&mismatch, &checkpoint.tensors);
-            Err(WeightsError::Mismatch { path: path.to_owned(), mismatch, advice })
-        }
-    }
+    network.assign(&tensors).map_err(device)?.map_err(|mismatch| {
+        mismatch.log();
+        let advice = diagnosis::of_network(&mismatch, &tensors);
+        WeightsError::Mismatch { path: path.to_owned(), mismatch, advice }
+    })
 }
 
 /// Returns an error if a weight is NaN or infinite: the network would predict one class for every pixel.
@@ -303,7 +307,6 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let text = read(&path).unwrap_err().to_string();
         assert!(text.ends_with("it is a pipe, not a regular file"), "{text}");
-        assert!(super::super::Provenance::read(&path).unwrap().is_none());
         assert!(super::super::load_encoder(&path, &unet(0)).is_err());
     }
 }

@@ -10,7 +10,7 @@ mod pickle;
 mod provenance;
 mod pytorch;
 
-pub use checkpoint::{Checkpoint, adapted, load, read, save};
+pub use checkpoint::{Checkpoint, adapted, load, place, read, save};
 pub(crate) use checkpoint::{check_finite, digest};
 pub use diagnosis::{Parts, parts};
 pub use encoder::{EncoderWeights, load_encoder};

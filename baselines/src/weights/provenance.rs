@@ -1,15 +1,8 @@
 //! Provenance of weights: how they were trained, stored in the checkpoint's metadata.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufReader, Read},
-    path::Path,
-};
+use std::collections::BTreeMap;
 
-use flair_scoring::files::open_regular;
 use serde::{Deserialize, Serialize};
-
-use super::{WeightsError, checkpoint::MAX_HEADER};
 
 /// Keys of a configuration, as `--set` takes them, and their values as JSON.
 pub type Settings = BTreeMap<String, String>;
@@ -39,33 +32,6 @@ impl Provenance {
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Option<Self> {
         metadata.get(KEY).and_then(|text| serde_json::from_str(text).ok())
     }
-
-    /// Reads a file's provenance without reading its weights. `None` if it has none, or is of another format.
-    ///
-    /// # Errors
-    /// [`WeightsError::Io`] if it cannot be read.
-    pub fn read(path: &Path) -> Result<Option<Self>, WeightsError> {
-        /// A header without the tensors.
-        #[derive(Deserialize)]
-        struct Header {
-            #[serde(rename = "__metadata__", default)]
-            metadata: BTreeMap<String, String>,
-        }
-        let header = || {
-            if !std::fs::metadata(path)?.is_file() {
-                return Ok(None);
-            }
-            let mut file = open_regular(path)?;
-            let mut length = Vec::new();
-            file.by_ref().take(8).read_to_end(&mut length)?;
-            let Ok(length) = length.try_into().map(u64::from_le_bytes) else { return Ok(None) };
-            let header = BufReader::new(file.take(length));
-            // A file that is not a checkpoint is reported when its weights are read.
-            Ok((length <= MAX_HEADER).then(|| serde_json::from_reader::<_, Header>(header).ok()).flatten())
-        };
-        let header = header().map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(header.and_then(|header| Self::from_metadata(&header.metadata)))
-    }
 }
 
 #[cfg(test)]
@@ -83,24 +49,14 @@ mod tests {
         let settings = BTreeMap::from([("average_month".to_owned(), "true".to_owned())]);
         let provenance = Provenance { trained: "2 epochs".to_owned(), settings };
         weights::save(&path, &tensors, &provenance.to_metadata()).unwrap();
-        assert_eq!(Provenance::read(&path).unwrap(), Some(provenance.clone()));
-        assert_eq!(Provenance::from_metadata(&weights::read(&path).unwrap().metadata), Some(provenance));
+        let read = || Provenance::from_metadata(&weights::read(&path).unwrap().metadata);
+        assert_eq!(read(), Some(provenance));
 
         weights::save(&path, &tensors, &BTreeMap::new()).unwrap();
-        assert_eq!(Provenance::read(&path).unwrap(), None);
-        // Short, no header, a header beyond the file, one beyond all limits, a key that means something else.
-        let other = br#"{"__metadata__":{"flair-bench":"[]"}}"#;
-        let files: [&[u8]; 5] = [
-            b"PK",
-            b"\x08\0\0\0\0\0\0\0no  json",
-            b"\xff\0\0\0\0\0\0\0{",
-            b"\xff\xff\xff\xff\xff\xff\xff\xff{",
-            &[&(other.len() as u64).to_le_bytes()[..], other].concat(),
-        ];
-        for bytes in files {
-            std::fs::write(&path, bytes).unwrap();
-            assert_eq!(Provenance::read(&path).unwrap(), None, "{bytes:?}");
-        }
-        assert!(Provenance::read(&folder.path().join("none")).is_err());
+        assert_eq!(read(), None);
+        // A key that means something else.
+        let other = BTreeMap::from([(KEY.to_owned(), "[]".to_owned())]);
+        weights::save(&path, &tensors, &other).unwrap();
+        assert_eq!(read(), None);
     }
 }

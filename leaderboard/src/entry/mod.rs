@@ -129,9 +129,12 @@ impl Entry {
     }
 
     /// The entry as JSON, as its file has it.
+    ///
+    /// # Panics
+    /// If it cannot be JSON, which an entry's types do not allow.
     pub fn to_json(&self) -> String {
-        // Serialising texts and finite numbers cannot fail.
-        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        #[expect(clippy::expect_used, reason = "an entry without text must never be written")]
+        let mut json = serde_json::to_string_pretty(self).expect("texts and numbers are JSON");
         json.push('\n');
         json
     }

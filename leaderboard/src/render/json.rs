@@ -30,8 +30,8 @@ pub(super) fn render(rankings: &[Ranking<'_>]) -> String {
         Table { benchmark: ranking.benchmark, rows: rows.collect(), notes: ranking.notes() }
     });
     let listing = Listing { schema: "flair-bench/leaderboard/1", benchmarks: benchmarks.collect() };
-    // Serialising texts and numbers cannot fail.
-    let mut json = serde_json::to_string_pretty(&listing).unwrap_or_default();
+    #[expect(clippy::expect_used, reason = "rankings without text must never be written")]
+    let mut json = serde_json::to_string_pretty(&listing).expect("texts and numbers are JSON");
     json.push('\n');
     json
 }

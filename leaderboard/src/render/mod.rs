@@ -48,6 +48,9 @@ impl FromStr for Format {
 }
 
 /// Writes rankings, each benchmark in its own table; ends with a line break.
+///
+/// # Panics
+/// If memory cannot be written to.
 pub fn render(rankings: &[Ranking<'_>], format: Format) -> String {
     match format {
         Format::Terminal { width } => terminal::render(rankings, width),

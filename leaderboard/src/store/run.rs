@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flair_scoring::{Protocol, ScoreReport, protocol::Definition, text::counted, timing::Timing};
+use flair_scoring::{Protocol, ScoreReport, protocol::Definition, submission::Doubtful, text::counted, timing::Timing};
 
 use super::{
     Benchmarks,
@@ -26,6 +26,8 @@ pub struct Description {
     pub source: String,
     /// See [`Entry::date`].
     pub date: Option<String>,
+    /// What to do with a score of predictions that look like a mistake: classes counted from 1, written as colours.
+    pub doubtful: Doubtful,
 }
 
 impl Entry {
@@ -46,6 +48,13 @@ impl Entry {
             .means
             .miou
             .ok_or_else(|| LeaderboardError::file(&path, "no class could be averaged, so there is no mIoU"))?;
+        if let Some(mistake) = score.doubt().filter(|_| description.doubtful == Doubtful::Refuse) {
+            let reason = format!(
+                "{}: predict and score again, or, if the predictions are meant so, add them --as-is",
+                mistake.message
+            );
+            return Err(LeaderboardError::file(&path, reason));
+        }
         let (timing, without_time) = timing_of(folder, &score)?;
         if score.dropped_pixels > 0 {
             let reason = format!(
@@ -55,7 +64,7 @@ impl Entry {
             return Err(LeaderboardError::file(folder.join("score.json"), reason));
         }
         let run = Run::read(&folder.join("run.json"))?;
-        let Description { name, benchmark, input, notes, source, date } = description.clone();
+        let Description { name, benchmark, input, notes, source, date, doubtful: _ } = description.clone();
         let preset = run.preset.as_ref().map(|preset| format!("preset {preset}"));
         let notes = [notes].into_iter().chain(preset).chain(score.notes.clone()).chain(without_time);
         let notes = notes.filter(|note| !note.is_empty());
@@ -170,6 +179,16 @@ mod tests {
             Entry::from_run(dir.path(), &Description { name, benchmark, ..Description::default() }, &known)
                 .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "RUN"))
         }
+    }
+
+    #[test]
+    fn a_score_that_looks_like_a_mistake_is_no_entry() {
+        let mut folder = folder(16_050, "{}");
+        let mistake = "labels seem counted from 1: shifted, the mIoU would be 0.6640";
+        folder.score.findings = vec![flair_scoring::Code::OneBased.finding("all predictions", mistake)];
+        insta::assert_snapshot!(folder.entry(None).unwrap_err(), @"`RUN/score.json`: labels seem counted from 1: shifted, the mIoU would be 0.6640: predict and score again, or, if the predictions are meant so, add them --as-is");
+        folder.score.findings[0].code = "other".into();
+        assert!(folder.entry(None).is_ok());
     }
 
     #[test]

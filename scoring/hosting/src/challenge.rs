@@ -4,7 +4,10 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use super::Platform;
-use flair_scoring::timing::Limits;
+use flair_scoring::{
+    timing::Limits,
+    yaml::{self, YamlError},
+};
 
 /// A settings file with all keys, their defaults and their meaning.
 pub const EXAMPLE: &str = include_str!("../assets/challenge.yaml");
@@ -65,7 +68,7 @@ pub struct Phase {
 pub enum ChallengeError {
     /// The file does not have the form of [`EXAMPLE`].
     #[error("not the settings of a challenge: {0}")]
-    Syntax(String),
+    Syntax(YamlError),
     /// A value that the platforms refuse.
     #[error("`{key}` {reason}")]
     Value {
@@ -134,7 +137,7 @@ impl Challenge {
     /// # Errors
     /// [`ChallengeError::Syntax`], with the line.
     pub fn from_yaml(text: &str) -> Result<Self, ChallengeError> {
-        serde_saphyr::from_str(text).map_err(|error| ChallengeError::Syntax(error.to_string()))
+        yaml::from_str(text).map_err(ChallengeError::Syntax)
     }
 
     /// The time rule.

@@ -92,6 +92,6 @@ fn record(py: Python<'_>, maker: &str, record: &impl Serialize) -> PyResult<Py<P
 
 /// A record as JSON.
 pub(crate) fn json(record: &impl Serialize) -> String {
-    // Cannot fail: all keys in flair-scoring's records are strings.
-    serde_json::to_string_pretty(record).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "a record without text must never be returned")]
+    serde_json::to_string_pretty(record).expect("all keys in flair-scoring's records are strings")
 }

@@ -194,7 +194,7 @@ fn package(
     let (expected, options) = (patches(expected)?, check_options(protocol));
     let packed = watch::work(py, settings, |progress| -> Result<_, Failure> {
         let source = Source::open(&predictions)?;
-        let doubtful = if as_is { Doubtful::Pack } else { Doubtful::Refuse };
+        let doubtful = if as_is { Doubtful::Accept } else { Doubtful::Refuse };
         Ok(submission::pack(&source, expected.as_ref(), &options, doubtful, &folder, &name, progress)?)
     })??;
     Ok((packed.path, packed.entries, packed.bytes, failure::json(&packed.report)))

@@ -10,7 +10,7 @@ use serde::{
     de::{self, DeserializeOwned, Unexpected, Visitor},
 };
 
-use crate::files::read_text;
+use crate::{files::read_text, yaml};
 
 /// Maximum size of a protocol or nomenclature file, in bytes.
 const MAX_FILE: u64 = 1 << 18;
@@ -101,8 +101,6 @@ pub(super) fn read(path: &Path) -> Result<String, ProtocolError> {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ProtocolError> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let reason = error.without_snippet().to_string();
-        ProtocolError::Invalid { origin: origin.to_owned(), reason }
-    })
+    yaml::from_str(text)
+        .map_err(|error| ProtocolError::Invalid { origin: origin.to_owned(), reason: error.to_string() })
 }

@@ -123,18 +123,32 @@ fn mistakes_are_errors() {
     `the test` is no protocol: `flair2` is the name of another protocol: choose a name of your own
     `the test` is no protocol: `excluded` names `trees`, which is none of its classes
     `the test` is no protocol: label 19 is ignored, and a label of `other`
-    `the test` is no protocol: unknown variant `maybe`, expected one of skipped, zero at line 1, column 47
-    `the test` is no protocol: unknown field `colour`, expected one of name, nomenclature, classes, excluded, excluded_pixels, absent, ignored_labels at line 1, column 39
+    `the test` is no protocol: line 1, column 47: unknown variant `maybe`, expected one of skipped, zero
+      {name: mine, nomenclature: flair2-13, absent: maybe}
+                                                    ^
+    `the test` is no protocol: line 1, column 39: unknown field `colour`, expected one of name, nomenclature, classes, excluded, excluded_pixels, absent, ignored_labels
+      {name: mine, nomenclature: flair2-13, colour: red}
+                                            ^
     `the test` is no protocol: `\u{1b}[2J` is no name: expected 1 to 40 characters
     `the test` is no protocol: it has 1 class, expected 2 to 200
     `the test` is no protocol: two classes are called `a`
     `the test` is no protocol: label 1 is given to `a` and to `b`
     `the test` is no protocol: no class has a label
-    `the test` is no protocol: invalid value: integer `256`, expected a label, a whole number from 0 to 255 at line 1, column 62
-    `the test` is no protocol: invalid value: integer `-1`, expected a label, a whole number from 0 to 255 at line 1, column 62
-    `the test` is no protocol: invalid type: string "x", expected a label, a whole number from 0 to 255 at line 1, column 62
-    `the test` is no protocol: invalid type: floating point `1.5`, expected a label, a whole number from 0 to 255 at line 1, column 56
-    `the test` is no protocol: a colour is written as `#rrggbb` at line 1, column 42
+    `the test` is no protocol: line 1, column 62: invalid value: integer `256`, expected a label, a whole number from 0 to 255
+      {name: mine, classes: [{name: a, colour: '#000000', labels: [256]}, {name: b, colour: '#000000', labels: [1]}]}
+                                                                   ^
+    `the test` is no protocol: line 1, column 62: invalid value: integer `-1`, expected a label, a whole number from 0 to 255
+      {name: mine, classes: [{name: a, colour: '#000000', labels: [-1]}, {name: b, colour: '#000000', labels: [1]}]}
+                                                                   ^
+    `the test` is no protocol: line 1, column 62: invalid type: string "x", expected a label, a whole number from 0 to 255
+      {name: mine, classes: [{name: a, colour: '#000000', labels: [x]}, {name: b, colour: '#000000', labels: [1]}]}
+                                                                   ^
+    `the test` is no protocol: line 1, column 56: invalid type: floating point `1.5`, expected a label, a whole number from 0 to 255
+      {name: mine, nomenclature: flair2-13, ignored_labels: [1.5]}
+                                                             ^
+    `the test` is no protocol: line 1, column 42: a colour is written as `#rrggbb`
+      {name: mine, classes: [{name: a, colour: 'black', labels: [1]}, {name: b, colour: 'black', labels: [2]}]}
+                                               ^
     there is no protocol `flair3`: expected one of flair2, flair-hub, or a file that ends in .yml
     there is no nomenclature `flair3`: expected one of flair2-13, flair-19, flair-hub-19, or a file that ends in .yml
     "#);

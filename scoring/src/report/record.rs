@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::{
-    ConfusionMatrix, Finding, Metrics, OutOfRange, Protocol,
+    Code, ConfusionMatrix, Finding, Metrics, OutOfRange, Protocol,
     analysis::{
         compare::{CompareError, Comparison, Whole},
         costliest::{Confusion, costliest},
@@ -108,6 +108,11 @@ pub enum ReportError {
 }
 
 impl ScoreReport {
+    /// What makes the predictions look like a usual mistake: classes counted from 1, or written as colours.
+    pub fn doubt(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| Code::is_doubt(finding))
+    }
+
     /// The record of an evaluation. [`ScoreReport::uncertainty`], [`ScoreReport::groups`],
     /// [`ScoreReport::worst_patches`] and [`ScoreReport::comparison`] are empty; the caller fills them on request. The
     /// first note is about dropped pixels, if there are any.
@@ -219,12 +224,14 @@ impl ScoreReport {
 
     /// The record as JSON, one line per field and per matrix row, with a final line break. The same record always gives
     /// the same text.
+    ///
+    /// # Panics
+    /// If it cannot be JSON, which no record's types allow.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
         let layout = Layout { pretty: PrettyFormatter::new(), arrays: 0 };
-        // Writing numbers and strings into memory cannot fail; all keys are strings.
-        let done = self.serialize(&mut Serializer::with_formatter(&mut text, layout));
-        debug_assert!(done.is_ok());
+        #[expect(clippy::expect_used, reason = "a record cut off must never be written")]
+        self.serialize(&mut Serializer::with_formatter(&mut text, layout)).expect("texts and numbers are JSON");
         text.push(b'\n');
         String::from_utf8_lossy(&text).into_owned()
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     age,
-    content::{Content, look},
+    content::{Content, Depth, look},
     declared,
     hints::{Extent, Values, by_values},
     named::{NESTED_ARCHIVE, Named, by_name},
@@ -158,13 +158,23 @@ pub(super) fn examine(
         remarks.add(&entry.name, None, code, message);
     }
 
-    let files: Vec<_> = predictions.iter().flat_map(|(&id, entries)| entries.iter().map(move |&e| (id, e))).collect();
+    // Whoever sends several files of a patch, or patches that nobody expects, must not order their decoding: the first
+    // file of an expected patch is decoded.
+    let is_expected = |id: &PatchId| expected.is_none_or(|expected| expected.contains(id));
+    let files: Vec<_> = predictions
+        .iter()
+        .flat_map(|(&id, entries)| {
+            let first = if is_expected(&id) { Depth::Pixels } else { Depth::Header };
+            let depths = [first].into_iter().chain(std::iter::repeat(Depth::Header));
+            entries.iter().zip(depths).map(move |(&entry, depth)| (id, entry, depth))
+        })
+        .collect();
     let classes = options.protocol.class_count();
     progress.event(Event::Started { stage: "checking", steps: files.len() as u64 });
     let seen = files
         .par_iter()
-        .map(|&(id, entry)| {
-            let content = look(source, entry, options, digests);
+        .map(|&(id, entry, depth)| {
+            let content = look(source, entry, depth, options, digests);
             progress.event(Event::Step { patch: Some(id) });
             (id, entry, content)
         })
@@ -198,7 +208,7 @@ pub(super) fn examine(
         let message = format!("{what}: some readers may see other files in it, or none; pack it again");
         findings.push(Code::AmbiguousArchive.finding(source.kind().to_string(), message));
     }
-    let written = files.iter().filter_map(|(id, entry)| Some((entry.modified?, *id)));
+    let written = files.iter().filter_map(|(id, entry, _)| Some((entry.modified?, *id)));
     findings.extend(age::stale(written.collect()));
     if source.kind() == Kind::Archive {
         findings.extend(declared::name(source.path(), options.factor));
@@ -285,7 +295,7 @@ impl CheckReport {
     /// Whether the predictions look like a usual mistake that no rule forbids: classes counted from 1, or written as
     /// labels, scores or colours.
     pub fn is_doubtful(&self) -> bool {
-        self.findings.iter().any(|finding| Code::OF_REPRESENTATION.iter().any(|code| code.code() == finding.code))
+        self.findings.iter().any(Code::is_doubt)
     }
 
     /// Replaces the findings about TIFFs that packing compressed again: the archive no longer has their fault.

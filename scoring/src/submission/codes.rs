@@ -1,6 +1,6 @@
 //! The registry of findings about submissions, predictions and masks, used by `check`, `package` and `score`.
 
-use crate::{finding_codes, source::Defect};
+use crate::{Finding, finding_codes, source::Defect};
 
 finding_codes! {
     /// A kind of finding about a submission, its predictions or the masks, in report order.
@@ -162,7 +162,8 @@ finding_codes! {
             fix: "Submit the inner archive itself: scorers do not open nested archives.";
         NotLzw = "not-lzw", Warning, "a TIFF is not compressed by LZW",
             cause: "The file was written with another compression, or none.",
-            fix: "Write `compression=\"tiff_lzw\"` (Pillow) or `compress=\"lzw\"` (rasterio), as the challenge asks.";
+            fix: "Write `compression=\"tiff_lzw\"` (Pillow) or `compress=\"lzw\"` (rasterio), as the challenge asks. \
+                  `flair-bench package` compresses it again, pixel for pixel.";
         PaletteImage = "palette-image", Warning, "a TIFF has a colour table",
             cause: "The image was written with a palette (Pillow's mode P).",
             fix: "Write a greyscale image: some readers, such as OpenCV, return the colours instead of the classes.";
@@ -208,6 +209,11 @@ impl Code {
         Self::ClassColours,
         Self::ClassScores,
     ];
+
+    /// Whether a finding is one of [`Code::OF_REPRESENTATION`].
+    pub(crate) fn is_doubt(finding: &Finding) -> bool {
+        Self::OF_REPRESENTATION.iter().any(|code| code.code() == finding.code)
+    }
 
     /// Findings about masks. Whoever runs the scoring must fix them; a participant cannot.
     pub const OF_MASKS: [Self; 5] =

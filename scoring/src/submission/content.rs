@@ -12,6 +12,15 @@ use crate::{
     text::shown,
 };
 
+/// How far a prediction file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Its header.
+    Header,
+    /// Its pixels, too.
+    Pixels,
+}
+
 /// The result of checking one prediction file.
 #[derive(Default)]
 pub(super) struct Content {
@@ -33,8 +42,8 @@ impl Content {
     }
 }
 
-/// Reads and decodes one prediction as far as possible.
-pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions, digests: Digests) -> Content {
+/// Reads one prediction, and decodes it as far as possible if `depth` says so.
+pub(super) fn look(source: &Source, entry: &Entry, depth: Depth, options: &CheckOptions, digests: Digests) -> Content {
     let mut content = Content::default();
     match source.read(entry, options.limits.file_bytes) {
         Ok(bytes) if bytes.is_empty() => content.remark(Code::EmptyFile, "the file is empty"),
@@ -42,7 +51,7 @@ pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions, diges
             if digests == Digests::Sha256 {
                 content.digest = Some(sha256_of(&bytes));
             }
-            image(&bytes, options, &mut content);
+            image(&bytes, depth, options, &mut content);
         }
         // The defect itself is already reported.
         Err(ReadError::Refused { .. }) => {}
@@ -61,7 +70,7 @@ pub(super) fn look(source: &Source, entry: &Entry, options: &CheckOptions, diges
     content
 }
 
-fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
+fn image(bytes: &[u8], depth: Depth, options: &CheckOptions, content: &mut Content) {
     let header = match raster::header(bytes, &options.limits) {
         Ok(header) => header,
         Err(error) => {
@@ -88,7 +97,7 @@ fn image(bytes: &[u8], options: &CheckOptions, content: &mut Content) {
     content.remarks.extend(class_scores(&header, bytes, limits, protocol));
     form(&header, bytes, options, content);
     // The header decides: what cannot be a prediction, nor a picture of one, is not decoded.
-    if sample_type != "uint8" || !has_patch_size || !matches!(header.bands, 1 | 3 | 4) {
+    if depth == Depth::Header || sample_type != "uint8" || !has_patch_size || !matches!(header.bands, 1 | 3 | 4) {
         return;
     }
     match raster::decode(bytes, limits) {

@@ -30,13 +30,13 @@ pub(super) enum Digests {
     Sha256,
 }
 
-/// What packing does with predictions that look like a usual mistake, see
+/// What to do with predictions that look like a usual mistake, see
 /// [`CheckReport::is_doubtful`](super::CheckReport::is_doubtful).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Doubtful {
-    /// They are not packed.
+    /// They are refused.
     #[default]
     Refuse,
-    /// They are packed as they are.
-    Pack,
+    /// They are taken as they are.
+    Accept,
 }

@@ -145,6 +145,22 @@ fn problems_of_names_and_patches_are_reported_at_once() {
 }
 
 #[test]
+fn only_the_first_file_of_an_expected_patch_is_decoded() {
+    let (sound, out_of_range) = (prediction(&[3, 4]), prediction(&[77, 4]));
+    let files = [("PRED_000001.tif", &sound), ("b/PRED_000001.tif", &out_of_range), ("PRED_000002.tif", &out_of_range)];
+    let dir = folder(&files.map(|(name, bytes)| (name, bytes.as_slice())));
+    let codes = |expected: Option<&str>| {
+        let report = report(dir.path(), expected);
+        report.findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    let decoded = codes(Some("000001"));
+    assert!(decoded.contains(&"duplicate-prediction".to_owned()) && decoded.contains(&"extra-prediction".to_owned()));
+    assert!(!decoded.contains(&"value-out-of-range".to_owned()), "{decoded:?}");
+    assert!(codes(Some("000001-000002")).contains(&"value-out-of-range".to_owned()));
+    assert!(codes(None).contains(&"value-out-of-range".to_owned()));
+}
+
+#[test]
 fn problems_of_contents_are_reported_at_once() {
     let ramp: Vec<u8> = (0..=255).cycle().take(PIXELS * 3).collect();
     let dir = folder(&[
@@ -314,7 +330,7 @@ fn what_the_check_rejects_is_not_packed() {
     let out = tempfile::tempdir().unwrap();
     let source = Source::open(dir.path()).unwrap();
     let (due, options) = (ids("000001-000002"), CheckOptions::default());
-    let refused = pack(&source, Some(&due), &options, Doubtful::Pack, out.path(), &name("x.zip"), &Silent);
+    let refused = pack(&source, Some(&due), &options, Doubtful::Accept, out.path(), &name("x.zip"), &Silent);
     let error = refused.unwrap_err();
     let PackError::Refused(report) = &error else { panic!("{error}") };
     let errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
@@ -358,7 +374,7 @@ fn classes_counted_from_1_are_packed_only_on_demand() {
     let Err(PackError::Doubtful(report)) = packed(Doubtful::Refuse) else { panic!("was packed") };
     assert!(report.valid && report.findings.iter().any(|finding| finding.code == "one-based"));
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
-    assert_eq!(packed(Doubtful::Pack).unwrap().entries, 1);
+    assert_eq!(packed(Doubtful::Accept).unwrap().entries, 1);
 }
 
 proptest! {
@@ -370,7 +386,7 @@ proptest! {
         let dir = folder(&files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect::<Vec<_>>());
         let out = tempfile::tempdir().unwrap();
         let options = CheckOptions::default();
-        let packed = pack(&Source::open(dir.path()).unwrap(), Some(&ids), &options, Doubtful::Pack, out.path(), &name("p.zip"), &Silent).unwrap();
+        let packed = pack(&Source::open(dir.path()).unwrap(), Some(&ids), &options, Doubtful::Accept, out.path(), &name("p.zip"), &Silent).unwrap();
         let archive = Source::open(&packed.path).unwrap();
         let read: Vec<_> = archive.entries().iter().map(|e| (e.name.clone(), archive.read(e, 1 << 20).unwrap())).collect();
         prop_assert_eq!(read, files);
@@ -395,7 +411,7 @@ fn golden_predictions_are_checked_as_the_scorer_would() {
             &source,
             Some(&ids),
             &CheckOptions::default(),
-            Doubtful::Pack,
+            Doubtful::Accept,
             out.path(),
             &name("golden.zip"),
             &Silent,

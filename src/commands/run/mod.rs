@@ -12,7 +12,7 @@ use self::{
     prediction::Job,
     setup::{Purpose, Setup},
     training::Ended,
-    weights::{Weights, check_file},
+    weights::Weights,
 };
 use crate::{
     cli::{BaselineArgs, PredictArgs, TrainArgs},
@@ -25,13 +25,11 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
     // Check the arguments of the second half before the first one runs for hours.
     prediction::limits(&arguments.prediction)?;
     if let Some(weights) = &arguments.weights {
-        check_file(weights)?;
-        let setup =
-            Setup::new(&arguments.setup, Purpose::Prediction(Some(weights), arguments.prediction.split), &bars)?;
-        let weights = Weights::load(weights, &setup.network)?;
-        return Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars);
+        let purpose = Purpose::Prediction(Some(weights), arguments.prediction.split);
+        let setup = Setup::new(&arguments.setup, purpose, &bars)?;
+        return Job::new(setup, &arguments.prediction)?.run(&bars);
     }
-    let setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
+    let mut setup = Setup::new(&arguments.setup, Purpose::Training, &bars)?;
     let predicted = prediction::patches(&setup, &arguments.prediction)?;
     let trained = match training::train(&setup, &arguments.training, &predicted, &bars)? {
         Ended::Interrupted => return Ok(Exit::Interrupted),
@@ -39,8 +37,8 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
         Ended::Done(trained, _) => trained,
     };
     let file = training::weights_of(&trained, arguments.which)?;
-    let weights = Weights::load(&file, &setup.network)?.trained_here();
-    Job::new(setup, Some(weights), &arguments.prediction)?.run(&bars)
+    setup.weights = Some(Weights::trained_here(&file, &setup.network)?);
+    Job::new(setup, &arguments.prediction)?.run(&bars)
 }
 
 pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
@@ -57,9 +55,7 @@ pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
 
 pub(crate) fn predict(arguments: &PredictArgs) -> Outcome {
     let bars = Bars::new();
-    let weights = arguments.weights.as_deref();
-    weights.map(check_file).transpose()?;
-    let setup = Setup::new(&arguments.setup, Purpose::Prediction(weights, arguments.prediction.split), &bars)?;
-    let weights = weights.map(|file| Weights::load(file, &setup.network)).transpose()?;
-    Job::new(setup, weights, &arguments.prediction)?.run(&bars)
+    let purpose = Purpose::Prediction(arguments.weights.as_deref(), arguments.prediction.split);
+    let setup = Setup::new(&arguments.setup, purpose, &bars)?;
+    Job::new(setup, &arguments.prediction)?.run(&bars)
 }

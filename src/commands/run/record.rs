@@ -30,7 +30,7 @@ use super::{
         results::{self, write_file},
     },
     setup::Setup,
-    weights::{Origin, Weights},
+    weights::Origin,
 };
 use crate::{
     exit::{OrExit, Outcome},
@@ -85,7 +85,6 @@ pub(super) struct RunRecord {
 pub(super) struct Prediction<'a> {
     pub(super) setup: &'a Setup,
     /// `None` if the network is untrained.
-    pub(super) weights: Option<&'a Weights>,
     pub(super) split: Split,
     /// In ascending order.
     pub(super) patches: &'a [PatchId],
@@ -223,7 +222,8 @@ impl RunRecord {
     /// Writes the record of a prediction that starts. Predictions already in the folder must be this run's. Those of
     /// earlier weights of this run are removed, and predicted again.
     pub(super) fn begin(prediction: Prediction<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
-        let Prediction { setup, weights, split, patches, notes, .. } = prediction;
+        let Prediction { setup, split, patches, notes, .. } = prediction;
+        let weights = setup.weights.as_ref();
         let out = &setup.out;
         let path = out.join("run.json");
         let identity = identity(prediction).or_environment()?;
@@ -362,9 +362,9 @@ fn strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
 /// Hash of everything that determines the predictions: version, device, network, weights (or their seed), patches and
 /// their data.
 fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
-    let Prediction { setup, weights, patches, data, .. } = prediction;
+    let Prediction { setup, patches, data, .. } = prediction;
     let settings = setup.config.prediction_settings()?;
-    let weights = match weights {
+    let weights = match &setup.weights {
         Some(weights) => weights.sha256.clone(),
         None => format!("seed {}", setup.config.flair_bench.seed),
     };

@@ -13,12 +13,11 @@ use flair_baselines::{
     models::Network,
     runtime::{DeviceChoice, DeviceError, TensorError},
     toy::{self, ToyOptions},
-    weights::{self, Provenance},
+    weights::{self, Checkpoint, Provenance},
 };
 use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
 
-use super::folder;
-
+use super::{folder, weights::Weights};
 use crate::{
     cli::SetupArgs,
     exit::{OrExit, Outcome},
@@ -51,8 +50,10 @@ pub(super) struct Setup {
     /// The dataset's folder; `None` if the configuration names the parts one by one.
     pub(super) root: Option<PathBuf>,
     pub(super) is_toy: bool,
-    /// The network with its initial weights, drawn by the seed.
+    /// The network, with weights that are drawn by the seed unless there are others.
     pub(super) network: Network,
+    /// The weights that are in the network; `None` if they are drawn.
+    pub(super) weights: Option<Weights>,
     /// Number of reader threads.
     pub(super) workers: usize,
     pub(super) out: PathBuf,
@@ -72,10 +73,11 @@ pub(super) enum Purpose<'a> {
 
 impl Setup {
     pub(super) fn new(arguments: &SetupArgs, purpose: Purpose<'_>, bars: &Bars) -> Outcome<Self> {
-        let known = match purpose {
-            Purpose::Prediction(Some(weights), _) => known(weights, arguments)?,
-            _ => Known::Nothing,
+        let given = match purpose {
+            Purpose::Prediction(Some(file), _) => Some((file, read_weights(file)?)),
+            _ => None,
         };
+        let known = given.as_ref().map_or(Ok(Known::Nothing), |(file, read)| known(file, read, arguments))?;
         let (name, mut config) = configuration(arguments, &[], &known)?;
         let device = device(arguments, &config)?;
         let (root, is_toy) = data_root(arguments, &config, purpose, bars)?;
@@ -90,6 +92,7 @@ impl Setup {
         let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
             .map_err(|error| anyhow!("the network cannot be built: {}", TensorError::from(error)))
             .or_usage()?;
+        let weights = given.map(|(file, read)| Weights::place(file, read, &network)).transpose()?;
         let deviations = match known {
             Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
             Known::Parts(_) | Known::Nothing => Vec::new(),
@@ -106,6 +109,7 @@ impl Setup {
             root,
             is_toy,
             network,
+            weights,
             deviations,
         })
     }
@@ -132,6 +136,14 @@ pub(super) fn usable(preprocessor: &Preprocessor<'_>, patches: &[PatchId]) -> Ou
     write_findings(&mut stderr(), &findings)?;
     Err(anyhow!("{} of {} cannot be used; nothing was computed", findings.len(), counted(patches.len(), "patch")))
         .or_input()
+}
+
+/// Reads the weights once, before any other work.
+fn read_weights(file: &Path) -> Outcome<Checkpoint> {
+    if !file.is_file() {
+        return Err(anyhow!("there is no file `{}` to take weights from", file.display())).or_input();
+    }
+    weights::read(file).or_input()
 }
 
 /// What weights say of their network.
@@ -183,12 +195,12 @@ fn configuration(arguments: &SetupArgs, recipe: &[&str], known: &Known) -> Outco
 
 /// The settings recorded in the weights, or else the parts of the network that their tensors belong to. An unusable record
 /// is an error only if the user names no preset or configuration.
-fn known(weights: &Path, arguments: &SetupArgs) -> Outcome<Known> {
+fn known(file: &Path, read: &Checkpoint, arguments: &SetupArgs) -> Outcome<Known> {
     let is_named = arguments.preset.is_some() || arguments.config.is_some();
-    let Some(known) = Provenance::read(weights).or_input()? else {
-        return if is_named { Ok(Known::Nothing) } else { by_parts(weights) };
+    let Some(known) = Provenance::from_metadata(&read.metadata) else {
+        return if is_named { Ok(Known::Nothing) } else { by_parts(read) };
     };
-    let no_use = || format!("the settings recorded in `{}` cannot be used", weights.display());
+    let no_use = || format!("the settings recorded in `{}` cannot be used", file.display());
     match Config::from_weights_settings(&known.settings, "what they say") {
         Err(error) if is_named => {
             say(&format!("note: {}: {error}", no_use()));
@@ -200,8 +212,9 @@ fn known(weights: &Path, arguments: &SetupArgs) -> Outcome<Known> {
 }
 
 /// The network of weights that record nothing, by their tensors.
-fn by_parts(file: &Path) -> Outcome<Known> {
-    let tensors = weights::adapted(weights::read(file).or_input()?.tensors);
+fn by_parts(read: &Checkpoint) -> Outcome<Known> {
+    // Tensors share their data, so this copies names alone.
+    let tensors = weights::adapted(read.tensors.clone());
     let Some(parts) = weights::parts(&tensors) else { return Ok(Known::Nothing) };
     let model = if parts.has_satellite { Model::Utt } else { Model::Unet };
     let mut config = Config::preset(model.name()).or_usage()?;

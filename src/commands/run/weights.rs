@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
-use flair_baselines::{models::Network, weights};
+use flair_baselines::{
+    models::Network,
+    weights::{self, Checkpoint},
+};
 
 use crate::exit::{OrExit, Outcome};
 
@@ -23,22 +25,15 @@ pub(super) enum Origin {
 }
 
 impl Weights {
-    /// Loads weights into the network.
-    pub(super) fn load(file: &Path, network: &Network) -> Outcome<Self> {
-        let sha256 = weights::load(file, network).or_input()?.sha256;
-        Ok(Self { file: file.to_owned(), sha256, origin: Origin::Given })
+    /// Loads the weights that this run trained into the network.
+    pub(super) fn trained_here(file: &Path, network: &Network) -> Outcome<Self> {
+        let found = Self::place(file, weights::read(file).or_input()?, network)?;
+        Ok(Self { origin: Origin::TrainedHere, ..found })
     }
 
-    pub(super) fn trained_here(self) -> Self {
-        Self { origin: Origin::TrainedHere, ..self }
-    }
-}
-
-/// Reports a missing file before any other work.
-pub(super) fn check_file(weights: &Path) -> Outcome<()> {
-    if weights.is_file() {
-        Ok(())
-    } else {
-        Err(anyhow!("there is no file `{}` to take weights from", weights.display())).or_input()
+    /// Puts the weights that were read from `file` into the network.
+    pub(super) fn place(file: &Path, read: Checkpoint, network: &Network) -> Outcome<Self> {
+        weights::place(file, read.tensors, network).or_input()?;
+        Ok(Self { file: file.to_owned(), sha256: read.sha256, origin: Origin::Given })
     }
 }

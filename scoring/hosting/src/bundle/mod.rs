@@ -25,14 +25,19 @@ use super::{
 use flair_scoring::{
     Event, Finding, PatchId, Progress, Protocol,
     files::{open_regular, write_atomically},
+    lock::{FolderLock, remove_abandoned},
     raster::{self, Limits, Raster},
     score::{
         evaluate::{EvaluateError, Evaluation, Options, evaluate},
+        metrics::Metrics,
         pairing::Masks,
     },
     source::{Source, SourceError},
     unfinished::Unfinished,
 };
+
+/// The folder of intermediate files is `.bundle.{process}.part`.
+const SCRATCH: &str = "bundle";
 
 /// A finished bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,9 @@ pub enum BundleError {
     /// The masks cannot be used for scoring.
     #[error("the masks cannot be the reference data of a challenge")]
     Masks(Vec<Finding>),
+    /// No submission could have an mIoU. Codabench puts submissions without one first.
+    #[error("the masks have no pixel of a class that the protocol averages, so no submission could have an mIoU")]
+    NoMean,
     /// The logo is not a PNG.
     #[error("the logo is not a PNG file")]
     Logo,
@@ -101,11 +109,17 @@ pub fn make(
         return Err(BundleError::Logo);
     }
     // Intermediate files, removed at the end.
-    let scratch = Unfinished::folder(out.join(format!(".bundle.{}.part", std::process::id()))).map_err(at(out))?;
+    fs::create_dir_all(out).and_then(|()| remove_abandoned(out, SCRATCH)).map_err(at(out))?;
+    let scratch = Unfinished::folder(out.join(format!(".{SCRATCH}.{}.part", std::process::id()))).map_err(at(out))?;
+    let _lock = FolderLock::take(scratch.path(), "a process that makes bundles")
+        .map_err(|error| BundleError::Io { path: scratch.path().to_owned(), error: io::Error::other(error) })?;
     let sample = sample(plan.protocol, masks)?;
     let sample_path = scratch.path().join(files::SAMPLE);
     fs::write(&sample_path, &sample).map_err(at(&sample_path))?;
-    try_sample(&sample_path, plan.protocol, masks, progress)?;
+    let scored = try_sample(&sample_path, plan.protocol, masks, progress)?;
+    if Metrics::of(&scored.matrix, plan.protocol).means.miou.is_none() {
+        return Err(BundleError::NoMean);
+    }
 
     let reference = scratch.path().join(files::REFERENCE);
     let reference_bytes = pack_reference(&reference, truth, masks, progress).map_err(at(&reference))?;

@@ -221,6 +221,30 @@ fn masks_that_cannot_be_scored_against_stop_it() {
 }
 
 /// The bundle with one of its parts changed, or removed where there are no new bytes.
+#[test]
+fn masks_without_a_class_of_the_mean_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("truth/D015_2020/Z1_AA/msk/MSK_000001.tif");
+    raster::write(&path, &Raster::new(1, 16, 16, vec![19; 256]).unwrap()).unwrap();
+    assert!(matches!(made(dir.path(), &plan(&Challenge::default())), Err(BundleError::NoMean)));
+    assert_eq!(fs::read_dir(dir.path().join("out")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    masks(&dir.path().join("truth"), 1);
+    let out = dir.path().join("out");
+    for left in [".bundle.1.part", ".bundle.x.part", ".bundle.2.part"] {
+        fs::create_dir_all(out.join(left)).unwrap();
+    }
+    let _used = FolderLock::take(&out.join(".bundle.2.part"), "a process that makes bundles").unwrap();
+    made(dir.path(), &plan(&Challenge::default())).unwrap();
+    let mut names: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".bundle.2.part", ".bundle.x.part", "codabench.zip", "codalab.zip"]);
+}
+
 fn tampered(bundle: &Path, name: &str, change: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
     let parts = files(&fs::read(bundle).unwrap());
     let path = bundle.with_extension("changed.zip");

@@ -23,7 +23,7 @@ use crate::HostingCode;
 use documented::{BenchPhase, Board, Codabench, Codalab, Html, Metadata};
 
 use super::{Platform, challenge::SUBMISSION_RULES, leaderboard::MAX_COLUMN_TEXT};
-use flair_scoring::{Finding, source::Source, text::shown};
+use flair_scoring::{Finding, source::Source, text::shown, yaml};
 
 /// Maximum size of a checked part of a bundle, in bytes. Reference data are not read.
 const MAX_PART: u64 = 256 << 20;
@@ -75,14 +75,11 @@ impl Look<'_> {
     }
 
     fn settings<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let text = String::from_utf8(self.part(SETTINGS)?).unwrap_or_default();
-        match serde_saphyr::from_str(&text) {
-            Ok(settings) => Some(settings),
-            Err(error) => {
-                self.demand(false, SETTINGS, error.without_snippet().to_string());
-                None
-            }
-        }
+        let settings = match String::from_utf8(self.part(SETTINGS)?) {
+            Ok(text) => yaml::from_str(&text).map_err(|error| error.in_one_line()),
+            Err(error) => Err(error.to_string()),
+        };
+        settings.map_err(|error| self.demand(false, SETTINGS, error)).ok()
     }
 
     fn length(&mut self, subject: &str, text: &str, most: usize) {
@@ -113,7 +110,7 @@ impl Look<'_> {
             self.demand(false, name, format!("is not a zip with a file {metadata}"));
             return;
         };
-        let metadata: Option<Metadata> = serde_saphyr::from_str(&text).ok();
+        let metadata: Option<Metadata> = yaml::from_str(&text).ok();
         let command = metadata.map(|metadata| metadata.command).unwrap_or_default();
         // CodaLab splits the command at spaces and ignores quotes; `$program/` is the folder of the unpacked zip.
         let words: Vec<_> = command.split(' ').collect();
