@@ -3,7 +3,10 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::cpu::{CHUNK, by_type, takes, values};
+use super::{
+    cpu::{CHUNK, by_type, values},
+    kernels,
+};
 
 /// `max(x, 0)`, any shape; NaN stays NaN.
 ///
@@ -12,7 +15,7 @@ use super::cpu::{CHUNK, by_type, takes, values};
 /// # Errors
 /// If the device fails.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if takes(x) { x.contiguous()?.apply_op1(Relu) } else { composed(x) }
+    if kernels::take(x) { x.contiguous()?.apply_op1(Relu) } else { composed(x) }
 }
 
 /// The same, composed of candle's operations, for other devices.

@@ -14,6 +14,7 @@ mod dropout;
 #[cfg(test)]
 mod gradcheck;
 mod init;
+mod kernels;
 mod linear;
 mod mode;
 mod norm;
@@ -26,6 +27,7 @@ pub use activation::relu;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
 pub use dropout::Dropout;
 pub use init::{ConvInit, Init};
+pub use kernels::with_plain_tensors;
 pub use linear::Linear;
 pub use mode::Mode;
 pub(crate) use norm::standardise;

@@ -3,7 +3,10 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-use super::cpu::{Real, by_type, takes, values};
+use super::{
+    cpu::{Real, by_type, values},
+    kernels,
+};
 
 /// Max-pooling with kernel 3, stride 2, padding 1: `torch.nn.MaxPool2d(3, 2, 1)`.
 /// `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`.
@@ -14,7 +17,7 @@ use super::cpu::{Real, by_type, takes, values};
 /// # Errors
 /// If the device fails.
 pub fn max_pool_3x3_s2(x: &Tensor) -> Result<Tensor> {
-    if takes(x) { x.contiguous()?.apply_op1(MaxPool) } else { composed(x) }
+    if kernels::take(x) { x.contiguous()?.apply_op1(MaxPool) } else { composed(x) }
 }
 
 /// The same, composed of candle's operations, for other devices.

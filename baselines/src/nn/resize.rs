@@ -8,7 +8,10 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-use super::cpu::{by_type, takes, values};
+use super::{
+    cpu::{by_type, values},
+    kernels,
+};
 
 /// Nearest neighbour to `height` × `width`, any ratio: `[B, C, H, W]` to `[B, C, height, width]`.
 ///
@@ -20,7 +23,7 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (.., h, w) = x.dims4()?;
     if (height, width) == (2 * h, 2 * w) {
         // The common case, in the decoder.
-        return if takes(x) { x.contiguous()?.apply_op1(Double) } else { composed_double(x) };
+        return if kernels::take(x) { x.contiguous()?.apply_op1(Double) } else { composed_double(x) };
     }
     let indices = |from: usize, to: usize| {
         // torch: floor(i · (from / to)), clipped.

@@ -3,7 +3,10 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
-use crate::nn::cpu::{Windows, by_type, takes, values};
+use crate::nn::{
+    cpu::{Windows, by_type, values},
+    kernels::take,
+};
 
 /// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, zero padding: `[B, N, H', W']`.
 ///
@@ -16,7 +19,7 @@ pub(super) fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
-    if !takes(x) {
+    if !take(x) {
         return composed(x, weight, bias, stride, padding);
     }
     let (x, weight, op) = (x.contiguous()?, weight.contiguous()?, Conv { stride, padding });

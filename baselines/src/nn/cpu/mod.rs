@@ -8,7 +8,7 @@ mod product;
 
 use std::{cell::RefCell, thread::LocalKey};
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 
 pub(super) use columns::Windows;
 pub(super) use product::{Adds, Matrix, multiply_add};
@@ -51,11 +51,6 @@ pub(super) use by_type;
 
 /// Elements per task of an elementwise kernel: few enough for a core's first-level cache.
 pub(super) const CHUNK: usize = 4096;
-
-/// Whether the kernels here support `x`: on the CPU, in f32 or f64.
-pub(super) fn takes(x: &Tensor) -> bool {
-    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
-}
 
 /// The elements of a contiguous tensor.
 pub(super) fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {

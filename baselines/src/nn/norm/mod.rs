@@ -5,7 +5,7 @@ mod kernels;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use self::kernels::Normalise;
-use super::{Init, Mode, Parameter, Scope, cpu::takes};
+use super::{Init, Mode, Parameter, Scope, kernels::take};
 
 /// ε, added to every variance. torch's default.
 const EPSILON: f64 = 1e-5;
@@ -47,7 +47,7 @@ impl BatchNorm {
         let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
         if !mode.is_training() {
             let (mean, variance) = (self.running_mean.value(mode), self.running_var.value(mode));
-            return if takes(x) && !x.track_op() {
+            return if take(x) && !x.track_op() {
                 let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
                 let inverse = numbers(&variance)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
                 x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Normalise { mean: numbers(&mean)?, inverse })
@@ -60,7 +60,7 @@ impl BatchNorm {
         if count < 2 {
             bail!("batch norm needs more than one value per channel in training, got a tensor of shape {:?}", x.dims());
         }
-        let (y, mean, variance) = if takes(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
+        let (y, mean, variance) = if take(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
         self.update_running_stats(&mean, &variance, count)?;
         Ok(y)
     }
