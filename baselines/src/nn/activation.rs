@@ -1,8 +1,12 @@
 //! `ReLU`.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::{
     cpu::{CHUNK, by_type, values},
     kernels,
@@ -20,7 +24,8 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 
 /// The same, composed of candle's operations, for other devices.
 fn composed(x: &Tensor) -> Result<Tensor> {
-    if x.track_op() { x * x.detach().gt(0.0)?.to_dtype(x.dtype())? } else { x.relu() }
+    // Not a product with the mask: an infinite number times 0 is none. NaN is not below 0, and stays.
+    x.detach().le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
 struct Relu;
@@ -39,6 +44,11 @@ impl CustomOp1 for Relu {
             });
             Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::relu(x, layout)
     }
 
     fn bwd(&self, _: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -63,6 +73,11 @@ impl CustomOp2 for WherePositive {
             });
             Ok((T::to_cpu_storage_owned(x), lg.shape().clone()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, g: &CudaStorage, lg: &Layout, y: &CudaStorage, ly: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::relu_gradient((g, lg), (y, ly))
     }
 }
 

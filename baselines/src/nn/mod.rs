@@ -4,12 +4,18 @@
 //! layers here use only operations with correct gradients, or implement their own. `clippy.toml` lists the banned
 //! calls, with the reason for each.
 //!
-//! On the CPU the expensive layers run on our own kernels (`cpu`, and beside each layer); on other devices they are
-//! composed of candle's operations. Tests compare both implementations, and every gradient with finite differences.
+//! The expensive layers run on our own kernels: on the CPU (`cpu`, and beside each layer), and on a GPU (`cuda`), where
+//! convolutions are cuDNN's. Each is also composed of candle's operations ([`with_plain_tensors`]). Tests compare both
+//! implementations, and every gradient with finite differences.
 
 mod activation;
 mod conv;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+#[cfg(all(test, unix))]
+#[path = "cuda/as_c.rs"]
+mod cuda_as_c;
 mod dropout;
 #[cfg(test)]
 mod gradcheck;

@@ -1,8 +1,12 @@
 //! Pooling.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::{
     cpu::{Real, by_type, values},
     kernels,
@@ -84,6 +88,11 @@ impl CustomOp1 for MaxPool {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::max_pool(x, layout)
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         gradient.contiguous()?.apply_op2_no_bwd(x, &MaxPoolGradient).map(Some)
     }
@@ -110,6 +119,11 @@ impl CustomOp2 for MaxPoolGradient {
             });
             Ok((T::to_cpu_storage_owned(of_x), lx.shape().clone()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, g: &CudaStorage, lg: &Layout, x: &CudaStorage, lx: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::max_pool_gradient((g, lg), (x, lx))
     }
 }
 

@@ -5,9 +5,13 @@
     reason = "indices into an image, between 0 and its size"
 )]
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::{
     cpu::{by_type, values},
     kernels,
@@ -71,6 +75,11 @@ impl CustomOp1 for Double {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::twice(x, layout)
+    }
+
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour).map(Some)
     }
@@ -100,6 +109,11 @@ impl CustomOp1 for SumOfFour {
             });
             Ok((T::to_cpu_storage_owned(x), (batch, channels, height / 2, width / 2).into()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::sum_of_four(x, layout)
     }
 }
 

@@ -21,24 +21,24 @@ const PARTS: usize = 4;
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(in crate::nn) struct Sizes {
     /// Images.
-    pub(super) batch: usize,
+    pub(in crate::nn) batch: usize,
     /// Channels in and out.
-    pub(super) channels: (usize, usize),
+    pub(in crate::nn) channels: (usize, usize),
     /// The windows of an image.
-    pub(super) windows: Windows,
+    pub(in crate::nn) windows: Windows,
     /// Their number, down and across.
-    pub(super) count: (usize, usize),
+    pub(in crate::nn) count: (usize, usize),
 }
 
 impl Sizes {
-    pub(super) fn new(batch: usize, channels: (usize, usize), windows: Windows) -> Result<Self> {
+    pub(in crate::nn) fn new(batch: usize, channels: (usize, usize), windows: Windows) -> Result<Self> {
         Ok(Self { batch, channels, windows, count: windows.count()? })
     }
 
     /// Windows of an image, pixels of the output.
-    pub(super) fn all(&self) -> usize {
+    pub(in crate::nn) fn all(&self) -> usize {
         self.count.0 * self.count.1
     }
 

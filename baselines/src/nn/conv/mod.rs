@@ -5,7 +5,9 @@ mod op;
 
 use candle_core::{Result, Tensor};
 
-use self::op::conv2d;
+#[cfg(feature = "cuda")]
+pub(super) use self::kernels::Sizes;
+use self::op::{conv_transpose2d, conv2d};
 use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
 
 /// Geometry of a convolution.
@@ -116,7 +118,7 @@ impl ConvTranspose2d {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        x.conv_transpose2d(&self.weight.value(mode), self.padding, 0, self.stride, 1)?
+        conv_transpose2d(x, &self.weight.value(mode), self.stride, self.padding)?
             .broadcast_add(&self.bias.value(mode).reshape((1, (), 1, 1))?)
     }
 }
@@ -146,7 +148,7 @@ mod tests {
         for (kernel, stride, padding) in [(4, 2, 1), (2, 2, 0), (3, 1, 1)] {
             for dims in [[2, 3, 3, 4], [1, 3, 5, 2]] {
                 let (x, weight) = (image(&dims), image(&[3, 2, kernel, kernel]));
-                assert_gradients(&[&x, &weight], |t| t[0].conv_transpose2d(&t[1], padding, 0, stride, 1));
+                assert_gradients(&[&x, &weight], |t| conv_transpose2d(&t[0], &t[1], stride, padding));
             }
         }
     }

@@ -3,6 +3,11 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+
+#[cfg(feature = "cuda")]
+use crate::nn::cuda;
 use crate::nn::{
     cpu::{Windows, by_type, values},
     kernels::take,
@@ -44,6 +49,67 @@ pub(super) fn composed(
     }
 }
 
+/// The transposed convolution: `x [B, C, H, W]` by `weight [C, N, k, k]` to `[B, N, H', W']`,
+/// `H' = (H - 1) stride - 2 padding + k`. It is the gradient of the input of a convolution with that weight.
+pub(super) fn conv_transpose2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    if !take(x) {
+        return x.conv_transpose2d(weight, padding, 0, stride, 1);
+    }
+    let ((batch, c_in, height, width), (c_weight, c_out, down, across)) = (x.dims4()?, weight.dims4()?);
+    if c_in != c_weight {
+        bail!("an image of {:?} does not fit a transposed convolution of {:?}", x.shape(), weight.shape());
+    }
+    let side = |size: usize, kernel: usize| {
+        ((size.max(1) - 1) * stride + kernel).checked_sub(2 * padding).filter(|&size| size > 0)
+    };
+    let (Some(height), Some(width)) = (side(height, down), side(width, across)) else {
+        bail!("an image of {:?} is too small for a transposed convolution with padding {padding}", x.shape())
+    };
+    let windows = Windows { image: (height, width), kernel: (down, across), stride, padding };
+    let sizes = Sizes::new(batch, (c_out, c_in), windows)?;
+    x.contiguous()?.apply_op2(&weight.contiguous()?, Transposed(sizes))
+}
+
+/// `sizes` are those of the convolution whose gradient this is: its input is this one's output.
+struct Transposed(Sizes);
+
+impl CustomOp2 for Transposed {
+    fn name(&self) -> &'static str {
+        "transposed conv2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        Gradient { which: Which::Input, sizes: self.0 }.cpu_fwd(x, lx, weight, lw)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Gradient { which: Which::Input, sizes: self.0 }.cuda_fwd(x, lx, weight, lw)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let Windows { stride, padding, .. } = self.0.windows;
+        let of_x = x.track_op().then(|| gradient.apply_op2_no_bwd(weight, &Conv { stride, padding })).transpose()?;
+        // The roles of image and gradient are exchanged.
+        let op = Gradient { which: Which::Weight, sizes: self.0 };
+        let of_weight = weight.track_op().then(|| x.apply_op2_no_bwd(&gradient, &op)).transpose()?;
+        Ok((of_x, of_weight))
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Conv {
     stride: usize,
@@ -79,6 +145,18 @@ impl Conv {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn on_device(
+        self,
+        (x, lx): (&CudaStorage, &Layout),
+        weight: (&CudaStorage, &Layout),
+        bias: Option<(&CudaStorage, &Layout)>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = self.sizes(lx.shape(), weight.1.shape())?;
+        let shape = (sizes.batch, sizes.channels.1, sizes.count.0, sizes.count.1).into();
+        Ok((cuda::forward((x, lx), weight, bias, &sizes)?, shape))
+    }
+
     /// Gradients of `x` and `weight`, each only if it is tracked.
     fn gradients(self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
@@ -98,6 +176,17 @@ impl CustomOp2 for Conv {
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         self.forward((x, lx), (weight, lw), None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.on_device((x, lx), (weight, lw), None)
     }
 
     fn bwd(
@@ -126,6 +215,19 @@ impl CustomOp3 for Conv {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         self.forward((x, lx), (weight, lw), Some((bias, lb)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+        bias: &CudaStorage,
+        lb: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.on_device((x, lx), (weight, lw), Some((bias, lb)))
     }
 
     fn bwd(
@@ -176,6 +278,21 @@ impl CustomOp2 for Gradient {
             })
         })
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, g: &CudaStorage, lg: &Layout, other: &CudaStorage, lo: &Layout) -> Result<(CudaStorage, Shape)> {
+        let Sizes { batch, channels: (c_in, c_out), windows, .. } = self.sizes;
+        Ok(match self.which {
+            Which::Input => {
+                let shape = (batch, c_in, windows.image.0, windows.image.1).into();
+                (cuda::gradient_of_input((g, lg), (other, lo), &self.sizes)?, shape)
+            }
+            Which::Weight => {
+                let shape = (c_out, c_in, windows.kernel.0, windows.kernel.1).into();
+                (cuda::gradient_of_weight((other, lo), (g, lg), &self.sizes)?, shape)
+            }
+        })
+    }
 }
 
 struct BiasGradient(Sizes);
@@ -191,6 +308,11 @@ impl CustomOp1 for BiasGradient {
             let count = bias.len();
             Ok((T::to_cpu_storage_owned(bias), count.into()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, g: &CudaStorage, lg: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::gradient_of_bias(g, lg)
     }
 }
 
@@ -232,6 +354,21 @@ mod tests {
             let (x, weight) = (image(&[2, 5, size, size]), image(&[9, 5, 7, 7]));
             assert_agree(&[&x, &weight], |t| conv2d(&t[0], &t[1], None, 2, 3), |t| composed(&t[0], &t[1], None, 2, 3));
         }
+    }
+
+    #[test]
+    fn the_transposed_convolution_is_candles() {
+        for (k, stride, padding) in [(4, 2, 1), (2, 2, 0), (3, 1, 1), (3, 2, 0), (5, 3, 2)] {
+            let (x, weight) = (image(&[2, 40, 7, 5]), image(&[40, 9, k, k]));
+            assert_agree(
+                &[&x, &weight],
+                |t| conv_transpose2d(&t[0], &t[1], stride, padding),
+                |t| t[0].conv_transpose2d(&t[1], padding, 0, stride, 1),
+            );
+        }
+        let x = image(&[1, 3, 4, 4]);
+        assert!(conv_transpose2d(&x, &image(&[4, 2, 2, 2]), 2, 0).is_err());
+        assert!(conv_transpose2d(&image(&[1, 3, 1, 1]), &image(&[3, 2, 2, 2]), 2, 1).is_err());
     }
 
     #[test]

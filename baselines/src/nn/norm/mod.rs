@@ -6,6 +6,8 @@ use candle_core::{D, DType, Result, Tensor, bail};
 
 use self::kernels::Normalise;
 use super::{Init, Mode, Parameter, Scope, kernels::take};
+#[cfg(feature = "cuda")]
+use super::{cuda, kernels::is_on_gpu};
 
 /// ε, added to every variance. torch's default.
 const EPSILON: f64 = 1e-5;
@@ -47,7 +49,7 @@ impl BatchNorm {
         let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
         if !mode.is_training() {
             let (mean, variance) = (self.running_mean.value(mode), self.running_var.value(mode));
-            return if take(x) && !x.track_op() {
+            return if take(x) && x.device().is_cpu() && !x.track_op() {
                 let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
                 let inverse = numbers(&variance)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
                 x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Normalise { mean: numbers(&mean)?, inverse })
@@ -82,6 +84,10 @@ impl BatchNorm {
 /// Normalises `x [B, C, …]` with its own statistics, then applies `weight` and `bias`. Also returns the mean and the
 /// biased variance, without gradients.
 fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if is_on_gpu(x) {
+        return cuda::batch_norm(x, weight, bias, EPSILON);
+    }
     let x = x.contiguous()?;
     let (mean, variance) = kernels::statistics(&x)?;
     let to_device = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(x.dtype());
@@ -91,7 +97,7 @@ fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Ten
 }
 
 /// The same, composed of candle's operations, for other devices.
-fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     let (batch, channels) = (x.dim(0)?, x.dim(1)?);
     let count = x.elem_count() / channels;
     let mut shape = vec![1; x.rank()];
@@ -155,6 +161,10 @@ impl GroupNorm {
 /// # Errors
 /// If the shapes do not fit, or the device fails.
 pub(crate) fn standardise(x: &Tensor, groups: usize) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if take(x) && is_on_gpu(x) {
+        return cuda::standardise(x, groups, EPSILON);
+    }
     let rows = x.reshape((x.dim(0)? * groups, ()))?;
     let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
     let variance = centred.sqr()?.mean_keepdim(1)?;

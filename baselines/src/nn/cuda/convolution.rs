@@ -1,0 +1,371 @@
+//! Convolutions by cuDNN: forward, and the gradients of input and weight.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    mem::ManuallyDrop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use candle_core::{
+    CudaDevice, CudaStorage, Layout, Result, WithDType, bail,
+    cuda_backend::{
+        DeviceId,
+        cudarc::{
+            cudnn::{
+                ConvBackwardData, ConvBackwardFilter, ConvBiasActivationForward, ConvDescriptor, ConvForward, Cudnn,
+                CudnnError, FilterDescriptor, TensorDescriptor,
+                sys::{
+                    cudnnActivationMode_t as Activation, cudnnConvolutionBwdDataAlgo_t as OfInput,
+                    cudnnConvolutionBwdFilterAlgo_t as OfWeight, cudnnConvolutionFwdAlgo_t as Forward,
+                    cudnnConvolutionMode_t as ConvolutionMode, cudnnMathType_t as MathType,
+                    cudnnNanPropagation_t as NanPropagation, cudnnTensorFormat_t as Format,
+                },
+            },
+            driver::{CudaSlice, DevicePtrMut},
+        },
+        gemm_reduced_precision_f32,
+    },
+};
+
+use super::{
+    Real, allocated, by_type,
+    elementwise::int,
+    launch::{Pointer, elementwise, launch},
+    values,
+};
+use crate::nn::{conv::Sizes, cpu::Windows};
+
+/// Maximum memory that one convolution may use beside its tensors, in bytes. Algorithms that want more are passed over.
+const MAX_WORKSPACE: usize = 1 << 30;
+
+static IS_REPRODUCIBLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether to pass over algorithms whose sums depend on the order in which blocks run. Holds for convolutions of shapes
+/// that were not computed yet: set it before the first one.
+pub(crate) fn set_reproducible(is_reproducible: bool) {
+    IS_REPRODUCIBLE.store(is_reproducible, Ordering::Relaxed);
+}
+
+thread_local! {
+    /// A handle is of one thread and device.
+    static HANDLES: RefCell<HashMap<DeviceId, Handle>> = RefCell::default();
+}
+
+/// cuDNN on a device, its workspace, and what was chosen for each shape.
+struct Handle {
+    cudnn: Arc<Cudnn>,
+    /// Grows to what the largest convolution needs. The stream's order keeps two convolutions from using it at once.
+    workspace: Option<CudaSlice<u8>>,
+    forward: HashMap<Key, (Forward, usize)>,
+    of_input: HashMap<Key, (OfInput, usize)>,
+    of_weight: HashMap<Key, (OfWeight, usize)>,
+}
+
+/// What the choice of an algorithm depends on: the type, whether its factors may be rounded to TF32, and the sizes.
+type Key = (candle_core::DType, bool, [usize; 9]);
+
+impl Handle {
+    /// Memory of at least `bytes`.
+    fn workspace(&mut self, device: &CudaDevice, bytes: usize) -> Result<&mut Option<CudaSlice<u8>>> {
+        if bytes > self.workspace.as_ref().map_or(0, CudaSlice::len) {
+            // Give the smaller one back first.
+            self.workspace = None;
+            self.workspace = Some(allocated(device, bytes)?);
+        }
+        Ok(&mut self.workspace)
+    }
+}
+
+/// Runs `body` with this thread's handle for the device.
+fn with_handle<R>(device: &CudaDevice, body: impl FnOnce(&mut Handle) -> Result<R>) -> Result<R> {
+    HANDLES.with_borrow_mut(|handles| {
+        let handle = match handles.entry(device.id()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Handle {
+                cudnn: Cudnn::new(device.cuda_stream())?,
+                workspace: None,
+                forward: HashMap::new(),
+                of_input: HashMap::new(),
+                of_weight: HashMap::new(),
+            }),
+        };
+        body(handle)
+    })
+}
+
+/// The parts of a convolution as cuDNN describes them.
+struct Described<T: Real> {
+    x: TensorDescriptor<T>,
+    weight: FilterDescriptor<T>,
+    convolution: ConvDescriptor<T::Computed>,
+    y: TensorDescriptor<T>,
+    key: Key,
+}
+
+impl<T: Real> Described<T> {
+    fn new(cudnn: &Arc<Cudnn>, sizes: &Sizes) -> Result<Self> {
+        let Sizes { batch, channels: (c_in, c_out), windows, count } = *sizes;
+        let Windows { image, kernel, stride, padding } = windows;
+        let tensor = |channels: usize, (height, width): (usize, usize)| {
+            let dims = [int(batch)?, int(channels)?, int(height)?, int(width)?];
+            Ok::<_, candle_core::Error>(cudnn.create_4d_tensor::<T>(Format::CUDNN_TENSOR_NCHW, dims)?)
+        };
+        let filter = [int(c_out)?, int(c_in)?, int(kernel.0)?, int(kernel.1)?];
+        let (stride, padding) = ([int(stride)?; 2], [int(padding)?; 2]);
+        let mode = ConvolutionMode::CUDNN_CROSS_CORRELATION;
+        let mut convolution = cudnn.create_conv2d::<T::Computed>(padding, stride, [1; 2], mode)?;
+        let is_rounded = gemm_reduced_precision_f32();
+        // cuDNN's default rounds the factors of f32 to TF32.
+        let is_plain_f32 = T::DTYPE == candle_core::DType::F32 && !is_rounded;
+        convolution.set_math_type(if is_plain_f32 {
+            MathType::CUDNN_FMA_MATH
+        } else {
+            MathType::CUDNN_DEFAULT_MATH
+        })?;
+        let sizes = [batch, c_in, c_out, image.0, image.1, kernel.0, kernel.1, windows.stride, windows.padding];
+        Ok(Self {
+            x: tensor(c_in, image)?,
+            weight: cudnn.create_4d_filter::<T>(Format::CUDNN_TENSOR_NCHW, filter)?,
+            convolution,
+            y: tensor(c_out, count)?,
+            key: (T::DTYPE, is_rounded, sizes),
+        })
+    }
+
+    fn forward(&self) -> ConvForward<'_, T, T::Computed, T> {
+        ConvForward { conv: &self.convolution, x: &self.x, w: &self.weight, y: &self.y }
+    }
+}
+
+/// The first algorithm that cuDNN supports here, within the limit of memory: the one that it picks, else the others in
+/// their order. `is_stable` tells whether an algorithm sums in a fixed order.
+fn first<A: Copy>(
+    picked: std::result::Result<A, CudnnError>,
+    others: &[A],
+    is_stable: impl Fn(A) -> bool,
+    bytes: impl Fn(A) -> std::result::Result<usize, CudnnError>,
+) -> Result<(A, usize)> {
+    let may_vary = !IS_REPRODUCIBLE.load(Ordering::Relaxed);
+    let candidates = picked.ok().into_iter().chain(others.iter().copied()).filter(|&a| may_vary || is_stable(a));
+    let mut found = candidates.filter_map(|algorithm| Some((algorithm, bytes(algorithm).ok()?)));
+    match found.find(|(_, bytes)| *bytes <= MAX_WORKSPACE) {
+        Some(found) => Ok(found),
+        None => bail!("cuDNN has no algorithm for this convolution"),
+    }
+}
+
+/// A bias for each output channel.
+pub(in crate::nn) type Bias<'a> = Option<(&'a CudaStorage, &'a Layout)>;
+
+/// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`: `[B, N, H', W']`.
+pub(in crate::nn) fn forward(
+    (x, lx): (&CudaStorage, &Layout),
+    (weight, lw): (&CudaStorage, &Layout),
+    bias: Bias<'_>,
+    sizes: &Sizes,
+) -> Result<CudaStorage> {
+    let device = x.device.clone();
+    by_type!(x, T => {
+        let (x, weight) = (values::<T>(x, lx)?, values::<T>(weight, lw)?);
+        let mut y = allocated::<T>(&device, sizes.batch * sizes.channels.1 * sizes.all())?;
+        with_handle(&device, |handle| {
+            let described = Described::<T>::new(&handle.cudnn, sizes)?;
+            let op = described.forward();
+            let (algorithm, bytes) = forward_algorithm(&mut handle.forward, described.key, &op)?;
+            let workspace = handle.workspace(&device, bytes)?.as_mut();
+            #[expect(unsafe_code, reason = "a call of cuDNN")]
+            // SAFETY: the memory is of the types and sizes that the descriptors give.
+            unsafe { op.launch(algorithm, workspace, (T::from_f64(1.0), T::from_f64(0.0)), &x, &weight, &mut y) }?;
+            Ok(())
+        })?;
+        if let Some((bias, layout)) = bias {
+            add_bias::<T>(&device, &y, (bias, layout), Rectified::No, sizes)?;
+        }
+        Ok(CudaStorage::wrap_cuda_slice(y, device))
+    })
+}
+
+fn forward_algorithm<T: Real>(
+    chosen: &mut HashMap<Key, (Forward, usize)>,
+    key: Key,
+    op: &ConvForward<'_, T, T::Computed, T>,
+) -> Result<(Forward, usize)> {
+    if let Some(found) = chosen.get(&key) {
+        return Ok(*found);
+    }
+    let others =
+        [Forward::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, Forward::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM];
+    let found = first(op.pick_algorithm(), &others, |_| true, |algorithm| op.get_workspace_size(algorithm))?;
+    chosen.insert(key, found);
+    Ok(found)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rectified {
+    Yes,
+    No,
+}
+
+/// Adds a bias to `y [B, N, …]` in place, and rectifies the sum if asked to.
+fn add_bias<T: Real>(
+    device: &CudaDevice,
+    y: &CudaSlice<T>,
+    (bias, layout): (&CudaStorage, &Layout),
+    rectified: Rectified,
+    sizes: &Sizes,
+) -> Result<()> {
+    let bias = values::<T::Computed>(bias, layout)?;
+    if bias.len() != sizes.channels.1 {
+        bail!("the length of a bias must be the number of output channels");
+    }
+    let (rectified, null) = (i32::from(rectified == Rectified::Yes), Pointer(0));
+    let (channels, plane, count) = (int(sizes.channels.1)?, sizes.all() as u64, y.len() as u64);
+    launch!(device, T, "epilogue", elementwise(y.len()); y, &bias, &null, &rectified, &channels, &plane, &count);
+    Ok(())
+}
+
+/// `max(0, x by weight + bias + residual)`, for prediction: cuDNN finishes each value before it writes it.
+pub(in crate::nn) fn forward_rectified(
+    (x, lx): (&CudaStorage, &Layout),
+    (weight, lw): (&CudaStorage, &Layout),
+    (bias, lb): (&CudaStorage, &Layout),
+    residual: Option<(&CudaStorage, &Layout)>,
+    sizes: &Sizes,
+) -> Result<CudaStorage> {
+    let device = x.device.clone();
+    by_type!(x, T => {
+        let (x, weight, bias) = (values::<T>(x, lx)?, values::<T>(weight, lw)?, values::<T>(bias, lb)?);
+        if bias.len() != sizes.channels.1 {
+            bail!("the length of a bias must be the number of output channels");
+        }
+        let mut y = allocated::<T>(&device, sizes.batch * sizes.channels.1 * sizes.all())?;
+        with_handle(&device, |handle| {
+            let described = Described::<T>::new(&handle.cudnn, sizes)?;
+            let op = described.forward();
+            let (algorithm, bytes) = forward_algorithm(&mut handle.forward, described.key, &op)?;
+            let dims = [1, int(sizes.channels.1)?, 1, 1];
+            let bias_descriptor = handle.cudnn.create_4d_tensor::<T>(Format::CUDNN_TENSOR_NCHW, dims)?;
+            let activation = handle.cudnn.create_activation::<<T as Real>::Computed>(
+                Activation::CUDNN_ACTIVATION_RELU,
+                NanPropagation::CUDNN_PROPAGATE_NAN,
+                0.0,
+            )?;
+            let fused = ConvBiasActivationForward {
+                conv: &described.convolution,
+                act: &activation,
+                x: &described.x,
+                w: &described.weight,
+                z: &described.y,
+                bias: &bias_descriptor,
+                y: &described.y,
+            };
+            // Without a residual cuDNN wants a tensor of its shape all the same, and gets the output, times 0.
+            let output = alias(&device, &mut y);
+            let (residual, factor) = match residual {
+                Some((residual, layout)) => (values::<T>(residual, layout)?, T::from_f64(1.0)),
+                None => (output.slice(..), T::from_f64(0.0)),
+            };
+            let workspace = handle.workspace(&device, bytes)?.as_mut();
+            #[expect(unsafe_code, reason = "a call of cuDNN")]
+            // SAFETY: the memory is of the types and sizes that the descriptors give.
+            unsafe { fused.launch(algorithm, workspace, (T::from_f64(1.0), factor), &x, &weight, &residual, &bias, &mut y) }?;
+            Ok(())
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(y, device))
+    })
+}
+
+/// The same memory again, which is freed once: cuDNN takes an output as an input, too.
+fn alias<T: Real>(device: &CudaDevice, y: &mut CudaSlice<T>) -> ManuallyDrop<CudaSlice<T>> {
+    let stream = device.cuda_stream();
+    let (length, (address, _use)) = (y.len(), y.device_ptr_mut(&stream));
+    #[expect(unsafe_code, reason = "a second name for memory that outlives it")]
+    // SAFETY: the address and length are those of `y`, which the caller keeps; this one is never dropped.
+    ManuallyDrop::new(unsafe { stream.upgrade_device_ptr(address, length) })
+}
+
+/// Gradient of the input, from that of the output `[B, N, H', W']`: `[B, C, H, W]`. Also the transposed convolution.
+pub(in crate::nn) fn gradient_of_input(
+    (g, lg): (&CudaStorage, &Layout),
+    (weight, lw): (&CudaStorage, &Layout),
+    sizes: &Sizes,
+) -> Result<CudaStorage> {
+    let device = g.device.clone();
+    by_type!(g, T => {
+        let (g, weight) = (values::<T>(g, lg)?, values::<T>(weight, lw)?);
+        let mut of_x = allocated::<T>(&device, sizes.batch * sizes.channels.0 * sizes.windows.pixels())?;
+        with_handle(&device, |handle| {
+            let described = Described::<T>::new(&handle.cudnn, sizes)?;
+            let op = ConvBackwardData {
+                conv: &described.convolution,
+                dx: &described.x,
+                w: &described.weight,
+                dy: &described.y,
+            };
+            let (algorithm, bytes) = match handle.of_input.get(&described.key) {
+                Some(found) => *found,
+                None => {
+                    let others = [OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0];
+                    let is_stable = |algorithm| algorithm != OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
+                    let bytes = |algorithm| op.get_workspace_size(algorithm);
+                    let found = first(op.pick_algorithm(), &others, is_stable, bytes)?;
+                    handle.of_input.insert(described.key, found);
+                    found
+                }
+            };
+            let workspace = handle.workspace(&device, bytes)?.as_mut();
+            #[expect(unsafe_code, reason = "a call of cuDNN")]
+            // SAFETY: the memory is of the types and sizes that the descriptors give.
+            unsafe { op.launch(algorithm, workspace, (T::from_f64(1.0), T::from_f64(0.0)), &mut of_x, &weight, &g) }?;
+            Ok(())
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(of_x, device))
+    })
+}
+
+/// Gradient of the weight, from that of the output: `[N, C, k, k]`.
+pub(in crate::nn) fn gradient_of_weight(
+    (x, lx): (&CudaStorage, &Layout),
+    (g, lg): (&CudaStorage, &Layout),
+    sizes: &Sizes,
+) -> Result<CudaStorage> {
+    let device = g.device.clone();
+    by_type!(g, T => {
+        let (x, g) = (values::<T>(x, lx)?, values::<T>(g, lg)?);
+        let (c_in, c_out) = sizes.channels;
+        let mut of_weight = allocated::<T>(&device, c_out * c_in * sizes.windows.taps())?;
+        with_handle(&device, |handle| {
+            let described = Described::<T>::new(&handle.cudnn, sizes)?;
+            let op = ConvBackwardFilter {
+                conv: &described.convolution,
+                x: &described.x,
+                dw: &described.weight,
+                dy: &described.y,
+            };
+            let (algorithm, bytes) = match handle.of_weight.get(&described.key) {
+                Some(found) => *found,
+                None => {
+                    let varying = [
+                        OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3,
+                        OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
+                    ];
+                    let others = [OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, varying[0], varying[1]];
+                    let bytes = |algorithm| op.get_workspace_size(algorithm);
+                    let found = first(op.pick_algorithm(), &others, |a| !varying.contains(&a), bytes)?;
+                    handle.of_weight.insert(described.key, found);
+                    found
+                }
+            };
+            let workspace = handle.workspace(&device, bytes)?.as_mut();
+            #[expect(unsafe_code, reason = "a call of cuDNN")]
+            // SAFETY: the memory is of the types and sizes that the descriptors give.
+            unsafe { op.launch(algorithm, workspace, (T::from_f64(1.0), T::from_f64(0.0)), &x, &mut of_weight, &g) }?;
+            Ok(())
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(of_weight, device))
+    })
+}
