@@ -13,7 +13,7 @@ pub(crate) fn images<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: &P
         let side = (s.aerial.len() / aerial::BANDS).isqrt();
         to_device(&s.aerial, &[1, aerial::BANDS, side, side], parameters)
     };
-    Tensor::cat(&batch.map(image).collect::<Result<Vec<_>>>()?, 0)
+    Tensor::cat(&batch.map(image).collect::<Result<Vec<_>>>()?, 0)?.to_dtype(parameters.computed())
 }
 
 /// The metadata of a batch, `[B, length]`, if its patches have them.

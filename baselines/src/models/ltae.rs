@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::nn::{BatchNorm, Dropout, GroupNorm, Init, Linear, Mode, Parameter, Scope, relu};
+use crate::nn::{BatchNorm, Dropout, GroupNorm, Init, Linear, Mode, Parameter, Scope, constant, relu};
 
 /// Period of the positional encoding, in days.
 const PERIOD: f64 = 1000.0;
@@ -69,7 +69,7 @@ impl Ltae {
     /// Reduces a series of maps to one map; also returns the attention.
     ///
     /// * `x` – `[B, T, C, H, W]`.
-    /// * `positions` – `[B, T]`, days, in `x`'s type.
+    /// * `positions` – `[B, T]`, days, f32 or f64.
     /// * `is_padding` – `[B, T]`, u8: 1 where a date is padding; `None` where none is.
     ///
     /// Gives `[B, C, H, W]` and `[A, B, T, H, W]`.
@@ -95,20 +95,24 @@ impl Ltae {
                 .broadcast_as((batch, height * width, dates, channels))?
                 .reshape((pixels, dates, channels))
         };
-        let encoding = per_pixel(&positional_encoding(positions, d_model / heads, heads)?)?;
+        let encoding = per_pixel(&positional_encoding(positions, d_model / heads, heads)?.to_dtype(x.dtype())?)?;
         let values = (self.in_conv.forward(&series, mode)? + encoding)?; // [P, T, D]
 
         let keys = self.key.forward(&values, mode)?.reshape((pixels, dates, heads, d_k))?.permute((2, 0, 1, 3))?;
-        let query = self.query.value(mode).reshape((heads, 1, d_k, 1))?.broadcast_as((heads, pixels, d_k, 1))?;
+        let query = self.query.like(x, mode)?.reshape((heads, 1, d_k, 1))?.broadcast_as((heads, pixels, d_k, 1))?;
         let logits = keys.contiguous()?.matmul(&query.contiguous()?)?.squeeze(3)?; // [A, P, T]
-        let mut logits = (logits / (d_k as f64).sqrt())?;
+        // Softmax is never computed in less than f32.
+        let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let mut logits = (logits.to_dtype(wide)? / (d_k as f64).sqrt())?;
         if let Some(is_padding) = is_padding {
             let mask = per_pixel(&is_padding.unsqueeze(2)?)?.squeeze(2)?.broadcast_as((heads, pixels, dates))?;
-            let padded = Tensor::full(PADDED, logits.shape(), logits.device())?.to_dtype(logits.dtype())?;
+            let padded =
+                constant("padded", &[], (logits.dtype(), logits.device()), || Tensor::new(PADDED, &Device::Cpu))?;
+            let padded = padded.broadcast_as(logits.shape())?.contiguous()?;
             logits = mask.contiguous()?.where_cond(&padded, &logits)?;
         }
         let attention = candle_nn::ops::softmax(&logits, 2)?;
-        let attention = self.attention_dropout.forward(&attention, mode)?; // [A, P, T]
+        let attention = self.attention_dropout.forward(&attention, mode)?.to_dtype(x.dtype())?; // [A, P, T]
 
         let values = values.reshape((pixels, dates, heads, d_model / heads))?.permute((2, 0, 1, 3))?.contiguous()?;
         let out = attention.unsqueeze(2)?.matmul(&values)?.squeeze(2)?; // [A, P, D / A]
@@ -128,10 +132,12 @@ impl Ltae {
 #[expect(clippy::cast_possible_truncation, reason = "upstream's divisors are f32")]
 fn positional_encoding(positions: &Tensor, d: usize, heads: usize) -> Result<Tensor> {
     let (batch, dates) = positions.dims2()?;
-    let divisors: Vec<f32> =
-        (0..d / 2).map(|pair| PERIOD.powf(f64::from((2 * pair) as f32 / d as f32)) as f32).collect();
-    let divisors = Tensor::new(divisors, &Device::Cpu)?.to_dtype(positions.dtype())?.to_device(positions.device())?;
-    let angles = positions.unsqueeze(2)?.broadcast_div(&divisors.reshape((1, 1, ()))?)?; // [B, T, d / 2]
+    let divisors = || {
+        let divisor = |pair: usize| PERIOD.powf(f64::from((2 * pair) as f32 / d as f32)) as f32;
+        Tensor::new((0..d / 2).map(divisor).collect::<Vec<_>>(), &Device::Cpu)?.reshape((1, 1, ()))
+    };
+    let divisors = constant("divisors", &[d as u64], (positions.dtype(), positions.device()), divisors)?;
+    let angles = positions.unsqueeze(2)?.broadcast_div(&divisors)?; // [B, T, d / 2]
     // Even channels are sines, odd ones cosines; each pair shares a divisor.
     let encoding = Tensor::stack(&[angles.sin()?, angles.cos()?], 3)?.reshape((batch, dates, d))?;
     debug_assert!(matches!(encoding.dtype(), DType::F32 | DType::F64));

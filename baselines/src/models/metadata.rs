@@ -27,6 +27,6 @@ impl MetadataMlp {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn add_to(&self, map: &Tensor, metadata: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        map.broadcast_add(&self.mlp.forward(metadata, mode)?.unsqueeze(1)?.unsqueeze(3)?)
+        map.broadcast_add(&self.mlp.forward(metadata, mode)?.to_dtype(map.dtype())?.unsqueeze(1)?.unsqueeze(3)?)
     }
 }

@@ -3,7 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Padding, Scope, max_pool_3x3_s2, relu};
+use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Mode, Padding, Scope, max_pool_3x3_s2};
 
 /// Channels of the finest feature map of `ResNet34`.
 pub const WIDTH: usize = 64;
@@ -21,8 +21,7 @@ const DEPTHS: [usize; 4] = [3, 4, 6, 3];
 /// The encoder. Names: `conv1`, `bn1`, `layer{1..4}.{i}.(conv1|bn1|conv2|bn2|downsample.0|downsample.1)`.
 #[derive(Clone, Debug)]
 pub struct ResNet34 {
-    conv1: Conv2d,
-    bn1: BatchNorm,
+    stem: ConvNorm,
     stages: Vec<Vec<BasicBlock>>,
 }
 
@@ -49,8 +48,10 @@ impl ResNet34 {
             stages.push(blocks);
         }
         Ok(Self {
-            conv1: Conv2d::without_bias(&scope.at("conv1"), channels, width, stem, init)?,
-            bn1: BatchNorm::new(&scope.at("bn1"), width)?,
+            stem: ConvNorm::new(
+                Conv2d::without_bias(&scope.at("conv1"), channels, width, stem, init)?,
+                BatchNorm::new(&scope.at("bn1"), width)?,
+            ),
             stages,
         })
     }
@@ -61,7 +62,7 @@ impl ResNet34 {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
-        let stem = relu(&self.bn1.forward(&self.conv1.forward(x, mode)?, mode)?)?;
+        let stem = self.stem.forward(x, After::Relu, mode)?;
         let mut x = max_pool_3x3_s2(&stem)?;
         let mut maps = vec![stem];
         for stage in &self.stages {
@@ -77,11 +78,9 @@ impl ResNet34 {
 /// Basic block: two 3×3 convolutions with a residual connection.
 #[derive(Clone, Debug)]
 struct BasicBlock {
-    conv1: Conv2d,
-    bn1: BatchNorm,
-    conv2: Conv2d,
-    bn2: BatchNorm,
-    downsample: Option<(Conv2d, BatchNorm)>,
+    first: ConvNorm,
+    second: ConvNorm,
+    downsample: Option<ConvNorm>,
 }
 
 impl BasicBlock {
@@ -90,26 +89,29 @@ impl BasicBlock {
             |name, c_in, c_out, config| Conv2d::without_bias(&scope.at(name), c_in, c_out, config, ConvInit::ResNet);
         let downsample = if stride != 1 || c_in != c_out {
             let conv = conv("downsample.0", c_in, c_out, Conv2dConfig::same(1).stride(stride))?;
-            Some((conv, BatchNorm::new(&scope.at("downsample.1"), c_out)?))
+            Some(ConvNorm::new(conv, BatchNorm::new(&scope.at("downsample.1"), c_out)?))
         } else {
             None
         };
         Ok(Self {
-            conv1: conv("conv1", c_in, c_out, Conv2dConfig::same(3).stride(stride))?,
-            bn1: BatchNorm::new(&scope.at("bn1"), c_out)?,
-            conv2: conv("conv2", c_out, c_out, Conv2dConfig::same(3))?,
-            bn2: BatchNorm::new(&scope.at("bn2"), c_out)?,
+            first: ConvNorm::new(
+                conv("conv1", c_in, c_out, Conv2dConfig::same(3).stride(stride))?,
+                BatchNorm::new(&scope.at("bn1"), c_out)?,
+            ),
+            second: ConvNorm::new(
+                conv("conv2", c_out, c_out, Conv2dConfig::same(3))?,
+                BatchNorm::new(&scope.at("bn2"), c_out)?,
+            ),
             downsample,
         })
     }
 
     fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        let y = relu(&self.bn1.forward(&self.conv1.forward(x, mode)?, mode)?)?;
-        let y = self.bn2.forward(&self.conv2.forward(&y, mode)?, mode)?;
+        let y = self.first.forward(x, After::Relu, mode)?;
         let around = match &self.downsample {
-            Some((conv, norm)) => norm.forward(&conv.forward(x, mode)?, mode)?,
+            Some(downsample) => downsample.forward(x, After::Nothing, mode)?,
             None => x.clone(),
         };
-        relu(&(y + around)?)
+        self.second.forward(&y, After::ResidualRelu(&around), mode)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::resnet34::{self, ResNet34};
-use crate::nn::{BatchNorm, Conv2d, Conv2dConfig, ConvInit, Mode, Scope, nearest, relu};
+use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Mode, Scope, nearest};
 
 /// Channels of the decoder's five blocks, from coarse to fine, where the encoder's finest map has `width`, a multiple
 /// of 4.
@@ -99,15 +99,15 @@ impl Decoder {
 /// Upsampling by 2, skip connection, two convolutions.
 #[derive(Clone, Debug)]
 struct DecoderBlock {
-    conv1: ConvNormRelu,
-    conv2: ConvNormRelu,
+    conv1: ConvNorm,
+    conv2: ConvNorm,
 }
 
 impl DecoderBlock {
     fn new(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
         Ok(Self {
-            conv1: ConvNormRelu::new(&scope.at("conv1"), c_in, c_out)?,
-            conv2: ConvNormRelu::new(&scope.at("conv2"), c_out, c_out)?,
+            conv1: conv_norm(&scope.at("conv1"), c_in, c_out)?,
+            conv2: conv_norm(&scope.at("conv2"), c_out, c_out)?,
         })
     }
 
@@ -118,24 +118,12 @@ impl DecoderBlock {
             Some(skip) => Tensor::cat(&[&x, skip], 1)?,
             None => x,
         };
-        self.conv2.forward(&self.conv1.forward(&x, mode)?, mode)
+        self.conv2.forward(&self.conv1.forward(&x, After::Relu, mode)?, After::Relu, mode)
     }
 }
 
 /// SMP's `Conv2dReLU`: names `0` (convolution without a bias) and `1` (batch norm).
-#[derive(Clone, Debug)]
-struct ConvNormRelu {
-    conv: Conv2d,
-    norm: BatchNorm,
-}
-
-impl ConvNormRelu {
-    fn new(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<Self> {
-        let conv = Conv2d::without_bias(&scope.at(0), c_in, c_out, Conv2dConfig::same(3), ConvInit::SmpDecoder)?;
-        Ok(Self { conv, norm: BatchNorm::new(&scope.at(1), c_out)? })
-    }
-
-    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        relu(&self.norm.forward(&self.conv.forward(x, mode)?, mode)?)
-    }
+fn conv_norm(scope: &Scope<'_>, c_in: usize, c_out: usize) -> Result<ConvNorm> {
+    let conv = Conv2d::without_bias(&scope.at(0), c_in, c_out, Conv2dConfig::same(3), ConvInit::SmpDecoder)?;
+    Ok(ConvNorm::new(conv, BatchNorm::new(&scope.at(1), c_out)?))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ltae::{Ltae, LtaeConfig};
 use crate::nn::{
     BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvTranspose2d, GroupNorm, Mode, Padding, Scope, average_pool,
-    bilinear, relu, standardise,
+    bilinear, relu, standardise, take,
 };
 
 /// Groups of the encoder's group norms.
@@ -76,6 +76,8 @@ pub struct Utae {
     out_conv: ConvLayer,
     aggregation: Aggregation,
     pad_value: f64,
+    /// Whether the encoder's norms see all images of a batch at once.
+    has_batch_norms: bool,
 }
 
 impl Utae {
@@ -133,6 +135,7 @@ impl Utae {
             out_conv: layer(&scope.at("out_conv.conv"), &out_widths, NormKind::Batch, PLAIN)?,
             aggregation: config.aggregation,
             pad_value: config.pad_value,
+            has_batch_norms: config.encoder_norm == EncoderNorm::Batch,
         })
     }
 
@@ -148,7 +151,7 @@ impl Utae {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, positions: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
-        let frames = Frames::of(x, self.pad_value)?;
+        let frames = Frames::of(x, self.pad_value, self.has_batch_norms)?;
         let mut maps = vec![frames.share(x, mode, |images, mode| self.in_conv.forward(images, mode))?];
         for block in &self.down_blocks {
             let finer = maps.last().unwrap_or(x);
@@ -209,22 +212,38 @@ impl Utae {
 struct Frames {
     /// `[B, T]`, u8; `None` where no image is.
     is_padding: Option<Tensor>,
-    /// Indices of the others in `[B · T]`.
-    real: Option<Tensor>,
+    computed: Computed,
+}
+
+/// Which images a layer computes.
+enum Computed {
+    /// All: none is padding.
+    All,
+    /// Those at these indices in `[B · T]`.
+    Real(Tensor),
+    /// All, and the maps of padding are then replaced: whether there is any stays on the device.
+    AllMasked,
 }
 
 impl Frames {
-    fn of(x: &Tensor, pad_value: f64) -> Result<Self> {
+    /// On the kernels of the CPU, padding is not computed. Elsewhere it is, unless its images would count in a batch
+    /// norm: reading which images they are would make the device wait.
+    fn of(x: &Tensor, pad_value: f64, has_batch_norms: bool) -> Result<Self> {
         let (batch, dates, ..) = x.dims5()?;
         let differs = x.detach().reshape((batch * dates, ()))?.ne(pad_value)?;
+        let is_on_kernels_of_the_cpu = take(x) && x.device().is_cpu();
+        if !is_on_kernels_of_the_cpu && !has_batch_norms {
+            let is_padding = differs.max(1)?.eq(0u8)?.reshape((batch, dates))?;
+            return Ok(Self { is_padding: Some(is_padding), computed: Computed::AllMasked });
+        }
         let is_padding: Vec<u8> = differs.max(1)?.to_vec1::<u8>()?.iter().map(|&any| u8::from(any == 0)).collect();
         if is_padding.iter().all(|&p| p == 0) {
-            return Ok(Self { is_padding: None, real: None });
+            return Ok(Self { is_padding: None, computed: Computed::All });
         }
         let real: Vec<u32> = (0u32..).zip(&is_padding).filter(|&(_, &p)| p == 0).map(|(i, _)| i).collect();
         Ok(Self {
             is_padding: Some(Tensor::from_vec(is_padding, (batch, dates), x.device())?),
-            real: Some(Tensor::new(real, x.device())?),
+            computed: Computed::Real(Tensor::new(real, x.device())?),
         })
     }
 
@@ -240,14 +259,20 @@ impl Frames {
     ) -> Result<Tensor> {
         let (batch, dates, channels, height, width) = x.dims5()?;
         let images = x.reshape((batch * dates, channels, height, width))?;
-        let maps = match &self.real {
-            None => layer(&images, mode)?,
-            Some(real) if real.dim(0)? == 0 => {
+        let maps = match &self.computed {
+            Computed::All => layer(&images, mode)?,
+            Computed::AllMasked => {
+                let maps = layer(&images, mode)?;
+                let Some(is_padding) = &self.is_padding else { bail!("no mask of padding") };
+                let mask = is_padding.reshape((batch * dates, 1, 1, 1))?.broadcast_as(maps.shape())?.contiguous()?;
+                mask.where_cond(&maps.zeros_like()?, &maps)?
+            }
+            Computed::Real(real) if real.dim(0)? == 0 => {
                 // Only the size of the maps is needed: no running statistics may see these images.
                 let (_, c, h, w) = layer(&images.narrow(0, 0, 1)?, Mode::EVAL)?.dims4()?;
                 Tensor::zeros((batch * dates, c, h, w), x.dtype(), x.device())?
             }
-            Some(real) => {
+            Computed::Real(real) => {
                 let maps = layer(&images.index_select(real, 0)?, mode)?;
                 let (_, c, h, w) = maps.dims4()?;
                 Tensor::zeros((batch * dates, c, h, w), maps.dtype(), maps.device())?.index_add(real, &maps, 0)?

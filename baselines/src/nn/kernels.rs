@@ -25,7 +25,7 @@ pub fn with_plain_tensors<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Whether the kernels compute `x`: in f32 or f64 on the CPU, also in bf16 on a GPU.
-pub(super) fn take(x: &Tensor) -> bool {
+pub(crate) fn take(x: &Tensor) -> bool {
     !ARE_OFF.get()
         && match x.dtype() {
             DType::F32 | DType::F64 => x.device().is_cpu() || is_on_gpu(x),
@@ -35,7 +35,7 @@ pub(super) fn take(x: &Tensor) -> bool {
 }
 
 /// Whether `x` is on a GPU for which this build has kernels.
-pub(super) fn is_on_gpu(x: &Tensor) -> bool {
+pub(crate) fn is_on_gpu(x: &Tensor) -> bool {
     cfg!(feature = "cuda") && x.device().is_cuda()
 }
 

@@ -45,13 +45,13 @@ impl Linear {
     /// If the last axis is not `M`, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let c_in = x.dim(D::Minus1)?;
-        let weight = self.weight.value(mode).flatten_from(1)?;
+        let weight = self.weight.like(x, mode)?.flatten_from(1)?;
         let mut dims = x.dims().to_vec();
         if let Some(last) = dims.last_mut() {
             *last = weight.dim(0)?;
         }
         // One flat matrix product: a batched one would repeat the weights for each batch item.
-        let y = x.reshape(((), c_in))?.matmul(&weight.t()?)?.broadcast_add(&self.bias.value(mode))?;
+        let y = x.reshape(((), c_in))?.matmul(&weight.t()?)?.broadcast_add(&self.bias.like(x, mode)?)?;
         y.reshape(dims)
     }
 }

@@ -9,7 +9,9 @@
 //! implementations, and every gradient with finite differences.
 
 mod activation;
+mod constants;
 mod conv;
+mod conv_norm;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
@@ -30,10 +32,13 @@ mod pool;
 mod resize;
 
 pub use activation::relu;
+pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
+pub use conv_norm::{After, ConvNorm, Folded};
 pub use dropout::Dropout;
 pub use init::{ConvInit, Init};
 pub use kernels::with_plain_tensors;
+pub(crate) use kernels::{is_on_gpu, take};
 pub use linear::Linear;
 pub use mode::Mode;
 pub(crate) use norm::standardise;

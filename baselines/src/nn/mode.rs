@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::Folded;
 use crate::random::Generator;
 
 /// Training or evaluation mode.
@@ -12,23 +13,35 @@ use crate::random::Generator;
 pub struct Mode<'a> {
     is_training: bool,
     dropout: Option<&'a Mutex<Generator>>,
+    folded: Option<&'a Folded>,
 }
 
 impl<'a> Mode<'a> {
     /// Evaluation.
-    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None };
+    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None, folded: None };
+
+    /// Evaluation with norms folded into the convolutions before them, where that pays: on a GPU. The weights must not
+    /// change as long as `folded` is used.
+    pub fn predict(folded: &'a Folded) -> Self {
+        Self { folded: Some(folded), ..Mode::EVAL }
+    }
 
     /// Training: batch statistics, gradients, and dropout drawn from `generator`.
     pub fn train(generator: &'a Mutex<Generator>) -> Self {
-        Self { is_training: true, dropout: Some(generator) }
+        Self { is_training: true, dropout: Some(generator), folded: None }
     }
 
     /// Training without dropout, for parity with a recorded run.
-    pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> = Mode { is_training: true, dropout: None };
+    pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> = Mode { is_training: true, dropout: None, folded: None };
 
     /// Whether batch statistics are used and gradients recorded.
     pub fn is_training(self) -> bool {
         self.is_training
+    }
+
+    /// Where folded weights are kept; `None` if norms are computed on their own.
+    pub(super) fn folded(self) -> Option<&'a Folded> {
+        self.folded
     }
 
     /// The generator of dropout; `None` without dropout.

@@ -1,7 +1,9 @@
 //! Padding of images, in torch's four modes.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
+
+use super::constant;
 
 /// How an image is padded: `torch.nn.Conv2d`'s `padding_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +32,13 @@ impl Padding {
         if self == Self::Zeros {
             return x.pad_with_zeros(D::Minus2, width, width)?.pad_with_zeros(D::Minus1, width, width);
         }
-        let rows = self.indices(x.dim(D::Minus2)?, width)?;
-        let columns = self.indices(x.dim(D::Minus1)?, width)?;
-        let index = |indices: Vec<u32>| Tensor::new(indices, x.device());
-        x.contiguous()?.index_select(&index(rows)?, D::Minus2)?.index_select(&index(columns)?, D::Minus1)
+        let indices = |size: usize| {
+            let numbers = [self as u64, size as u64, width as u64];
+            let make = || Tensor::new(self.indices(size, width)?, &Device::Cpu);
+            constant("padding", &numbers, (DType::U32, x.device()), make)
+        };
+        let (rows, columns) = (indices(x.dim(D::Minus2)?)?, indices(x.dim(D::Minus1)?)?);
+        x.contiguous()?.index_select(&rows, D::Minus2)?.index_select(&columns, D::Minus1)
     }
 
     /// The source index of each of the `size + 2 width` pixels of a padded axis.

@@ -39,6 +39,14 @@ impl Parameter {
         }
     }
 
+    /// Its value in the type of `x`, such as bf16: the gradient arrives in the parameter's own type.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn like(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        self.value(mode).to_dtype(x.dtype())
+    }
+
     /// The variable itself.
     pub fn var(&self) -> &Var {
         &self.var
@@ -55,6 +63,8 @@ impl Parameter {
 pub struct Parameters {
     by_name: BTreeMap<String, Parameter>,
     dtype: DType,
+    /// Type of the tensors that the network computes: the parameters' own, or bf16.
+    computed: DType,
     device: Device,
 }
 
@@ -177,6 +187,17 @@ impl Parameters {
         self.dtype
     }
 
+    /// Type of the tensors that the network computes: that of the weights, or bf16. Losses and statistics of norms have
+    /// the weights' type.
+    pub fn computed(&self) -> DType {
+        self.computed
+    }
+
+    /// Sets the type of the tensors that the network computes.
+    pub(crate) fn compute_in(&mut self, dtype: DType) {
+        self.computed = dtype;
+    }
+
     /// Device of the weights.
     pub fn device(&self) -> &Device {
         &self.device
@@ -216,7 +237,7 @@ impl Builder {
 
     /// All parameters that were created.
     pub fn finish(self) -> Parameters {
-        Parameters { by_name: self.by_name.into_inner(), dtype: self.dtype, device: self.device }
+        Parameters { by_name: self.by_name.into_inner(), dtype: self.dtype, computed: self.dtype, device: self.device }
     }
 }
 

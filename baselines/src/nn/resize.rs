@@ -13,6 +13,7 @@ use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{
+    constant,
     cpu::{by_type, values},
     kernels,
 };
@@ -30,10 +31,12 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
         return if kernels::take(x) { x.contiguous()?.apply_op1(Double) } else { composed_double(x) };
     }
     let indices = |from: usize, to: usize| {
-        // torch: floor(i · (from / to)), clipped.
-        let scale = from as f64 / to as f64;
-        let indices: Vec<u32> = (0..to).map(|i| ((i as f64 * scale) as usize).min(from - 1) as u32).collect();
-        Tensor::new(indices, x.device())
+        constant("nearest", &[from as u64, to as u64], (DType::U32, x.device()), || {
+            // torch: floor(i · (from / to)), clipped.
+            let scale = from as f64 / to as f64;
+            let indices: Vec<u32> = (0..to).map(|i| ((i as f64 * scale) as usize).min(from - 1) as u32).collect();
+            Tensor::new(indices, &Device::Cpu)
+        })
     };
     x.contiguous()?.index_select(&indices(h, height)?, 2)?.index_select(&indices(w, width)?, 3)
 }
@@ -128,8 +131,10 @@ pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     if (h, w) == (height, width) {
         return Ok(x.clone());
     }
-    let rows = bilinear_matrix(h, height, x.dtype(), x.device())?; // [height, H]
-    let columns = bilinear_matrix(w, width, x.dtype(), x.device())?; // [width, W]
+    let matrix = |from: usize, to: usize| {
+        constant("bilinear", &[from as u64, to as u64], (x.dtype(), x.device()), || bilinear_matrix(from, to))
+    };
+    let (rows, columns) = (matrix(h, height)?, matrix(w, width)?); // [height, H], [width, W]
     // The columns of all rows in one product, then the rows of each image.
     let wide = x.reshape((batch * channels * h, w))?.matmul(&columns.t()?)?;
     let wide = wide.reshape((batch * channels, h, width))?;
@@ -138,7 +143,7 @@ pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
 
 /// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`: source = (i + ½) · from
 /// / to − ½, clipped at 0.
-fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+fn bilinear_matrix(from: usize, to: usize) -> Result<Tensor> {
     let mut weights = vec![0.0f64; to * from];
     let scale = from as f64 / to as f64;
     for (i, row) in weights.chunks_exact_mut(from).enumerate() {
@@ -148,7 +153,7 @@ fn bilinear_matrix(from: usize, to: usize, dtype: DType, device: &Device) -> Res
         row[low] += 1.0 - share;
         row[(low + 1).min(from - 1)] += share;
     }
-    Tensor::from_vec(weights, (to, from), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+    Tensor::from_vec(weights, (to, from), &Device::Cpu)
 }
 
 /// Centre crop: `[…, H, W]` to `[…, size, size]`. `torchvision.transforms.CenterCrop`.

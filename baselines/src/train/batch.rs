@@ -158,7 +158,7 @@ fn series(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Resu
     let to_device = |tensor: Tensor| tensor.to_device(parameters.device())?.to_dtype(parameters.dtype());
     let values = Tensor::from_vec(values, (all.len(), longest, channels, size, size), &Device::Cpu)?;
     let dates = Tensor::from_vec(dates, (all.len(), longest), &Device::Cpu)?;
-    Ok(Some((to_device(values)?, to_device(dates)?)))
+    Ok(Some((to_device(values)?.to_dtype(parameters.computed())?, to_device(dates)?)))
 }
 
 #[cfg(test)]

@@ -57,27 +57,32 @@ impl Gradients {
         })
     }
 
-    /// The global L2 norm, summed in f64.
+    /// The values of `scalars`, and the gradients' global L2 norm, summed in f64: one copy from the device, which waits for
+    /// everything that it has to compute.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn norm(&self) -> Result<f64> {
-        let square = |g: &Tensor| g.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
-        Ok(self.0.values().map(square).sum::<Result<f64>>()?.sqrt())
+    /// If a tensor is no scalar, or the device fails.
+    pub fn norm_with(&self, scalars: &[Tensor]) -> Result<(Vec<f64>, f64)> {
+        let square = |g: &Tensor| g.to_dtype(DType::F64)?.sqr()?.sum_all();
+        let scalars_and_squares =
+            scalars.iter().map(|scalar| scalar.to_dtype(DType::F64)).chain(self.0.values().map(square));
+        let scalars_and_squares = scalars_and_squares.collect::<Result<Vec<_>>>()?;
+        if scalars_and_squares.is_empty() {
+            return Ok((Vec::new(), 0.0));
+        }
+        let mut values = Tensor::stack(&scalars_and_squares, 0)?.to_vec1::<f64>()?;
+        let squares = values.split_off(scalars.len());
+        Ok((values, squares.iter().sum::<f64>().sqrt()))
     }
 
-    /// Clips the global norm to `max_norm`, as `torch.nn.utils.clip_grad_norm_`, and returns the norm before clipping.
-    /// If that is not finite, the gradients are unchanged: no factor repairs them.
+    /// Clips the global norm, which is `norm`, to `max_norm`, as `torch.nn.utils.clip_grad_norm_`. If it is not finite, the
+    /// gradients are unchanged: no factor repairs them.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn clip(&mut self, max_norm: f64) -> Result<f64> {
-        let norm = self.norm()?;
+    pub fn clip(&mut self, norm: f64, max_norm: f64) -> Result<()> {
         let factor = max_norm / (norm + 1e-6);
-        if norm.is_finite() && factor < 1.0 {
-            self.scale(factor)?;
-        }
-        Ok(norm)
+        if norm.is_finite() && factor < 1.0 { self.scale(factor) } else { Ok(()) }
     }
 }
 
@@ -91,6 +96,10 @@ mod tests {
     use super::*;
     use crate::nn::{Builder, Init, Mode};
     use candle_core::Device;
+
+    fn norm(gradients: &Gradients) -> f64 {
+        gradients.norm_with(&[]).unwrap().1
+    }
 
     fn tensor(values: &[f32]) -> Tensor {
         Tensor::new(values, &Device::Cpu).unwrap()
@@ -114,7 +123,10 @@ mod tests {
     fn batches_accumulate_and_the_norm_is_global() {
         let mut sum = gradients([("a", tensor(&[1.0, 2.0])), ("b", tensor(&[2.0]))]);
         sum.add(gradients([("a", tensor(&[1.0, 0.0])), ("c", tensor(&[4.0]))])).unwrap();
-        assert_eq!(sum.norm().unwrap().to_bits(), f64::sqrt(4.0 + 4.0 + 4.0 + 16.0).to_bits());
+        assert_eq!(norm(&sum).to_bits(), f64::sqrt(4.0 + 4.0 + 4.0 + 16.0).to_bits());
+        let (scalars, _) = sum.norm_with(&[Tensor::new(3f32, &Device::Cpu).unwrap()]).unwrap();
+        assert_eq!(scalars, [3.0]);
+        assert_eq!(Gradients::default().norm_with(&[]).unwrap(), (vec![], 0.0));
         sum.scale(0.5).unwrap();
         assert_eq!(sum.get("a").unwrap().to_vec1::<f32>().unwrap(), [1.0, 1.0]);
         assert_eq!(sum.get("c").unwrap().to_vec1::<f32>().unwrap(), [2.0]);
@@ -124,18 +136,20 @@ mod tests {
     fn the_norm_loses_nothing_in_long_tensors() {
         // Plain f32 sums stop growing at 2^24.
         let many = gradients([("a", Tensor::ones(20_000_000, DType::F32, &Device::Cpu).unwrap())]);
-        assert_eq!(many.norm().unwrap().to_bits(), 2e7f64.sqrt().to_bits());
+        assert_eq!(norm(&many).to_bits(), 2e7f64.sqrt().to_bits());
     }
 
     #[test]
     fn clipping_scales_down_and_never_up() {
         let mut both = gradients([("a", tensor(&[3.0])), ("b", tensor(&[4.0]))]);
-        assert!((both.clip(10.0).unwrap() - 5.0).abs() < 1e-12);
+        assert!((norm(&both) - 5.0).abs() < 1e-12);
+        both.clip(norm(&both), 10.0).unwrap();
         assert_eq!(both.get("a").unwrap().to_vec1::<f32>().unwrap(), [3.0]);
-        assert!((both.clip(1.0).unwrap() - 5.0).abs() < 1e-12);
-        assert!((both.norm().unwrap() - 1.0).abs() < 1e-6);
+        both.clip(norm(&both), 1.0).unwrap();
+        assert!((norm(&both) - 1.0).abs() < 1e-6);
         let mut broken = gradients([("a", tensor(&[f32::NAN])), ("b", tensor(&[4.0]))]);
-        assert!(broken.clip(1.0).unwrap().is_nan());
+        assert!(norm(&broken).is_nan());
+        broken.clip(norm(&broken), 1.0).unwrap();
         assert_eq!(broken.get("b").unwrap().to_vec1::<f32>().unwrap(), [4.0]);
     }
 }

@@ -3,17 +3,20 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::models::Logits;
+#[cfg(feature = "cuda")]
+use crate::nn::{constant, is_on_gpu, take};
 
 /// The class id of pixels that the loss ignores.
 pub const IGNORED: u8 = 255;
 
 /// Pixel-wise cross-entropy, the mean over the pixels' class weights: `Σ w[t]·-log p[t] / Σ w[t]`.
 ///
-/// * `logits` – `[B, K, H, W]`, f32 or f64.
+/// * `logits` – `[B, K, H, W]`, f32, f64 or bf16.
 /// * `target` – `[B, H, W]`, u8 class ids below `K`; pixels of 255 give no loss and no gradient.
 /// * `weights` – `K` factors, each at least 0.
 ///
-/// Returns a scalar of the logits' dtype; the sum is computed in f64. Equals
+/// Returns a scalar of the logits' dtype, f32 for bf16; the sum is computed in f64. Nothing is read back from a GPU: there
+/// a label that is no class makes the loss NaN. Equals
 /// `torch.nn.CrossEntropyLoss(weight=weights, ignore_index=255)`. Deviation: if every pixel has weight 0 or is ignored,
 /// loss and gradient are 0, where torch's are NaN.
 ///
@@ -28,6 +31,16 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
         bail!("class weights are {weights:?}: expected finite numbers ≥ 0");
     }
+    #[cfg(feature = "cuda")]
+    if take(logits) && is_on_gpu(logits) {
+        let numbers: Vec<u64> = weights.iter().map(|weight| weight.to_bits()).collect();
+        let of = (DType::F64, logits.device());
+        let weights = constant("class weights", &numbers, of, || Tensor::new(weights, &Device::Cpu))?;
+        let op = crate::nn::cuda::CrossEntropy { labels: target.contiguous()?, weights };
+        let loss = logits.contiguous()?.apply_op1(op)?.narrow(0, 0, 1)?.reshape(())?;
+        return loss.to_dtype(wide(logits.dtype()));
+    }
+    let logits = &logits.to_dtype(wide(logits.dtype()))?;
     // Labels are small, so they are checked on the CPU, where the sum of their weights is exact.
     let labels = target.flatten_all()?.to_vec1::<u8>()?;
     if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= classes && l != IGNORED) {
@@ -47,6 +60,11 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let sum = (nll.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
     // If no pixel has a weight, the sum is already 0.
     (sum / if total > 0.0 { total } else { 1.0 })?.to_dtype(logits.dtype())
+}
+
+/// The type that a loss is computed in.
+fn wide(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
 /// Class weights of both losses, and the weights of the losses in their sum.

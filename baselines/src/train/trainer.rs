@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use candle_core::Tensor;
 use flair_scoring::{Event, PatchId, Progress};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     shuffle::{self, Cut},
     stopping::Best,
     two_branch,
-    validate::{EpochMetrics, Shown, Validation, Validator, scalar},
+    validate::{EpochMetrics, Shown, Validation, Validator},
 };
 use crate::{
     data::{
@@ -184,24 +185,29 @@ impl<'a> Trainer<'a> {
         progress: &dyn Progress,
     ) -> Result<(), TrainError> {
         let batches = self.cut.indices(self.state.steps).len() / self.cut.batch_size;
-        let (mut ids, mut loss, mut sum) = (Vec::new(), 0.0, Gradients::default());
+        let (mut ids, mut losses, mut sum) = (Vec::<Vec<PatchId>>::new(), Vec::new(), Gradients::default());
         for _ in 0..batches {
             let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
             let of_batch: Vec<PatchId> = taken.iter().map(|example| example.sample.id).collect();
-            let (batch_loss, gradients) = self.gradients(taken, &of_batch)?;
+            let (loss, gradients) = self.gradients(taken).map_err(|source| TrainError::device(&of_batch, source))?;
             sum.add(gradients).map_err(|source| TrainError::device(&of_batch, source))?;
-            loss += batch_loss;
+            losses.push(loss);
             for &id in &of_batch {
                 progress.event(Event::Step { patch: Some(id) });
             }
-            progress.event(Event::Detail { text: &format!("loss {batch_loss:.4}") });
-            ids.extend(of_batch);
+            ids.push(of_batch);
         }
         let rate = self.learning_rate();
-        let norm = self.update_weights(sum, batches, rate).map_err(|source| TrainError::device(&ids, source))?;
-        if !norm.is_finite() {
-            return Err(TrainError::NotFinite { what: "gradient", ids });
+        let (losses, norm) =
+            self.update_weights(sum, &losses, rate).map_err(|source| TrainError::device(&ids.concat(), source))?;
+        if let Some(batch) = losses.iter().position(|loss| !loss.is_finite()) {
+            return Err(TrainError::NotFinite { what: "loss", ids: ids.swap_remove(batch) });
         }
+        if !norm.is_finite() {
+            return Err(TrainError::NotFinite { what: "gradient", ids: ids.concat() });
+        }
+        let loss: f64 = losses.iter().sum();
+        progress.event(Event::Detail { text: &format!("loss {:.4}", loss / batches as f64) });
         self.state.steps += 1;
         self.state.total += 1;
         self.state.losses.0 += loss;
@@ -209,43 +215,41 @@ impl<'a> Trainer<'a> {
         self.logs.step(self.state.total, loss / batches as f64, rate, norm)
     }
 
-    /// The loss of a batch, and its gradients.
-    fn gradients(&self, examples: Vec<Example>, ids: &[PatchId]) -> Result<(f64, Gradients), TrainError> {
+    /// The loss of a batch, a scalar on the device, and its gradients.
+    fn gradients(&self, examples: Vec<Example>) -> candle_core::Result<(Tensor, Gradients)> {
         let collapse = match self.options.fidelity {
             Fidelity::Upstream => Collapse::FirstOfBatch,
             Fidelity::Corrected => Collapse::Each,
         };
-        let compute = || {
-            let batch = Batch::new(&examples, self.options.pad_value, &self.network.parameters)?;
-            drop(examples);
-            let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
-            let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
-            let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
-            let total = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
-            let loss = scalar(&total)?;
-            // A loss that is not finite has no useful gradients.
-            let gradients = loss.is_finite().then(|| Gradients::of(&total, &self.network.parameters)).transpose()?;
-            Ok((loss, gradients))
-        };
-        match compute().map_err(|source| TrainError::device(ids, source))? {
-            (loss, Some(gradients)) => Ok((loss, gradients)),
-            (_, None) => Err(TrainError::NotFinite { what: "loss", ids: ids.to_vec() }),
-        }
+        let batch = Batch::new(&examples, self.options.pad_value, &self.network.parameters)?;
+        drop(examples);
+        let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
+        let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
+        let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
+        let loss = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
+        let gradients = Gradients::of(&loss, &self.network.parameters)?;
+        Ok((loss.detach(), gradients))
     }
 
-    /// Updates the weights, unless the gradients are not finite, and returns the gradients' norm before clipping.
-    fn update_weights(&mut self, mut sum: Gradients, batches: usize, rate: f64) -> candle_core::Result<f64> {
-        if batches > 1 {
-            sum.scale(1.0 / batches as f64)?;
+    /// Updates the weights, unless the losses or the gradients are not finite. Returns the losses, and the gradients' norm
+    /// before clipping. This is the one place of a step that waits for the device.
+    fn update_weights(
+        &mut self,
+        mut sum: Gradients,
+        losses: &[Tensor],
+        rate: f64,
+    ) -> candle_core::Result<(Vec<f64>, f64)> {
+        if losses.len() > 1 {
+            sum.scale(1.0 / losses.len() as f64)?;
         }
-        let norm = match self.options.clip {
-            Some(largest) => sum.clip(largest)?,
-            None => sum.norm()?,
-        };
-        if norm.is_finite() {
+        let (losses, norm) = sum.norm_with(losses)?;
+        if norm.is_finite() && losses.iter().all(|loss| loss.is_finite()) {
+            if let Some(largest) = self.options.clip {
+                sum.clip(norm, largest)?;
+            }
             self.optimizer.step(&sum, rate)?;
         }
-        Ok(norm)
+        Ok((losses, norm))
     }
 
     /// The learning rate of the next step.

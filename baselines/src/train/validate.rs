@@ -151,7 +151,7 @@ impl Validator<'_> {
 }
 
 /// The value of a scalar tensor.
-pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
+fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
     tensor.to_dtype(DType::F64)?.to_scalar()
 }
 

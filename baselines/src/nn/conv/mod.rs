@@ -3,11 +3,14 @@
 mod kernels;
 mod op;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, TensorId};
 
 #[cfg(feature = "cuda")]
 pub(super) use self::kernels::Sizes;
-use self::op::{conv_transpose2d, conv2d};
+use self::op::conv_transpose2d;
+pub(super) use self::op::conv2d;
+#[cfg(feature = "cuda")]
+pub(super) use self::op::conv2d_rectified;
 use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
 
 /// Geometry of a convolution.
@@ -77,12 +80,29 @@ impl Conv2d {
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
-        let (weight, bias) = (self.weight.value(mode), self.bias.as_ref().map(|bias| bias.value(mode)));
+        let (weight, bias) = (self.weight.like(x, mode)?, self.bias.as_ref().map(|bias| bias.value(mode)));
         if padding_mode == Padding::Zeros {
             conv2d(x, &weight, bias.as_ref(), stride, padding)
         } else {
             conv2d(&padding_mode.pad(x, padding)?, &weight, bias.as_ref(), stride, 0)
         }
+    }
+}
+
+impl Conv2d {
+    /// Its weight and its bias, in evaluation.
+    pub(super) fn parameters(&self) -> (Tensor, Option<Tensor>) {
+        (self.weight.value(Mode::EVAL), self.bias.as_ref().map(|bias| bias.value(Mode::EVAL)))
+    }
+
+    /// What tells it from other convolutions.
+    pub(super) fn id(&self) -> TensorId {
+        self.weight.var().id()
+    }
+
+    /// Its geometry.
+    pub(super) fn config(&self) -> Conv2dConfig {
+        self.config
     }
 }
 
@@ -118,8 +138,8 @@ impl ConvTranspose2d {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        conv_transpose2d(x, &self.weight.value(mode), self.stride, self.padding)?
-            .broadcast_add(&self.bias.value(mode).reshape((1, (), 1, 1))?)
+        conv_transpose2d(x, &self.weight.like(x, mode)?, self.stride, self.padding)?
+            .broadcast_add(&self.bias.like(x, mode)?.reshape((1, (), 1, 1))?)
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
 #[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
+use candle_core::{CudaStorage, Storage};
 
 #[cfg(feature = "cuda")]
 use crate::nn::cuda;
@@ -17,7 +17,7 @@ use crate::nn::{
 ///
 /// Uses our own kernels on the CPU: candle's gradients are an order of magnitude slower than its forward pass,
 /// and fail where height and width leave different remainders under the stride.
-pub(super) fn conv2d(
+pub(in crate::nn) fn conv2d(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
@@ -44,8 +44,70 @@ pub(super) fn composed(
 ) -> Result<Tensor> {
     let y = x.conv2d(weight, padding, stride, 1, 1)?;
     match bias {
-        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),
+        Some(bias) => y.broadcast_add(&bias.to_dtype(y.dtype())?.reshape((1, (), 1, 1))?),
         None => Ok(y),
+    }
+}
+
+/// `max(0, x by weight + bias + residual)` on a GPU, for prediction: it has no gradient. All tensors are of one type.
+#[cfg(feature = "cuda")]
+pub(in crate::nn) fn conv2d_rectified(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: Option<&Tensor>,
+    (stride, padding): (usize, usize),
+) -> Result<Tensor> {
+    let op = Rectified { conv: Conv { stride, padding }, residual: residual.map(Tensor::contiguous).transpose()? };
+    x.contiguous()?.apply_op3_no_bwd(&weight.contiguous()?, &bias.contiguous()?, &op)
+}
+
+#[cfg(feature = "cuda")]
+struct Rectified {
+    conv: Conv,
+    residual: Option<Tensor>,
+}
+
+#[cfg(feature = "cuda")]
+impl CustomOp3 for Rectified {
+    fn name(&self) -> &'static str {
+        "conv2d with a bias, rectified"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        bail!("this convolution is for a GPU")
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+        bias: &CudaStorage,
+        lb: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = self.conv.sizes(lx.shape(), lw.shape())?;
+        let shape: Shape = (sizes.batch, sizes.channels.1, sizes.count.0, sizes.count.1).into();
+        let convolve = |residual| cuda::forward_rectified((x, lx), (weight, lw), (bias, lb), residual, &sizes);
+        let y = match &self.residual {
+            None => convolve(None)?,
+            Some(residual) if residual.shape() == &shape => {
+                let (storage, layout) = residual.storage_and_layout();
+                let Storage::Cuda(storage) = &*storage else { bail!("the residual is not on a GPU") };
+                convolve(Some((storage, layout)))?
+            }
+            Some(residual) => bail!("a residual of {:?} does not fit an output of {shape:?}", residual.shape()),
+        };
+        Ok((y, shape))
     }
 }
 

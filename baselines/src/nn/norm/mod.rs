@@ -48,14 +48,17 @@ impl BatchNorm {
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
         if !mode.is_training() {
-            let (mean, variance) = (self.running_mean.value(mode), self.running_var.value(mode));
             return if take(x) && x.device().is_cpu() && !x.track_op() {
-                let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-                let inverse = numbers(&variance)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
-                x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Normalise { mean: numbers(&mean)?, inverse })
+                let numbers = |p: &Parameter| p.value(mode).to_dtype(DType::F64)?.to_vec1::<f64>();
+                let inverse = numbers(&self.running_var)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
+                x.contiguous()?.apply_op3_no_bwd(
+                    &weight,
+                    &bias,
+                    &Normalise { mean: numbers(&self.running_mean)?, inverse },
+                )
             } else {
-                let scale = (weight / (variance + EPSILON)?.sqrt()?)?;
-                scaled(x, &scale, &(bias - (mean * &scale)?)?)
+                let (scale, shift) = self.scale_and_shift()?;
+                scaled(x, &scale, &shift)
             };
         }
         let count = x.elem_count() / x.dim(1)?.max(1);
@@ -65,6 +68,15 @@ impl BatchNorm {
         let (y, mean, variance) = if take(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
         self.update_running_stats(&mean, &variance, count)?;
         Ok(y)
+    }
+
+    /// Evaluation as `x · scale + shift`, each `[C]` in the type of the parameters.
+    pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor)> {
+        let [weight, bias, mean, variance] =
+            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|p| p.value(Mode::EVAL));
+        let scale = (weight / (variance + EPSILON)?.sqrt()?)?;
+        let shift = (bias - (mean * &scale)?)?;
+        Ok((scale, shift))
     }
 
     /// Updates the running statistics with those of a batch of `count` values per channel.
@@ -102,6 +114,8 @@ pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Te
     let count = x.elem_count() / channels;
     let mut shape = vec![1; x.rank()];
     shape[1] = channels;
+    let like = x.dtype();
+    let x = &x.to_dtype(weight.dtype())?;
     // The innermost axis first: candle's sums over a strided axis lose precision.
     let mean_of = |t: &Tensor| -> Result<Tensor> {
         (t.reshape((batch, channels, ()))?.sum(D::Minus1)?.sum(0)? * (1.0 / count as f64))?.reshape(channels)
@@ -110,14 +124,15 @@ pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Te
     let centred = x.broadcast_sub(&mean.reshape(&*shape)?)?;
     let variance = mean_of(&centred.sqr()?)?;
     let scale = (weight / (&variance + EPSILON)?.sqrt()?)?;
-    Ok((scaled(&centred, &scale, bias)?, mean.detach(), variance.detach()))
+    Ok((scaled(&centred, &scale, bias)?.to_dtype(like)?, mean.detach(), variance.detach()))
 }
 
 /// `x · scale + shift` of each channel of `[B, C, …]`.
 fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; x.rank()];
     shape[1] = x.dim(1)?;
-    x.broadcast_mul(&scale.reshape(&*shape)?)?.broadcast_add(&shift.reshape(&*shape)?)
+    let like = |t: &Tensor| t.to_dtype(x.dtype())?.reshape(&*shape);
+    x.broadcast_mul(&like(scale)?)?.broadcast_add(&like(shift)?)
 }
 
 /// Group norm: each sample's channels in groups, each group to mean 0 and variance 1, then `weight` and `bias` of
@@ -150,8 +165,8 @@ impl GroupNorm {
         let mut shape = vec![1; x.rank()];
         shape[1] = x.dim(1)?;
         standardise(x, self.groups)?
-            .broadcast_mul(&self.weight.value(mode).reshape(&*shape)?)?
-            .broadcast_add(&self.bias.value(mode).reshape(&*shape)?)
+            .broadcast_mul(&self.weight.like(x, mode)?.reshape(&*shape)?)?
+            .broadcast_add(&self.bias.like(x, mode)?.reshape(&*shape)?)
     }
 }
 
