@@ -142,13 +142,15 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If a patch cannot be read, the device fails, a file cannot be written, or a loss or gradient is not finite. The
-    /// checkpoint of the last epoch stays.
+    /// checkpoint of the last epoch stays; if the device fails, the steps since then are saved too, so that no step is
+    /// lost to one that needs more memory than there is.
     pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         while !self.is_over() {
             if self.train_epoch(stop, progress)? == End::Interrupted {
                 return self.interrupted();
             }
-            let Some((validation, shown)) = self.validate(stop, progress)? else { return self.interrupted() };
+            let validated = self.validate(stop, progress).map_err(|error| self.save_before(error))?;
+            let Some((validation, shown)) = validated else { return self.interrupted() };
             self.end_epoch(validation, shown.as_ref())?;
         }
         let has_epochs_left = self.state.epoch <= self.options.epochs;
@@ -188,7 +190,8 @@ impl<'a> Trainer<'a> {
         for _ in 0..batches {
             let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
             let of_batch: Vec<PatchId> = taken.iter().map(|example| example.sample.id).collect();
-            let (batch_loss, gradients) = self.gradients(taken, &of_batch)?;
+            let computed = self.gradients(taken, &of_batch).map_err(|error| self.save_before(error));
+            let (batch_loss, gradients) = computed?;
             sum.add(gradients).map_err(|source| TrainError::device(&of_batch, source))?;
             loss += batch_loss;
             for &id in &of_batch {
@@ -198,7 +201,9 @@ impl<'a> Trainer<'a> {
             ids.extend(of_batch);
         }
         let rate = self.learning_rate();
-        let norm = self.update_weights(sum, batches, rate).map_err(|source| TrainError::device(&ids, source))?;
+        // The last batch alone: the number of patches in a message is that of a batch.
+        let last = ids.rchunks(self.cut.batch_size).next().unwrap_or_default();
+        let norm = self.update_weights(sum, batches, rate).map_err(|source| TrainError::device(last, source))?;
         if !norm.is_finite() {
             return Err(TrainError::NotFinite { what: "gradient", ids });
         }
@@ -306,6 +311,21 @@ impl<'a> Trainer<'a> {
     fn interrupted(mut self) -> Result<Trained, TrainError> {
         self.save()?;
         Ok(self.trained(Stopped::Interrupted))
+    }
+
+    /// Saves the finished steps if `error` is the device's, and returns it. Only for where weights and moments are
+    /// whole, so not within an update. The norms' running statistics and the draws of dropout may have gone on with the
+    /// failed batch, which a resumed run computes again.
+    fn save_before(&mut self, error: TrainError) -> TrainError {
+        let is_of_device = matches!(error, TrainError::Device { .. } | TrainError::OutOfMemory { .. });
+        // A run that has learnt nothing must not stand in the way of its repetition.
+        if is_of_device
+            && self.state.total > 0
+            && let Err(unsaved) = self.save()
+        {
+            tracing::warn!("the steps since the last epoch cannot be saved: {unsaved}");
+        }
+        error
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
