@@ -7,6 +7,10 @@ _list:
 gate:
     .ci/run
 
+# The CUDA build, on a machine without a GPU.
+cuda:
+    .ci/cuda
+
 # Format the sources.
 format:
     cargo fmt --all

@@ -26,7 +26,7 @@ use crate::{
         prefetch::{Prefetch, in_order},
     },
     models::{Network, patchwise::logits},
-    runtime::TensorError,
+    runtime::{TensorError, advice_on_memory},
 };
 
 /// The scope of the inference time that [`predict`] measures.
@@ -77,6 +77,16 @@ pub enum PredictError {
         /// Candle's error.
         source: TensorError,
     },
+    /// The device has too little memory.
+    #[error("the device has too little memory for {}: {source}. {}", patches_from(*batch_size, *patch), smaller(*batch_size))]
+    OutOfMemory {
+        /// The first patch of the batch.
+        patch: PatchId,
+        /// Patches in the batch that failed.
+        batch_size: usize,
+        /// Candle's error.
+        source: TensorError,
+    },
     /// A prediction cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {
@@ -85,6 +95,24 @@ pub enum PredictError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+impl PredictError {
+    fn device(batch_size: usize, patch: PatchId, source: candle_core::Error) -> Self {
+        match TensorError::from(source) {
+            source if source.is_out_of_memory() => Self::OutOfMemory { patch, batch_size, source },
+            source => Self::Device { patch, source },
+        }
+    }
+}
+
+/// `patch 000001`, `a batch of 10 patches from 000001 on`.
+fn patches_from(batch_size: usize, first: PatchId) -> String {
+    if batch_size == 1 { format!("patch {first}") } else { format!("a batch of {batch_size} patches from {first} on") }
+}
+
+fn smaller(batch_size: usize) -> String {
+    advice_on_memory(batch_size, |size| format!("Try `--batch-size {size}`"))
 }
 
 /// Predicts `patches` into the folder `out`, and keeps complete files that are already there. Patches whose data cannot
@@ -174,7 +202,7 @@ fn unusable(id: PatchId, reason: String) -> Finding {
 /// whose logits are not finite.
 fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Option<Vec<u8>>>, PredictError> {
     let Some(first) = batch.first() else { return Ok(Vec::new()) };
-    let device = |source: candle_core::Error| PredictError::Device { patch: first.id, source: source.into() };
+    let device = |source| PredictError::device(batch.len(), first.id, source);
     let logits = logits(network, batch).map_err(device)?;
     // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
     let sums = logits.flatten_from(1).and_then(|l| l.sum(1)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>());
@@ -201,4 +229,20 @@ fn is_finished(out: &Path, id: PatchId) -> bool {
             && r.samples().iter().all(|&class| usize::from(class) < CLASS_COUNT)
     };
     path.is_file() && raster::read(&path, &raster::Limits::default()).is_ok_and(is_whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lack_of_memory_names_the_batch_and_one_that_may_fit() {
+        let full = |count| {
+            let text = "CudnnError(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)";
+            let source = candle_core::Error::Msg(text.to_owned());
+            PredictError::device(count, PatchId::new(7).unwrap(), source).to_string()
+        };
+        insta::assert_snapshot!(full(10), @"the device has too little memory for a batch of 10 patches from 000007 on: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED. Try `--batch-size 5`");
+        insta::assert_snapshot!(full(1), @"the device has too little memory for patch 000007: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED. Choose a smaller network, or another device (`--device cpu`)");
+    }
 }

@@ -1,9 +1,17 @@
 //! The device of a run, and the record of hardware and versions that belongs to a measured time.
 
+mod error;
+mod gpu;
+
 use std::{fs, str::FromStr, thread};
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    error::{DeviceError, TensorError, advice_on_memory},
+    gpu::Gpu,
+};
 
 /// Version of candle. A test compares it with `Cargo.lock`.
 const CANDLE: &str = "0.11.1";
@@ -41,60 +49,19 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// An error of candle, without the backtrace that candle appends to its message if `RUST_BACKTRACE` is set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TensorError(String);
-
-impl From<candle_core::Error> for TensorError {
-    fn from(error: candle_core::Error) -> Self {
-        let text = message(&error);
-        // Candle also wraps errors as text, backtrace and all.
-        Self(text.split("\n   0: ").next().unwrap_or(&text).trim_end().to_owned())
-    }
-}
-
-fn message(error: &candle_core::Error) -> String {
-    use candle_core::Error;
-    match error {
-        Error::WithBacktrace { inner, .. } => message(inner),
-        Error::Context { inner, context } => format!("{context}: {}", message(inner)),
-        Error::WrappedContext { wrapped, context } => {
-            let cause = wrapped.downcast_ref::<Error>().map_or_else(|| wrapped.to_string(), message);
-            format!("{context}: {cause}")
-        }
-        Error::WithPath { inner, path } => format!("`{}`: {}", path.display(), message(inner)),
-        other => other.to_string(),
-    }
-}
-
-/// Errors when opening a device.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// This build cannot use a GPU.
-    #[error("this build of flair-bench has no CUDA: build it with `--features cuda`, or use `--device cpu`")]
-    NotBuilt,
-    /// The GPU cannot be used.
-    #[error("the device `cuda:{number}` cannot be used: {source}")]
-    Unusable {
-        /// Its index.
-        number: usize,
-        /// Candle's error.
-        source: TensorError,
-    },
-}
-
 impl DeviceChoice {
     /// Opens the device. `auto` falls back to the CPU if no GPU can be used, and logs the reason.
     ///
     /// # Errors
     /// If a GPU was requested explicitly and cannot be used.
     pub fn open(self) -> Result<Device, DeviceError> {
-        let cuda = |number| match Device::new_cuda(number) {
+        // One stream for all threads. With `new_cuda` each thread has a stream of its own, and the tensors that one
+        // thread hands to another (those that read patches, compute, and write predictions) would need waits between
+        // the streams.
+        let cuda = |number| match Device::new_cuda_with_stream(number) {
             Ok(device) => Ok(device),
             Err(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
-            Err(source) => Err(DeviceError::Unusable { number, source: source.into() }),
+            Err(source) => Err(DeviceError::of_opening(number, source.into())),
         };
         match self {
             Self::Cuda(number) => cuda(number),
@@ -124,6 +91,9 @@ pub struct Environment {
     pub threads: usize,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// The GPU, if the run computes on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
 }
 
 impl Environment {
@@ -141,12 +111,14 @@ impl Environment {
                 candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
                 candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
             },
+            gpu: Gpu::of(device),
         }
     }
 
-    /// The machine, in words.
+    /// The machine, in words, with its GPU if the run computes on one.
     pub fn hardware(&self) -> String {
-        format!("{}, {} processors, {}", self.processor, self.processors, self.platform)
+        let gpu = self.gpu.as_ref().map_or_else(String::new, |gpu| format!(", {gpu}"));
+        format!("{}, {} processors, {}{gpu}", self.processor, self.processors, self.platform)
     }
 }
 
@@ -180,16 +152,23 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_candle_lose_their_backtrace() {
-        use candle_core::{Error, error::Context};
-        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
-        let inner = Box::new(Error::Msg("no device".to_owned()));
-        let error = Error::WithBacktrace { inner, backtrace };
-        assert!(error.to_string().lines().count() > 2, "candle shows it");
-        let wrapped = Error::Msg(error.to_string());
-        let error = Err::<(), _>(error).context("copying").unwrap_err();
-        assert_eq!(TensorError::from(error).to_string(), "copying: no device");
-        assert_eq!(TensorError::from(wrapped).to_string(), "no device");
+    fn records_name_a_gpu_only_where_one_computes() {
+        let mut environment = Environment::of(&Device::Cpu);
+        // The form of all records from before there was a field for GPUs.
+        let record = serde_json::to_value(&environment).unwrap();
+        assert!(record.get("gpu").is_none());
+        assert_eq!(serde_json::from_value::<Environment>(record).unwrap(), environment);
+        let without = environment.hardware();
+        environment.gpu = Some(Gpu {
+            name: "NVIDIA H100 80GB HBM3".to_owned(),
+            memory: 84_929_347_584,
+            compute_capability: "9.0".to_owned(),
+            cuda: "13.0".to_owned(),
+        });
+        let gpu = "NVIDIA H100 80GB HBM3 (79.1 GiB, compute capability 9.0, CUDA 13.0)";
+        assert_eq!(environment.hardware(), format!("{without}, {gpu}"));
+        let record = serde_json::to_value(&environment).unwrap();
+        assert_eq!(serde_json::from_value::<Environment>(record).unwrap(), environment);
     }
 
     #[cfg(not(feature = "cuda"))]

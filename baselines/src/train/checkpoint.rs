@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use flair_scoring::files::sha256_of;
 use serde::{Deserialize, Serialize};
 
-use super::{Optimizer, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
+use super::{Optimizer, OptimizerError, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
     models::Network,
     random::GeneratorState,
@@ -211,7 +211,10 @@ impl Checkpoints {
         if let Err(mismatch) = network.assign(&without_prefix(weights, WEIGHTS)).map_err(device)? {
             return Err(WeightsError::Mismatch { path, mismatch, advice: None }.into());
         }
-        optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| damaged(error.to_string()))?;
+        optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| match error {
+            OptimizerError::Device(source) => WeightsError::Device { path: path.clone(), source }.into(),
+            other @ OptimizerError::State { .. } => damaged(other.to_string()),
+        })?;
         Ok(Some(state))
     }
 }

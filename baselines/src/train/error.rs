@@ -2,10 +2,19 @@
 
 use std::{io, path::PathBuf};
 
-use flair_scoring::{PatchId, report::figure::FigureError, score::confusion_matrix::CountError, text::noun};
+use flair_scoring::{
+    PatchId,
+    report::figure::FigureError,
+    score::confusion_matrix::CountError,
+    text::{counted, noun},
+};
 
 use super::SettingError;
-use crate::{data::DataError, runtime::TensorError, weights::WeightsError};
+use crate::{
+    data::DataError,
+    runtime::{TensorError, advice_on_memory},
+    weights::WeightsError,
+};
 
 /// Errors that end a training run. The checkpoint of the last epoch stays, and `--resume` continues from it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +33,14 @@ pub enum TrainError {
     #[error("the network failed on {}: {source}", listed(ids))]
     Device {
         /// The batch.
+        ids: Vec<PatchId>,
+        /// Candle's error.
+        source: TensorError,
+    },
+    /// The device has too little memory.
+    #[error("the device has too little memory for a batch of {}: {source}. {}", counted(ids.len(), "patch"), smaller(ids.len()))]
+    OutOfMemory {
+        /// The batch that failed.
         ids: Vec<PatchId>,
         /// Candle's error.
         source: TensorError,
@@ -86,7 +103,10 @@ pub enum TrainError {
 
 impl TrainError {
     pub(super) fn device(ids: &[PatchId], source: candle_core::Error) -> Self {
-        Self::Device { ids: ids.to_vec(), source: source.into() }
+        match (ids.to_vec(), TensorError::from(source)) {
+            (ids, source) if source.is_out_of_memory() => Self::OutOfMemory { ids, source },
+            (ids, source) => Self::Device { ids, source },
+        }
     }
 }
 
@@ -98,6 +118,15 @@ impl From<WeightsError> for TrainError {
 
 fn indented(lines: &[String]) -> String {
     lines.iter().flat_map(|line| ["\n  ", line.as_str()]).collect()
+}
+
+/// A smaller batch has another result, so that a run does not resume with it.
+fn smaller(batch_size: usize) -> String {
+    advice_on_memory(batch_size, |size| {
+        format!(
+            "Try `--set batch_size={size}` in another folder; with twice the `flair_bench.accumulate` a step has as many patches as before"
+        )
+    })
 }
 
 /// `patch 000001`, `patches 000001, 000002`.

@@ -33,6 +33,27 @@ struct MadeUp {
     broken: Option<PatchId>,
 }
 
+/// The same patches; the image of one lacks a value, so that no tensor can be made of it, as if the device had failed.
+struct Short(PatchId);
+
+impl Examples for Short {
+    fn example(&self, id: PatchId) -> Result<Example, DataError> {
+        let mut example = Self::ALL.example(id)?;
+        if id == self.0 {
+            example.sample.aerial.pop();
+        }
+        Ok(example)
+    }
+
+    fn identity(&self, ids: &[PatchId]) -> Result<String, DataError> {
+        Self::ALL.identity(ids)
+    }
+}
+
+impl Short {
+    const ALL: MadeUp = MadeUp { has_series: true, broken: None };
+}
+
 impl Examples for MadeUp {
     #[expect(clippy::cast_possible_truncation, reason = "any numbers will do")]
     fn example(&self, id: PatchId) -> Result<Example, DataError> {
@@ -163,13 +184,22 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
+        self.on(&MadeUp { has_series: true, broken: None }, beginning, stop, progress)
+    }
+
+    fn on(
+        &self,
+        examples: &dyn Examples,
+        beginning: Beginning,
+        stop: &AtomicBool,
+        progress: &dyn Progress,
+    ) -> Result<Trained, TrainError> {
         // Other initial weights and another number of threads each time: neither may matter after a resumption.
         let (seed, workers) = if beginning == Beginning::Fresh { (1, 3) } else { (2, 1) };
         let is_augmented = self.is_augmented;
         let options = TrainOptions { is_augmented, workers, beginning, ..options(self.out) };
-        let examples = MadeUp { has_series: true, broken: None };
         let (train, val) = (ids(1..6), ids(11..14));
-        Trainer::of(&network(&self.sizes, seed), &examples, (&train, &val), &options)?.run(stop, progress)
+        Trainer::of(&network(&self.sizes, seed), examples, (&train, &val), &options)?.run(stop, progress)
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
@@ -240,6 +270,47 @@ fn a_run_that_died_between_two_writes_ends_with_the_same_bytes() {
         assert_eq!((trained.epochs, trained.steps), (2, 4));
         assert_same(&died, &whole, victim.to_str().unwrap());
     }
+}
+
+#[test]
+fn a_device_that_fails_loses_no_finished_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("whole");
+    let whole = Run { sizes: utt(), is_augmented: false, out: &out };
+    let goes_on = AtomicBool::new(false);
+    whole.go(Beginning::Fresh, &goes_on, &Silent).unwrap();
+
+    // An epoch has two steps of two patches: the device fails in the second step, and in the validation after it.
+    let in_second_step = shuffle::order(&ids(1..6), options(&out).seed, 1)[2];
+    for (patch, steps) in [(in_second_step, 1), (ids(11..14)[1], 2)] {
+        let out = folder.path().join(patch.to_string());
+        let failed = Run { sizes: utt(), is_augmented: false, out: &out };
+        let error = failed.on(&Short(patch), Beginning::Fresh, &goes_on, &Silent).unwrap_err();
+        assert!(matches!(error, TrainError::Device { .. }), "{error}");
+        let computed = At::new(1, is_step, || ());
+        let trained = failed.go(Beginning::Resume, &goes_on, &computed).unwrap();
+        assert_eq!(trained.steps, 4);
+        // Two epochs have 8 patches of training and 6 of validation.
+        assert_eq!(*computed.seen.lock().unwrap(), 14 - 2 * steps, "a finished step was made again");
+        assert_same(&failed, &whole, &format!("failed on {patch}"));
+    }
+
+    // A run without a step is not there.
+    let out = folder.path().join("nothing");
+    let failed = Run { sizes: utt(), is_augmented: false, out: &out };
+    let in_first_step = shuffle::order(&ids(1..6), options(&out).seed, 1)[0];
+    failed.on(&Short(in_first_step), Beginning::Fresh, &goes_on, &Silent).unwrap_err();
+    assert!(!Checkpoints::of(&out).exist());
+}
+
+#[test]
+fn lack_of_memory_names_the_batch_and_one_that_may_fit() {
+    let full = |count: u32| {
+        let text = r#"DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")"#;
+        TrainError::device(&ids(1..1 + count), candle_core::Error::Msg(text.to_owned())).to_string()
+    };
+    insta::assert_snapshot!(full(10), @"the device has too little memory for a batch of 10 patches: out of memory (CUDA_ERROR_OUT_OF_MEMORY). Try `--set batch_size=5` in another folder; with twice the `flair_bench.accumulate` a step has as many patches as before");
+    insta::assert_snapshot!(full(1), @"the device has too little memory for a batch of 1 patch: out of memory (CUDA_ERROR_OUT_OF_MEMORY). Choose a smaller network, or another device (`--device cpu`)");
 }
 
 #[test]

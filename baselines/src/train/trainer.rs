@@ -143,13 +143,15 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If a patch cannot be read, the device fails, a file cannot be written, or a loss or gradient is not finite. The
-    /// checkpoint of the last epoch stays.
+    /// checkpoint of the last epoch stays; if the device fails, the steps since then are saved too, so that no step is
+    /// lost to one that needs more memory than there is.
     pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         while !self.is_over() {
             if self.train_epoch(stop, progress)? == End::Interrupted {
                 return self.interrupted();
             }
-            let Some((validation, shown)) = self.validate(stop, progress)? else { return self.interrupted() };
+            let validated = self.validate(stop, progress).map_err(|error| self.save_before(error))?;
+            let Some((validation, shown)) = validated else { return self.interrupted() };
             self.end_epoch(validation, shown.as_ref())?;
         }
         let has_epochs_left = self.state.epoch <= self.options.epochs;
@@ -189,7 +191,8 @@ impl<'a> Trainer<'a> {
         for _ in 0..batches {
             let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
             let of_batch: Vec<PatchId> = taken.iter().map(|example| example.sample.id).collect();
-            let (loss, gradients) = self.gradients(taken).map_err(|source| TrainError::device(&of_batch, source))?;
+            let computed = self.gradients(taken).map_err(|source| TrainError::device(&of_batch, source));
+            let (loss, gradients) = computed.map_err(|error| self.save_before(error))?;
             sum.add(gradients).map_err(|source| TrainError::device(&of_batch, source))?;
             losses.push(loss);
             for &id in &of_batch {
@@ -198,8 +201,10 @@ impl<'a> Trainer<'a> {
             ids.push(of_batch);
         }
         let rate = self.learning_rate();
+        // The last batch alone: the number of patches in a message is that of a batch.
+        let last = ids.last().map_or(&[][..], Vec::as_slice);
         let (losses, norm) =
-            self.update_weights(sum, &losses, rate).map_err(|source| TrainError::device(&ids.concat(), source))?;
+            self.update_weights(sum, &losses, rate).map_err(|source| TrainError::device(last, source))?;
         if let Some(batch) = losses.iter().position(|loss| !loss.is_finite()) {
             return Err(TrainError::NotFinite { what: "loss", ids: ids.swap_remove(batch) });
         }
@@ -310,6 +315,21 @@ impl<'a> Trainer<'a> {
     fn interrupted(mut self) -> Result<Trained, TrainError> {
         self.save()?;
         Ok(self.trained(Stopped::Interrupted))
+    }
+
+    /// Saves the finished steps if `error` is the device's, and returns it. Only for where weights and moments are
+    /// whole, so not within an update. The norms' running statistics and the draws of dropout may have gone on with the
+    /// failed batch, which a resumed run computes again.
+    fn save_before(&mut self, error: TrainError) -> TrainError {
+        let is_of_device = matches!(error, TrainError::Device { .. } | TrainError::OutOfMemory { .. });
+        // A run that has learnt nothing must not stand in the way of its repetition.
+        if is_of_device
+            && self.state.total > 0
+            && let Err(unsaved) = self.save()
+        {
+            tracing::warn!("the steps since the last epoch cannot be saved: {unsaved}");
+        }
+        error
     }
 
     fn save(&mut self) -> Result<(), TrainError> {

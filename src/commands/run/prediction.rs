@@ -170,7 +170,9 @@ impl<'a> Job<'a> {
         let options = PredictOptions { batch_size, workers: *workers };
         let clock = MonotonicClock::default();
         match predict::predict(network, preprocessor, &self.patches, out, options, &clock, bars) {
-            Err(error @ (PredictError::Device { .. } | PredictError::Write { .. })) => Err(error).or_environment(),
+            Err(
+                error @ (PredictError::Device { .. } | PredictError::OutOfMemory { .. } | PredictError::Write { .. }),
+            ) => Err(error).or_environment(),
             other => other.or_input(),
         }
     }

@@ -11,7 +11,7 @@ use flair_baselines::{
     config::{Config, ConfigError, Model, deviations},
     data::{DataPaths, Dataset, Preprocessor, Split},
     models::Network,
-    runtime::{DeviceChoice, DeviceError, TensorError},
+    runtime::{DeviceChoice, DeviceError, Environment, TensorError},
     toy::{self, ToyOptions},
     weights::{self, Checkpoint, Provenance},
 };
@@ -89,9 +89,16 @@ impl Setup {
         }
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
         write_findings(&mut stderr(), &dataset.findings)?;
-        let network = Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
-            .map_err(|error| anyhow!("the network cannot be built: {}", TensorError::from(error)))
-            .or_usage()?;
+        let network =
+            Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed).or_else(|error| {
+                match TensorError::from(error) {
+                    full if full.is_out_of_memory() => {
+                        let why = "the device has too little memory for the network, or other programs use it";
+                        Err(anyhow!("{why} (`nvidia-smi` lists them): {full}")).or_environment()
+                    }
+                    other => Err(anyhow!("the network cannot be built: {other}")).or_usage(),
+                }
+            })?;
         let weights = given.map(|(file, read)| Weights::place(file, read, &network)).transpose()?;
         let deviations = match known {
             Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
@@ -294,6 +301,9 @@ fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
         Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
         other => other.or_environment()?,
     };
+    if let Environment { device, gpu: Some(gpu), .. } = Environment::of(&device) {
+        say(&format!("note: computing on {device}, {gpu}"));
+    }
     match accelerator {
         Some(accelerator @ ("gpu" | "cuda")) if device.is_cpu() => {
             say(&format!("note: `accelerator: {accelerator}` has no effect: computing on the CPU"));

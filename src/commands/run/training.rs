@@ -15,6 +15,7 @@ use flair_scoring::{PatchId, text::counted};
 use super::{
     record::RunRecord,
     setup::{Setup, usable},
+    weights::with_exit_code as weights_with_exit_code,
 };
 use crate::{
     cli::{SetupArgs, TrainingArgs, UseArg},
@@ -80,9 +81,13 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
 fn with_exit_code<T>(error: TrainError) -> Outcome<T> {
     match error {
         TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. } => Err(error).or_usage(),
-        TrainError::Device { .. } | TrainError::Write { .. } => Err(error).or_environment(),
+        TrainError::Device { .. } | TrainError::OutOfMemory { .. } | TrainError::Write { .. } => {
+            Err(error).or_environment()
+        }
         // A full disk is a fault of the environment, not of the data.
-        TrainError::Weights(error) if matches!(*error, WeightsError::Io { .. }) => Err(error).or_environment(),
+        TrainError::Weights(error) if matches!(*error, WeightsError::Io { .. } | WeightsError::Device { .. }) => {
+            Err(error).or_environment()
+        }
         _ => Err(error).or_input(),
     }
 }
@@ -90,7 +95,7 @@ fn with_exit_code<T>(error: TrainError) -> Outcome<T> {
 /// Loads the user's encoder weights, if any.
 fn encoder(arguments: &TrainingArgs, network: &Network) -> Outcome<Option<EncoderWeights>> {
     if let Some(path) = &arguments.encoder_weights {
-        let encoder = weights::load_encoder(path, network).or_input()?;
+        let encoder = weights::load_encoder(path, network).or_else(weights_with_exit_code)?;
         say(&format!("the encoder starts with {}", encoder.path.display()));
         return Ok(Some(encoder));
     }

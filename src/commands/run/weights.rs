@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use flair_baselines::{
     models::Network,
-    weights::{self, Checkpoint},
+    weights::{self, Checkpoint, WeightsError},
 };
 
 use crate::exit::{OrExit, Outcome};
@@ -33,7 +33,15 @@ impl Weights {
 
     /// Puts the weights that were read from `file` into the network.
     pub(super) fn place(file: &Path, read: Checkpoint, network: &Network) -> Outcome<Self> {
-        weights::place(file, read.tensors, network).or_input()?;
+        weights::place(file, read.tensors, network).or_else(with_exit_code)?;
         Ok(Self { file: file.to_owned(), sha256: read.sha256, origin: Origin::Given })
+    }
+}
+
+/// Chooses the exit code of an error when weights are put into a network.
+pub(super) fn with_exit_code<T>(error: WeightsError) -> Outcome<T> {
+    match error {
+        WeightsError::Device { .. } => Err(error).or_environment(),
+        other => Err(other).or_input(),
     }
 }

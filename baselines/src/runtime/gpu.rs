@@ -1,0 +1,60 @@
+//! What a GPU says of itself.
+
+use std::fmt;
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+/// A GPU, as its driver describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// The model, such as `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// Its memory in bytes, used or not.
+    pub memory: u64,
+    /// The compute capability, such as `9.0`.
+    pub compute_capability: String,
+    /// The newest version of CUDA that the driver supports, such as `13.0`.
+    pub cuda: String,
+}
+
+impl Gpu {
+    /// Asks the driver. `None` for the CPU, and if the driver does not answer.
+    #[cfg(feature = "cuda")]
+    pub(super) fn of(device: &Device) -> Option<Self> {
+        let stream = device.as_cuda_device().ok()?.cuda_stream();
+        let context = stream.context();
+        let (major, minor) = context.compute_capability().ok()?;
+        Some(Self {
+            name: context.name().ok()?,
+            memory: u64::try_from(context.total_mem().ok()?).ok()?,
+            compute_capability: format!("{major}.{minor}"),
+            cuda: driver_version()?,
+        })
+    }
+
+    /// `None`: this build knows no GPU.
+    #[cfg(not(feature = "cuda"))]
+    pub(super) fn of(_: &Device) -> Option<Self> {
+        None
+    }
+}
+
+/// The newest version of CUDA that the driver supports.
+#[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "cudarc has no safe function for it")]
+fn driver_version() -> Option<String> {
+    let mut version = 0;
+    // SAFETY: the driver writes one int to the address, which is valid for the call.
+    let code = unsafe { candle_core::cuda_backend::cudarc::driver::sys::cuDriverGetVersion(&raw mut version) };
+    // The driver counts 13.1 as 13010.
+    code.result().ok().map(|()| format!("{}.{}", version / 1000, version % 1000 / 10))
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, memory, compute_capability, cuda } = self;
+        let gibibytes = *memory as f64 / f64::from(1 << 30);
+        write!(f, "{name} ({gibibytes:.1} GiB, compute capability {compute_capability}, CUDA {cuda})")
+    }
+}
