@@ -136,7 +136,9 @@ def check(what, step):
     except Exception as error:  # Also a fault of this program must not end the other steps.
         reason = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
         failures.append((what, reason))
-        found, verdict = reason.splitlines()[0][:100].replace("|", "/"), "**failed**"
+        lines = reason.splitlines()
+        telling = (line for line in lines if line.startswith(("error", "called", "assertion", "golden", "utt-")))
+        found, verdict = next(telling, lines[0])[:120].replace("|", "/"), "**failed**"
     row(what, found, f"{time.monotonic() - start:.0f}", verdict)
 
 
@@ -350,30 +352,40 @@ def speed(name, what, batch, precision, measure, beside, idle_memory):
 def main():
     is_cuda = options.device == "cuda"
     precisions = PRECISIONS if is_cuda else PRECISIONS[:1]
-    batches = (1, 10, 32) if is_cuda else (1, 2)
     print("# flair-bench on a GPU" if is_cuda else "# The GPU check's own steps, on the CPU")
     try:
+        print("\n" + execute(["./flair-bench", "--version"]).output.strip())
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-        print("\n" + (execute(query).output.strip() if is_cuda else "no GPU"))
-        print(execute(["./flair-bench", "--version"]).output.strip())
+        print(execute(query).output.strip() if is_cuda else "no GPU", flush=True)
     except Failed as error:
         failures.append(("the machine", str(error)))
-    time.sleep(0.5 if is_cuda else 0)
-    idle_memory = gpu.between(0, time.time())[1] or 0.0
+    if options.only in (None, "golden", "runs"):
+        numbers(precisions)
+    if options.only in (None, "speed"):
+        speeds(precisions)
 
+
+def numbers(precisions):
     table("Numbers", "check", "found", "seconds", "verdict")
-    stages = "golden_forward_in_f32_at_every_stage"
-    check("U-T&T forward, f32, every stage", lambda: golden("golden-forward", stages))
-    check("U-Net forward, f32", lambda: golden("golden-forward", "golden_forward_of_the_unet_alone"))
-    check("U-T&T forward, f64", lambda: golden("golden-forward", "golden_forward_in_f64"))
-    check("training, f64, step for step", lambda: golden("golden-training", "golden_training_in_f64_step_for_step"))
-    check("training, f32, first steps", lambda: golden("golden-training", "golden_training_in_f32_at_the_first_steps"))
-    check("U-T&T forward, f32, plain tensors", lambda: golden("golden-forward", stages, "off"))
-    for precision in precisions:
-        check(f"`predict` with golden weights, {precision}", lambda: agreement(precision))
-    for precision in precisions:
-        check(f"`run baseline` on the synthetic dataset, {precision}", lambda: toy_training(precision))
+    if options.only != "runs":
+        stages = "golden_forward_in_f32_at_every_stage"
+        check("U-T&T forward, f32, every stage", lambda: golden("golden-forward", stages))
+        check("U-Net forward, f32", lambda: golden("golden-forward", "golden_forward_of_the_unet_alone"))
+        check("U-T&T forward, f64", lambda: golden("golden-forward", "golden_forward_in_f64"))
+        check("training, f64, step for step", lambda: golden("golden-training", "golden_training_in_f64_step_for_step"))
+        first = "golden_training_in_f32_at_the_first_steps"
+        check("training, f32, first steps", lambda: golden("golden-training", first))
+        check("U-T&T forward, f32, plain tensors", lambda: golden("golden-forward", stages, "off"))
+    if options.only != "golden":
+        for precision in precisions:
+            check(f"`predict` with golden weights, {precision}", lambda: agreement(precision))
+        for precision in precisions:
+            check(f"`run baseline` on the synthetic dataset, {precision}", lambda: toy_training(precision))
 
+
+def speeds(precisions):
+    is_cuda = options.device == "cuda"
+    batches = (1, 10, 32) if is_cuda else (1, 2)
     print(
         "\nSeconds: flair-bench from reading files to writing them (`predict`), or from step to step (`train`), without "
         "the first batches; torch's U-Net alone, its batch on the device already, f32 eager, tf32 and bf16 "
@@ -392,6 +404,8 @@ def main():
     except Failed as error:
         failures.append(("the synthetic dataset", str(error)))
         return
+    # While the dataset was made, nothing ran on the GPU.
+    idle_memory = min((memory for _, _, memory in gpu.samples), default=0.0)
     # The most telling precision first: later rows are left out where the time is up.
     for precision in ("bf16", "f32", "tf32"):
         if precision not in precisions:
@@ -409,6 +423,7 @@ def main():
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+parser.add_argument("--only", choices=["golden", "runs", "speed"], help="only the golden tests, runs or speed")
 parser.add_argument("--seconds", type=float, help="time for all steps (default: 570, on the CPU 7200)")
 options = parser.parse_args()
 deadline = time.monotonic() + (options.seconds or (570 if options.device == "cuda" else 7200))

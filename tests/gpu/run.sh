@@ -5,6 +5,7 @@
 #
 #   bash DIR/run.sh                  on a machine with a GPU
 #   bash DIR/run.sh --device cpu     the same steps on a few patches, to find this script's own faults
+#   bash DIR/run.sh --only speed     golden tests, runs or speed alone
 #   bash DIR/run.sh --seconds 300    steps that do not fit into that time are left out, and named
 #
 # It needs Python with torch, numpy, pillow, safetensors and timm. The program finds CUDA's libraries in the
