@@ -287,7 +287,10 @@ def trained(preset, batch, precision, data):
     """Seconds of a training step, the median of those after the first epoch; and that part, begin to end."""
     out = scratch / f"train-{preset}-{batch}-{precision}"
     epochs = 3 if batch > 1 and options.device == "cuda" else 2
-    settings = ["--set", f"num_epochs={epochs}", "--set", f"batch_size={batch}"]
+    # torch's step has the same optimiser.
+    values = [f"num_epochs={epochs}", f"batch_size={batch}", "lr=0.001", "flair_bench.optimizer={name: sgd}"]
+    values += ["flair_bench.schedule={name: constant}"]
+    settings = [part for value in values for part in ("--set", value)]
     flair_bench("train", "--preset", preset, "--data", data, *settings, "--out", out, precision=precision)
     with open(out / "metrics.csv", newline="") as file:
         ends = [int(epoch["step"]) for epoch in csv.DictReader(file)]
