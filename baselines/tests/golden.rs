@@ -1,13 +1,13 @@
 //! Parity with upstream's code: the networks' inputs, every stored intermediate, the logits, the predictions.
 //!
 //! Patches, variants and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name;
-//! see the README for how to run these tests.
+//! see the README for how to run these tests. `FLAIR_BENCH_DEVICE` names another device, and `FLAIR_BENCH_KERNELS=off`
+//! asks for plain tensors.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::cast_possible_truncation, reason = "tests")]
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod surroundings;
+
+use std::collections::BTreeMap;
 
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 use flair_baselines::{
@@ -20,6 +20,8 @@ use flair_baselines::{
 use flair_scoring::PatchId;
 use serde_json::Value;
 
+use surroundings::{device, folder, on_chosen_kernels, sample};
+
 /// f32 may stray from upstream's f32 by this many times what upstream's f32 strays from f64 itself: both are sums of
 /// the same numbers in other orders.
 const NOISE_FACTOR: f64 = 6.0;
@@ -28,31 +30,31 @@ const NOISE_FLOOR: f64 = 1e-6;
 /// In f64 only the order of sums differs; a wrong formula cannot hide behind rounding.
 const F64_TOLERANCE: f64 = 1e-6;
 
-fn folder(variable: &str) -> PathBuf {
-    PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} names no folder")))
-}
-
 /// One patch of one variant: upstream's inputs and outputs.
 struct Case {
     name: String,
     patch: PatchId,
     /// Number of acquisitions, or months, of its series.
     dates_kept: Value,
+    /// On the CPU, where the comparisons are made.
     expected: BTreeMap<String, Tensor>,
     noise: Value,
+    /// On the device.
     aerial: Tensor,
 }
 
 impl Case {
-    /// Dates, images and metadata as upstream's loader made them, in `dtype`.
+    /// Dates, images and metadata as upstream's loader made them, in `dtype` on the device.
     fn input(&self, name: &str, dtype: DType) -> Tensor {
-        self.expected[name].to_dtype(dtype).unwrap()
+        let input = self.expected[name].to_dtype(dtype).unwrap();
+        // Metadata that a variant lacks have no numbers, and CUDA allocates no memory of length 0.
+        if input.elem_count() == 0 { input } else { input.to_device(self.aerial.device()).unwrap() }
     }
 
     /// Largest absolute difference to the stored tensor `name`, and the largest absolute value of that.
     fn distance(&self, found: &Tensor, name: &str) -> (f64, f64) {
         let expected = self.expected[name].to_dtype(DType::F64).unwrap();
-        let found = found.to_dtype(DType::F64).unwrap();
+        let found = found.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
         assert_eq!(found.dims(), expected.dims(), "{}: {name}", self.name);
         let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
         (largest(&(found - &expected).unwrap()), largest(&expected))
@@ -104,23 +106,12 @@ fn thinned(map: &Tensor) -> Tensor {
     every(&map.i((.., ..8)).unwrap(), (map.dim(D::Minus1).unwrap() / 16).max(1))
 }
 
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let found = if path.is_dir() { find(&path, name) } else { path.ends_with(name).then_some(path) };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
 fn aerial(id: &str) -> Tensor {
-    let path = find(&folder("FLAIR_BENCH_SAMPLE"), &format!("IMG_{id}.tif")).unwrap();
+    let path = sample(&format!("IMG_{id}.tif"));
     let raster = flair_scoring::raster::read(&path, &flair_scoring::raster::Limits::default()).unwrap();
     let (bands, height, width) = (raster.bands(), raster.height(), raster.width());
     let values: Vec<f32> = raster.samples().iter().map(|&v| (f64::from(v) * (1.0 / 255.0)) as f32).collect();
-    Tensor::from_vec(values, (1, bands, height, width), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (1, bands, height, width), &device()).unwrap()
 }
 
 /// Every variant with its configuration and its patches.
@@ -148,7 +139,7 @@ fn variants() -> Vec<(String, Config, Vec<Case>)> {
 }
 
 fn network(variant: &str, config: &UttConfig, dtype: DType) -> Network {
-    let network = Network::new(config, dtype, &Device::Cpu, 0).unwrap();
+    let network = Network::new(config, dtype, &device(), 0).unwrap();
     weights::load(&folder("FLAIR_BENCH_GOLDEN").join(format!("{variant}.ckpt")), &network).unwrap();
     network
 }
@@ -183,71 +174,78 @@ fn golden_inputs_are_upstreams() {
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f32_at_every_stage() {
-    for (variant, config, cases) in variants() {
-        let network = network(&variant, &config.network(), DType::F32);
-        let branch = network.layers.satellite.as_ref().unwrap();
-        for case in cases {
-            let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
-            let maps = branch.maps(&images, &dates, Mode::EVAL).unwrap();
-            case.assert_f32(&maps[0], "utae_map0");
-            let satellite_features = maps.last().unwrap();
-            case.assert_f32(satellite_features, "utae_map_last");
-            let encoded = network.layers.encode(&case.aerial, Some(&metadata), Mode::EVAL).unwrap();
-            let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, Mode::EVAL).unwrap();
-            // The stored encoder maps do not include the metadata.
-            let plain = network.layers.aerial.encoder.forward(&case.aerial, Mode::EVAL).unwrap();
-            for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
-                case.assert_f32(&thinned(before), &format!("encoder{level}"));
-                case.assert_f32(&thinned(after), &format!("fused{level}"));
+    on_chosen_kernels(|| {
+        for (variant, config, cases) in variants() {
+            let network = network(&variant, &config.network(), DType::F32);
+            let branch = network.layers.satellite.as_ref().unwrap();
+            for case in cases {
+                let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
+                let maps = branch.maps(&images, &dates, Mode::EVAL).unwrap();
+                case.assert_f32(&maps[0], "utae_map0");
+                let satellite_features = maps.last().unwrap();
+                case.assert_f32(satellite_features, "utae_map_last");
+                let encoded = network.layers.encode(&case.aerial, Some(&metadata), Mode::EVAL).unwrap();
+                let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, Mode::EVAL).unwrap();
+                // The stored encoder maps do not include the metadata.
+                let plain = network.layers.aerial.encoder.forward(&case.aerial, Mode::EVAL).unwrap();
+                for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
+                    case.assert_f32(&thinned(before), &format!("encoder{level}"));
+                    case.assert_f32(&thinned(after), &format!("fused{level}"));
+                }
+                let decoded = network.layers.aerial.decoder.forward(&fused, Mode::EVAL).unwrap();
+                case.assert_f32(&every(&decoded, 16), "decoder");
+                let logits = network
+                    .layers
+                    .forward(&case.aerial, Some((&images, &dates)), Some(&metadata), Collapse::FirstOfBatch, Mode::EVAL)
+                    .unwrap();
+                case.assert_f32(&every(&logits.aerial, 8), "logits");
+                case.assert_f32(&every(&logits.satellite.unwrap(), 32), "aux_logits");
+                case.assert_argmax(&logits.aerial, "argmax", "sure");
             }
-            let decoded = network.layers.aerial.decoder.forward(&fused, Mode::EVAL).unwrap();
-            case.assert_f32(&every(&decoded, 16), "decoder");
-            let logits = network
-                .layers
-                .forward(&case.aerial, Some((&images, &dates)), Some(&metadata), Collapse::FirstOfBatch, Mode::EVAL)
-                .unwrap();
-            case.assert_f32(&every(&logits.aerial, 8), "logits");
-            case.assert_f32(&every(&logits.satellite.unwrap(), 32), "aux_logits");
-            case.assert_argmax(&logits.aerial, "argmax", "sure");
         }
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f64() {
-    for (variant, config, cases) in variants() {
-        let network = network(&variant, &config.network(), DType::F64);
-        for case in cases {
-            let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F64));
-            let aerial = case.aerial.to_dtype(DType::F64).unwrap();
-            let logits = network
-                .layers
-                .forward(&aerial, Some((&images, &dates)), Some(&metadata), Collapse::Each, Mode::EVAL)
-                .unwrap();
-            case.assert_f64(&every(&logits.aerial, 8), "logits_f64");
-            case.assert_f64(&every(&logits.satellite.unwrap(), 32), "aux_logits_f64");
-            case.assert_argmax(&logits.aerial, "argmax", "sure");
+    on_chosen_kernels(|| {
+        for (variant, config, cases) in variants() {
+            let network = network(&variant, &config.network(), DType::F64);
+            for case in cases {
+                let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F64));
+                let aerial = case.aerial.to_dtype(DType::F64).unwrap();
+                let logits = network
+                    .layers
+                    .forward(&aerial, Some((&images, &dates)), Some(&metadata), Collapse::Each, Mode::EVAL)
+                    .unwrap();
+                case.assert_f64(&every(&logits.aerial, 8), "logits_f64");
+                case.assert_f64(&every(&logits.satellite.unwrap(), 32), "aux_logits_f64");
+                case.assert_argmax(&logits.aerial, "argmax", "sure");
+            }
         }
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_of_the_unet_alone() {
-    for (variant, config, cases) in variants() {
-        let config = UttConfig { utae: None, metadata: None, ..config.network() };
-        let network = Network::new(&config, DType::F32, &Device::Cpu, 0).unwrap();
-        let checkpoint = weights::read(&folder("FLAIR_BENCH_GOLDEN").join(format!("{variant}.ckpt"))).unwrap();
-        let unet = checkpoint.tensors.into_iter().filter_map(|(name, tensor)| {
-            let name = name.strip_prefix("model.")?.to_owned();
-            name.starts_with("arch_vhr.").then_some((name, tensor))
-        });
-        network.assign(&unet.collect()).unwrap().unwrap();
-        for case in cases {
-            let logits = network.layers.forward(&case.aerial, None, None, Collapse::Each, Mode::EVAL).unwrap().aerial;
-            case.assert_f32(&every(&logits, 8), "unet_logits");
-            case.assert_argmax(&logits, "unet_argmax", "unet_sure");
+    on_chosen_kernels(|| {
+        for (variant, config, cases) in variants() {
+            let config = UttConfig { utae: None, metadata: None, ..config.network() };
+            let network = Network::new(&config, DType::F32, &device(), 0).unwrap();
+            let checkpoint = weights::read(&folder("FLAIR_BENCH_GOLDEN").join(format!("{variant}.ckpt"))).unwrap();
+            let unet = checkpoint.tensors.into_iter().filter_map(|(name, tensor)| {
+                let name = name.strip_prefix("model.")?.to_owned();
+                name.starts_with("arch_vhr.").then_some((name, tensor))
+            });
+            network.assign(&unet.collect()).unwrap().unwrap();
+            for case in cases {
+                let logits =
+                    network.layers.forward(&case.aerial, None, None, Collapse::Each, Mode::EVAL).unwrap().aerial;
+                case.assert_f32(&every(&logits, 8), "unet_logits");
+                case.assert_argmax(&logits, "unet_argmax", "unet_sure");
+            }
         }
-    }
+    });
 }

@@ -1,13 +1,13 @@
 //! Training against upstream's own code: losses, gradients, and the network after some steps.
 //!
 //! Batches, variants and expectations come from the folders that `FLAIR_BENCH_SAMPLE` and `FLAIR_BENCH_GOLDEN` name;
-//! see the README for how to run these tests.
+//! see the README for how to run these tests. `FLAIR_BENCH_DEVICE` names another device, and `FLAIR_BENCH_KERNELS=off`
+//! asks for plain tensors.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+mod surroundings;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
 use flair_baselines::{
@@ -20,6 +20,8 @@ use flair_baselines::{
 };
 use serde_json::Value;
 
+use surroundings::{device, folder, on_chosen_kernels, sample};
+
 /// In f64 only the order of sums differs; a wrong formula cannot hide behind rounding.
 const F64_TOLERANCE: f64 = 1e-6;
 /// In f32 training is chaotic: weights moved by about one unit in their last place move the second loss by up to 9e-5
@@ -27,21 +29,6 @@ const F64_TOLERANCE: f64 = 1e-6;
 /// upstream's own f32 strays from f64, or this share where that happened to stray little.
 const NOISE_FACTOR: f64 = 6.0;
 const F32_FLOORS: [f64; 2] = [1e-6, 1e-4];
-
-fn folder(variable: &str) -> PathBuf {
-    PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} names no folder")))
-}
-
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    std::fs::read_dir(folder).unwrap().find_map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() { find(&path, name) } else { path.ends_with(name).then_some(path) }
-    })
-}
-
-fn sample(name: &str) -> PathBuf {
-    find(&folder("FLAIR_BENCH_SAMPLE"), name).unwrap_or_else(|| panic!("the sample holds no {name}"))
-}
 
 /// A recorded training.
 struct Training {
@@ -51,7 +38,7 @@ struct Training {
     tensors: BTreeMap<String, Tensor>,
 }
 
-/// The network's inputs, in the dtype of the training.
+/// The network's inputs, in the dtype of the training, on the device.
 struct Batch {
     aerial: Tensor,
     images: Tensor,
@@ -88,7 +75,7 @@ impl Training {
     }
 
     fn network(&self, dtype: DType) -> Network {
-        let network = Network::new(&self.config.network(), dtype, &Device::Cpu, 0).unwrap();
+        let network = Network::new(&self.config.network(), dtype, &device(), 0).unwrap();
         weights::load(&folder("FLAIR_BENCH_GOLDEN").join(format!("{}.ckpt", self.variant)), &network).unwrap();
         network
     }
@@ -102,6 +89,8 @@ impl Training {
             .map(|id| weights::read(&golden.join(format!("{}-{id}.safetensors", self.variant))).unwrap().tensors)
             .collect();
         let longest = stored.iter().map(|t| t["dates"].dims()[1]).max().unwrap();
+        let device = device();
+        let on_device = |t: &Tensor| t.to_device(&device).unwrap();
         let padded = |name: &str, value: f64| {
             let one = |tensors: &BTreeMap<String, Tensor>| {
                 let x = &tensors[name];
@@ -110,21 +99,21 @@ impl Training {
                 let filling = Tensor::full(value, dims, &Device::Cpu).unwrap().to_dtype(x.dtype()).unwrap();
                 Tensor::cat(&[x, &filling], 1).unwrap()
             };
-            Tensor::cat(&stored.iter().map(one).collect::<Vec<_>>(), 0).unwrap().to_dtype(dtype).unwrap()
+            on_device(&Tensor::cat(&stored.iter().map(one).collect::<Vec<_>>(), 0).unwrap().to_dtype(dtype).unwrap())
         };
         let stacked = |values: Vec<f32>, dims: &[usize]| Tensor::from_vec(values, dims, &Device::Cpu).unwrap();
         let (count, size) = (ids.len(), flair_scoring::PATCH_SIZE);
         let pixels = ids.iter().flat_map(|id| aerial::read_image(&sample(&format!("IMG_{id}.tif"))).unwrap());
         let labels = ids.iter().flat_map(|id| aerial::read_mask(&sample(&format!("MSK_{id}.tif"))).unwrap());
         Batch {
-            aerial: stacked(pixels.collect(), &[count, 5, size, size]).to_dtype(dtype).unwrap(),
+            aerial: on_device(&stacked(pixels.collect(), &[count, 5, size, size]).to_dtype(dtype).unwrap()),
             images: padded("spatch", self.config.pad_value),
             dates: padded("dates", 0.0),
             metadata: self.config.aerial_metadata.then(|| {
                 let all: Vec<_> = stored.iter().map(|t| &t["mtd"]).collect();
-                Tensor::cat(&all, 0).unwrap().to_dtype(dtype).unwrap()
+                on_device(&Tensor::cat(&all, 0).unwrap().to_dtype(dtype).unwrap())
             }),
-            target: Tensor::from_vec(labels.collect::<Vec<u8>>(), (count, size, size), &Device::Cpu).unwrap(),
+            target: Tensor::from_vec(labels.collect::<Vec<u8>>(), (count, size, size), &device).unwrap(),
         }
     }
 
@@ -167,9 +156,9 @@ impl Training {
     }
 }
 
-/// As many entries as were stored.
+/// As many entries as were stored, on the CPU, where the comparisons are made.
 fn first_entries(tensor: &Tensor, count: usize) -> Tensor {
-    tensor.flatten_all().unwrap().narrow(0, 0, count).unwrap()
+    tensor.flatten_all().unwrap().narrow(0, 0, count).unwrap().to_device(&Device::Cpu).unwrap()
 }
 
 fn largest(tensor: &Tensor) -> f64 {
@@ -201,59 +190,64 @@ impl Wrong {
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_training_in_f64_step_for_step() {
-    for training in trainings() {
-        let mut wrong = Wrong::default();
-        let network = training.network(DType::F64);
-        let before = network.parameters.snapshot().unwrap();
-        let steps = training.steps();
-        training.run(&network, steps.len(), |step, found| {
-            let expected = &steps[step];
-            for (name, loss) in ["loss", "loss_aerial", "loss_satellite"].into_iter().zip(found.losses) {
-                wrong.number(&format!("step {step} {name}"), loss, expected[name].as_f64().unwrap(), F64_TOLERANCE);
+    on_chosen_kernels(|| {
+        for training in trainings() {
+            let mut wrong = Wrong::default();
+            let network = training.network(DType::F64);
+            let before = network.parameters.snapshot().unwrap();
+            let steps = training.steps();
+            training.run(&network, steps.len(), |step, found| {
+                let expected = &steps[step];
+                for (name, loss) in ["loss", "loss_aerial", "loss_satellite"].into_iter().zip(found.losses) {
+                    wrong.number(&format!("step {step} {name}"), loss, expected[name].as_f64().unwrap(), F64_TOLERANCE);
+                }
+                for (name, norm) in expected["grad_norm"].as_object().unwrap() {
+                    let found = found.gradients.get(name).unwrap().sqr().unwrap().sum_all().unwrap();
+                    let found = found.to_scalar::<f64>().unwrap().sqrt();
+                    wrong.number(&format!("step {step} norm of {name}"), found, norm.as_f64().unwrap(), F64_TOLERANCE);
+                }
+                let trained = network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
+                let without: BTreeSet<_> =
+                    trained.map(|(name, _)| name).filter(|name| found.gradients.get(name).is_none()).collect();
+                let expected = expected["without_gradient"].as_array().unwrap();
+                assert_eq!(without, expected.iter().map(|name| name.as_str().unwrap()).collect());
+                let stored = training.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix("grad.")?, t)));
+                for (name, expected) in stored.filter(|_| step == 0) {
+                    let found = first_entries(found.gradients.get(name).unwrap(), expected.elem_count());
+                    wrong.entries(&format!("gradient of {name}"), &found, expected);
+                }
+            });
+            let prefix = format!("after{}.", steps.len());
+            let stored: Vec<_> =
+                training.tensors.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?, t))).collect();
+            assert!(!stored.is_empty());
+            for (name, expected) in stored {
+                let now = first_entries(network.parameters.get(name).unwrap().var(), expected.elem_count());
+                wrong.entries(&format!("{prefix}{name}"), &now, expected);
+                // The update is small compared with the value, and is compared separately.
+                let start = first_entries(&before[name], expected.elem_count());
+                let (way, expected_way) = ((now - &start).unwrap(), (expected - &start).unwrap());
+                wrong.entries(&format!("way of {name}"), &way, &expected_way);
             }
-            for (name, norm) in expected["grad_norm"].as_object().unwrap() {
-                let found = found.gradients.get(name).unwrap().sqr().unwrap().sum_all().unwrap();
-                let found = found.to_scalar::<f64>().unwrap().sqrt();
-                wrong.number(&format!("step {step} norm of {name}"), found, norm.as_f64().unwrap(), F64_TOLERANCE);
-            }
-            let trained = network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
-            let without: BTreeSet<_> =
-                trained.map(|(name, _)| name).filter(|name| found.gradients.get(name).is_none()).collect();
-            let expected = expected["without_gradient"].as_array().unwrap();
-            assert_eq!(without, expected.iter().map(|name| name.as_str().unwrap()).collect());
-            let stored = training.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix("grad.")?, t)));
-            for (name, expected) in stored.filter(|_| step == 0) {
-                let found = first_entries(found.gradients.get(name).unwrap(), expected.elem_count());
-                wrong.entries(&format!("gradient of {name}"), &found, expected);
-            }
-        });
-        let prefix = format!("after{}.", steps.len());
-        let stored: Vec<_> = training.tensors.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?, t))).collect();
-        assert!(!stored.is_empty());
-        for (name, expected) in stored {
-            let now = first_entries(network.parameters.get(name).unwrap().var(), expected.elem_count());
-            wrong.entries(&format!("{prefix}{name}"), &now, expected);
-            // The update is small compared with the value, and is compared separately.
-            let start = first_entries(&before[name], expected.elem_count());
-            let (way, expected_way) = ((now - &start).unwrap(), (expected - &start).unwrap());
-            wrong.entries(&format!("way of {name}"), &way, &expected_way);
+            assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
         }
-        assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_training_in_f32_at_the_first_steps() {
-    for training in trainings() {
-        let mut wrong = Wrong::default();
-        let network = training.network(DType::F32);
-        training.run(&network, F32_FLOORS.len(), |step, found| {
-            let expected = training.steps()[step]["loss"].as_f64().unwrap();
-            let upstream = training.steps()[step]["loss_in_f32"].as_f64().unwrap();
-            let tolerance = (NOISE_FACTOR * (upstream / expected - 1.0).abs()).max(F32_FLOORS[step]);
-            wrong.number(&format!("step {step} loss"), found.losses[0], expected, tolerance);
-        });
-        assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
-    }
+    on_chosen_kernels(|| {
+        for training in trainings() {
+            let mut wrong = Wrong::default();
+            let network = training.network(DType::F32);
+            training.run(&network, F32_FLOORS.len(), |step, found| {
+                let expected = training.steps()[step]["loss"].as_f64().unwrap();
+                let upstream = training.steps()[step]["loss_in_f32"].as_f64().unwrap();
+                let tolerance = (NOISE_FACTOR * (upstream / expected - 1.0).abs()).max(F32_FLOORS[step]);
+                wrong.number(&format!("step {step} loss"), found.losses[0], expected, tolerance);
+            });
+            assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
+        }
+    });
 }
