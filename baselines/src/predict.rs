@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use candle_core::{DType, Tensor};
 use flair_scoring::{
     CLASS_COUNT, Event, Finding, PATCH_SIZE, PatchId, Progress,
     raster::{self, Raster},
@@ -22,10 +23,14 @@ use flair_scoring::{
 
 use crate::{
     data::{
-        DataCode, Preprocessor, Sample,
+        DataCode, DataError, Preprocessor, Sample,
         prefetch::{Prefetch, in_order},
     },
-    models::{Network, patchwise::logits},
+    models::{
+        Network,
+        patchwise::{Inputs, logits},
+    },
+    nn::{Folded, Mode},
     runtime::{TensorError, advice_on_memory},
 };
 
@@ -151,42 +156,29 @@ pub fn predict(
             }
             Ok(())
         });
-        let computed = in_order(
-            todo.len(),
-            prefetch,
-            |i| (todo[i], source.sample(todo[i])),
-            |samples| {
-                let mut batch = Vec::with_capacity(batch_size);
-                loop {
-                    batch.clear();
-                    let mut is_last = true;
-                    for (id, sample) in (&mut *samples).take(batch_size) {
-                        is_last = false;
-                        match sample {
-                            Ok(sample) => batch.push(sample),
-                            Err(error) => result.failures.push(unusable(id, error.to_string())),
+        // Copies the next batch to the device while this thread computes one.
+        let (to_network, batches) = mpsc::sync_channel(1);
+        let todo = &todo;
+        let reader = scope.spawn(move || {
+            in_order(
+                todo.len(),
+                prefetch,
+                |i| (todo[i], source.sample(todo[i])),
+                |samples| {
+                    while !failed.load(Ordering::Relaxed)
+                        && let Some(batch) = Batch::read(&mut samples.take(batch_size), network)
+                    {
+                        // The channel is closed only after an error.
+                        if to_network.send(batch).is_err() {
+                            return;
                         }
                     }
-                    if is_last || failed.load(Ordering::Relaxed) {
-                        return Ok(());
-                    }
-                    let predictions = classify(network, &batch)?;
-                    for (sample, classes) in batch.iter_mut().zip(predictions) {
-                        result.findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
-                        let Some(classes) = classes else {
-                            let message =
-                                "the network's output is not finite: its weights or the patch's data are broken";
-                            result.failures.push(unusable(sample.id, message.to_owned()));
-                            continue;
-                        };
-                        result.predicted += 1;
-                        // The writer closes the channel only when it failed; its error is returned below.
-                        let _ = to_writer.send((sample.id, classes));
-                    }
-                }
-            },
-        );
+                },
+            );
+        });
+        let computed = compute(network, batches, failed, &mut result, &to_writer);
         drop(to_writer);
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let wrote = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         computed.and(wrote)
     })?;
@@ -198,18 +190,103 @@ fn unusable(id: PatchId, reason: String) -> Finding {
     DataCode::UnusablePatch.finding(id.to_string(), reason)
 }
 
-/// Classes of each patch of a batch, `[512, 512]`, u8, 0..=12: the argmax of the aerial logits. `None` for a patch
-/// whose logits are not finite.
-fn classify(network: &Network, batch: &[Sample]) -> Result<Vec<Option<Vec<u8>>>, PredictError> {
-    let Some(first) = batch.first() else { return Ok(Vec::new()) };
-    let device = |source| PredictError::device(batch.len(), first.id, source);
-    let logits = logits(network, batch).map_err(device)?;
+/// A batch of patches that were read.
+struct Batch {
+    samples: Vec<Sample>,
+    /// Patches that cannot be used.
+    failures: Vec<Finding>,
+    /// Their inputs on the device; the error is the device's.
+    inputs: candle_core::Result<Inputs>,
+}
+
+impl Batch {
+    /// `None` if there are no more patches.
+    fn read(
+        samples: &mut dyn Iterator<Item = (PatchId, Result<Sample, DataError>)>,
+        network: &Network,
+    ) -> Option<Self> {
+        let (mut good, mut failures) = (Vec::new(), Vec::new());
+        for (id, sample) in samples {
+            match sample {
+                Ok(sample) => good.push(sample),
+                Err(error) => failures.push(unusable(id, error.to_string())),
+            }
+        }
+        if good.is_empty() && failures.is_empty() {
+            return None;
+        }
+        let inputs = match good.as_slice() {
+            [] => Err(candle_core::Error::msg("a batch without patches")),
+            good => Inputs::of(good.iter(), &network.parameters),
+        };
+        Some(Self { samples: good, failures, inputs })
+    }
+}
+
+/// Computes batches, and passes the predictions on. The network is given the next batch before the classes of the one
+/// before are read, so that a GPU never waits for this thread.
+fn compute(
+    network: &Network,
+    batches: mpsc::Receiver<Batch>,
+    failed: &AtomicBool,
+    result: &mut Predicted,
+    to_writer: &mpsc::SyncSender<(PatchId, Vec<u8>)>,
+) -> Result<(), PredictError> {
+    let (folded, mut computed) = (Folded::default(), None::<Computed>);
+    let finish = |computed: Option<Computed>, result: &mut Predicted| {
+        let Some(Computed { mut samples, classes }) = computed else { return Ok(()) };
+        let first = samples[0].id;
+        let classes = read_back(&classes).map_err(|source| PredictError::device(samples.len(), first, source))?;
+        for (sample, classes) in samples.iter_mut().zip(classes) {
+            result.findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
+            let Some(classes) = classes else {
+                let message = "the network's output is not finite: its weights or the patch's data are broken";
+                result.failures.push(unusable(sample.id, message.to_owned()));
+                continue;
+            };
+            result.predicted += 1;
+            // The writer closes the channel only when it failed; its error is returned later.
+            let _ = to_writer.send((sample.id, classes));
+        }
+        Ok(())
+    };
+    for Batch { samples, failures, inputs } in batches {
+        result.failures.extend(failures);
+        let Some(first) = samples.first().map(|sample| sample.id) else { continue };
+        if failed.load(Ordering::Relaxed) {
+            break;
+        }
+        let classes = inputs.and_then(|inputs| classify(network, &inputs, &folded));
+        let classes = classes.map_err(|source| PredictError::device(samples.len(), first, source));
+        let before = computed.take();
+        finish(before, result)?;
+        computed = Some(Computed { samples, classes: classes? });
+    }
+    finish(computed, result)
+}
+
+/// A batch that the network was given, and what will be its classes.
+struct Computed {
+    samples: Vec<Sample>,
+    /// See [`classify`].
+    classes: Tensor,
+}
+
+/// Classes of each patch of a batch, 0..=12: the argmax of the aerial logits. `[B, 1 + 512 · 512]`, u8: first 1 if the
+/// patch's logits are finite, else 0.
+fn classify(network: &Network, inputs: &Inputs, folded: &Folded) -> candle_core::Result<Tensor> {
+    let logits = logits(network, inputs, Mode::predict(folded))?;
+    let logits = if logits.dtype() == DType::BF16 { logits.to_dtype(DType::F32)? } else { logits };
     // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
-    let sums = logits.flatten_from(1).and_then(|l| l.sum(1)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>());
-    let sums = sums.map_err(device)?;
-    let classes = logits.argmax(1).and_then(|c| c.to_dtype(candle_core::DType::U8)?.flatten_from(1)?.to_vec2::<u8>());
-    let classes = classes.map_err(device)?.into_iter().zip(sums);
-    Ok(classes.map(|(classes, sum)| sum.is_finite().then_some(classes)).collect())
+    let is_finite = logits.flatten_from(1)?.sum_keepdim(1)?.abs()?.lt(f64::INFINITY)?;
+    let classes = logits.argmax(1)?.to_dtype(DType::U8)?.flatten_from(1)?;
+    Tensor::cat(&[is_finite, classes], 1)
+}
+
+/// The classes of each patch, `[512, 512]`; `None` if its logits are not finite.
+fn read_back(classes: &Tensor) -> candle_core::Result<Vec<Option<Vec<u8>>>> {
+    let rows = classes.to_vec2::<u8>()?.into_iter();
+    Ok(rows.map(|mut row| (row.remove(0) == 1).then_some(row)).collect())
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

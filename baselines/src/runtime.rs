@@ -94,6 +94,9 @@ pub struct Environment {
     /// The GPU, if the run computes on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
+    /// The arithmetic, if the run computes on a GPU: `f32`, `bf16, deterministic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<String>,
 }
 
 impl Environment {
@@ -112,6 +115,7 @@ impl Environment {
                 candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
             },
             gpu: Gpu::of(device),
+            arithmetic: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::utt::{Utt, UttConfig};
-use crate::nn::{Builder, Mismatch, Parameters};
+use crate::nn::{Arithmetic, Builder, Mismatch, Parameters};
 
 /// A network and its parameters.
 #[derive(Clone, Debug)]
@@ -27,6 +27,13 @@ impl Network {
         Ok(Self { layers, parameters: builder.finish() })
     }
 
+    /// The same network, which computes in an arithmetic.
+    #[must_use]
+    pub fn computing_in(mut self, arithmetic: Arithmetic) -> Self {
+        self.parameters.compute_in(arithmetic.computed(self.parameters.dtype()));
+        self
+    }
+
     /// Loads a checkpoint's weights; see [`Parameters::assign`].
     ///
     /// # Errors
@@ -46,7 +53,7 @@ mod tests {
         utae::{Aggregation, EncoderNorm, UtaeConfig},
         utt::UttConfig,
     };
-    use crate::nn::{Kind, Mode, Padding};
+    use crate::nn::{Kind, Mode, Padding, with_plain_tensors};
 
     fn network(config: &UttConfig) -> Network {
         Network::new(config, DType::F32, &Device::Cpu, 1).unwrap()
@@ -68,6 +75,39 @@ mod tests {
             let [a, b] = [parameter, utt.parameters.get(name).unwrap()].map(|p| p.var().flatten_all().unwrap());
             if parameter.kind() == Kind::Weight {
                 assert_eq!(a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn bf16_goes_through_every_layer_and_back() {
+        let small = UtaeConfig { encoder_widths: vec![16, 32], decoder_widths: vec![16, 32], ..utae() };
+        let config = UttConfig { patch_size: 32, unet_width: 16, metadata: Some(3), utae: Some(small), ..unet() };
+        let pixels = |dims: &[usize]| {
+            let values = (0..dims.iter().product()).map(|i: usize| ((i * 7) % 251) as f32 / 251.0).collect::<Vec<_>>();
+            Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+        };
+        let (aerial, images) = (pixels(&[2, 5, 32, 32]), pixels(&[2, 2, 10, 16, 16]));
+        let (dates, metadata) = (Tensor::new(&[[100f32, 3.0], [80.0, 2.0]], &Device::Cpu).unwrap(), pixels(&[2, 3]));
+        let network = network(&config);
+        let loss = |dtype: DType, mode: Mode<'_>| {
+            let [aerial, images] = [&aerial, &images].map(|t| t.to_dtype(dtype).unwrap());
+            let series = Some((&images, &dates));
+            let run = || network.layers.forward(&aerial, series, Some(&metadata), Collapse::Each, mode).unwrap();
+            // The CPU has no kernels for bf16.
+            let logits = if dtype == DType::F32 { run() } else { with_plain_tensors(run) };
+            assert_eq!((logits.aerial.dtype(), logits.satellite.as_ref().unwrap().dtype()), (dtype, dtype));
+            let target = Tensor::zeros((2, 32, 32), DType::U8, &Device::Cpu).unwrap();
+            crate::train::cross_entropy(&logits.aerial, &target, &[1.0; 13]).unwrap()
+        };
+        for mode in [Mode::EVAL, Mode::TRAIN_WITHOUT_DROPOUT] {
+            let [exact, near] = [DType::F32, DType::BF16].map(|dtype| loss(dtype, mode).to_scalar::<f32>().unwrap());
+            assert!((exact - near).abs() < 0.05 * exact, "{exact} {near}");
+        }
+        let gradients = loss(DType::BF16, Mode::TRAIN_WITHOUT_DROPOUT).backward().unwrap();
+        for (name, parameter) in network.parameters.iter().filter(|(name, _)| name.starts_with("arch_vhr")) {
+            if let Some(gradient) = gradients.get(parameter.var()) {
+                assert_eq!(gradient.dtype(), DType::F32, "{name}");
             }
         }
     }

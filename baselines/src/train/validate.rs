@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     data::prefetch::{Prefetch, in_order},
-    models::{Network, patchwise::logits_of_branches},
+    models::{
+        Network,
+        patchwise::{Inputs, logits_of_branches},
+    },
 };
 
 /// Metrics of one validation.
@@ -137,7 +140,8 @@ impl Validator<'_> {
     fn batch(&self, examples: &[Example]) -> Result<(f64, Vec<Vec<u8>>), TrainError> {
         let ids: Vec<PatchId> = examples.iter().map(|example| example.sample.id).collect();
         let compute = || {
-            let logits = logits_of_branches(self.network, examples.iter().map(|example| &example.sample))?;
+            let inputs = Inputs::of(examples.iter().map(|example| &example.sample), &self.network.parameters)?;
+            let logits = logits_of_branches(self.network, &inputs)?;
             let target = Batch::targets(examples, self.network.parameters.device())?;
             let losses = two_branch(&logits, &target, &target, self.weights)?;
             Ok::<_, candle_core::Error>((scalar(&losses.total)?, classes(&logits.aerial)?))
