@@ -59,7 +59,10 @@ impl DeviceChoice {
         // thread hands to another (those that read patches, compute, and write predictions) would need waits between
         // the streams.
         let cuda = |number| match Device::new_cuda_with_stream(number) {
-            Ok(device) => Ok(device),
+            Ok(device) => {
+                gpu::order_by_stream(&device);
+                Ok(device)
+            }
             Err(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
             Err(source) => Err(DeviceError::of_opening(number, source.into())),
         };
@@ -122,7 +125,8 @@ impl Environment {
     /// The machine, in words, with its GPU if the run computes on one.
     pub fn hardware(&self) -> String {
         let gpu = self.gpu.as_ref().map_or_else(String::new, |gpu| format!(", {gpu}"));
-        format!("{}, {} processors, {}{gpu}", self.processor, self.processors, self.platform)
+        let arithmetic = self.arithmetic.as_ref().map_or_else(String::new, |arithmetic| format!(" in {arithmetic}"));
+        format!("{}, {} processors, {}{gpu}{arithmetic}", self.processor, self.processors, self.platform)
     }
 }
 

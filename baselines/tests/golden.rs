@@ -14,7 +14,7 @@ use flair_baselines::{
     config::Config,
     data::{Dataset, Preprocessor},
     models::{Collapse, Network, utt::UttConfig},
-    nn::Mode,
+    nn::{Folded, Mode, with_plain_tensors},
     weights,
 };
 use flair_scoring::PatchId;
@@ -174,36 +174,45 @@ fn golden_inputs_are_upstreams() {
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f32_at_every_stage() {
-    on_chosen_kernels(|| {
-        for (variant, config, cases) in variants() {
-            let network = network(&variant, &config.network(), DType::F32);
-            let branch = network.layers.satellite.as_ref().unwrap();
-            for case in cases {
-                let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
-                let maps = branch.maps(&images, &dates, Mode::EVAL).unwrap();
-                case.assert_f32(&maps[0], "utae_map0");
-                let satellite_features = maps.last().unwrap();
-                case.assert_f32(satellite_features, "utae_map_last");
-                let encoded = network.layers.encode(&case.aerial, Some(&metadata), Mode::EVAL).unwrap();
-                let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, Mode::EVAL).unwrap();
-                // The stored encoder maps do not include the metadata.
-                let plain = network.layers.aerial.encoder.forward(&case.aerial, Mode::EVAL).unwrap();
-                for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
-                    case.assert_f32(&thinned(before), &format!("encoder{level}"));
-                    case.assert_f32(&thinned(after), &format!("fused{level}"));
-                }
-                let decoded = network.layers.aerial.decoder.forward(&fused, Mode::EVAL).unwrap();
-                case.assert_f32(&every(&decoded, 16), "decoder");
-                let logits = network
-                    .layers
-                    .forward(&case.aerial, Some((&images, &dates)), Some(&metadata), Collapse::FirstOfBatch, Mode::EVAL)
-                    .unwrap();
-                case.assert_f32(&every(&logits.aerial, 8), "logits");
-                case.assert_f32(&every(&logits.satellite.unwrap(), 32), "aux_logits");
-                case.assert_argmax(&logits.aerial, "argmax", "sure");
+    on_chosen_kernels(|| forward_in_f32(Mode::EVAL));
+}
+
+/// What has no kernel on a GPU is computed this way there, and predictions fold their norms.
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_forward_in_f32_on_plain_tensors_with_folded_norms() {
+    with_plain_tensors(|| forward_in_f32(Mode::predict(&Folded::default())));
+}
+
+fn forward_in_f32(mode: Mode<'_>) {
+    for (variant, config, cases) in variants() {
+        let network = network(&variant, &config.network(), DType::F32);
+        let branch = network.layers.satellite.as_ref().unwrap();
+        for case in cases {
+            let [images, dates, metadata] = ["spatch", "dates", "mtd"].map(|name| case.input(name, DType::F32));
+            let maps = branch.maps(&images, &dates, mode).unwrap();
+            case.assert_f32(&maps[0], "utae_map0");
+            let satellite_features = maps.last().unwrap();
+            case.assert_f32(satellite_features, "utae_map_last");
+            let encoded = network.layers.encode(&case.aerial, Some(&metadata), mode).unwrap();
+            let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, mode).unwrap();
+            // The stored encoder maps do not include the metadata.
+            let plain = network.layers.aerial.encoder.forward(&case.aerial, mode).unwrap();
+            for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
+                case.assert_f32(&thinned(before), &format!("encoder{level}"));
+                case.assert_f32(&thinned(after), &format!("fused{level}"));
             }
+            let decoded = network.layers.aerial.decoder.forward(&fused, mode).unwrap();
+            case.assert_f32(&every(&decoded, 16), "decoder");
+            let logits = network
+                .layers
+                .forward(&case.aerial, Some((&images, &dates)), Some(&metadata), Collapse::FirstOfBatch, mode)
+                .unwrap();
+            case.assert_f32(&every(&logits.aerial, 8), "logits");
+            case.assert_f32(&every(&logits.satellite.unwrap(), 32), "aux_logits");
+            case.assert_argmax(&logits.aerial, "argmax", "sure");
         }
-    });
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use flair_baselines::{
     config::Config,
     data::aerial,
     models::{Collapse, Network},
-    nn::{Kind, Mode},
+    nn::{Kind, Mode, with_plain_tensors},
     train::{Gradients, LossWeights, Optimizer, OptimizerConfig, two_branch},
     weights,
 };
@@ -156,6 +156,31 @@ impl Training {
     }
 }
 
+impl Training {
+    /// Compares a step in f64 with upstream's: losses, gradients, and which parameters have none.
+    fn compare(&self, network: &Network, step: usize, found: &Step, wrong: &mut Wrong) {
+        let expected = &self.steps()[step];
+        for (name, loss) in ["loss", "loss_aerial", "loss_satellite"].into_iter().zip(found.losses) {
+            wrong.number(&format!("step {step} {name}"), loss, expected[name].as_f64().unwrap(), F64_TOLERANCE);
+        }
+        for (name, norm) in expected["grad_norm"].as_object().unwrap() {
+            let found = found.gradients.get(name).unwrap().sqr().unwrap().sum_all().unwrap();
+            let found = found.to_scalar::<f64>().unwrap().sqrt();
+            wrong.number(&format!("step {step} norm of {name}"), found, norm.as_f64().unwrap(), F64_TOLERANCE);
+        }
+        let trained = network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
+        let without: BTreeSet<_> =
+            trained.map(|(name, _)| name).filter(|name| found.gradients.get(name).is_none()).collect();
+        let expected = expected["without_gradient"].as_array().unwrap();
+        assert_eq!(without, expected.iter().map(|name| name.as_str().unwrap()).collect());
+        let stored = self.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix("grad.")?, t)));
+        for (name, expected) in stored.filter(|_| step == 0) {
+            let found = first_entries(found.gradients.get(name).unwrap(), expected.elem_count());
+            wrong.entries(&format!("gradient of {name}"), &found, expected);
+        }
+    }
+}
+
 /// As many entries as were stored, on the CPU, where the comparisons are made.
 fn first_entries(tensor: &Tensor, count: usize) -> Tensor {
     tensor.flatten_all().unwrap().narrow(0, 0, count).unwrap().to_device(&Device::Cpu).unwrap()
@@ -196,27 +221,7 @@ fn golden_training_in_f64_step_for_step() {
             let network = training.network(DType::F64);
             let before = network.parameters.snapshot().unwrap();
             let steps = training.steps();
-            training.run(&network, steps.len(), |step, found| {
-                let expected = &steps[step];
-                for (name, loss) in ["loss", "loss_aerial", "loss_satellite"].into_iter().zip(found.losses) {
-                    wrong.number(&format!("step {step} {name}"), loss, expected[name].as_f64().unwrap(), F64_TOLERANCE);
-                }
-                for (name, norm) in expected["grad_norm"].as_object().unwrap() {
-                    let found = found.gradients.get(name).unwrap().sqr().unwrap().sum_all().unwrap();
-                    let found = found.to_scalar::<f64>().unwrap().sqrt();
-                    wrong.number(&format!("step {step} norm of {name}"), found, norm.as_f64().unwrap(), F64_TOLERANCE);
-                }
-                let trained = network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight);
-                let without: BTreeSet<_> =
-                    trained.map(|(name, _)| name).filter(|name| found.gradients.get(name).is_none()).collect();
-                let expected = expected["without_gradient"].as_array().unwrap();
-                assert_eq!(without, expected.iter().map(|name| name.as_str().unwrap()).collect());
-                let stored = training.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix("grad.")?, t)));
-                for (name, expected) in stored.filter(|_| step == 0) {
-                    let found = first_entries(found.gradients.get(name).unwrap(), expected.elem_count());
-                    wrong.entries(&format!("gradient of {name}"), &found, expected);
-                }
-            });
+            training.run(&network, steps.len(), |step, found| training.compare(&network, step, found, &mut wrong));
             let prefix = format!("after{}.", steps.len());
             let stored: Vec<_> =
                 training.tensors.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?, t))).collect();
@@ -231,6 +236,18 @@ fn golden_training_in_f64_step_for_step() {
             }
             assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
         }
+    });
+}
+
+/// What has no kernel on a GPU is computed this way there. One step of one training: these gradients are slow.
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_training_in_f64_on_plain_tensors() {
+    with_plain_tensors(|| {
+        let (training, mut wrong) = (&trainings()[0], Wrong::default());
+        let network = training.network(DType::F64);
+        training.run(&network, 1, |step, found| training.compare(&network, step, found, &mut wrong));
+        assert!(wrong.0.is_empty(), "{}:\n{}", training.variant, wrong.0.join("\n"));
     });
 }
 

@@ -1,7 +1,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use flair_baselines::{data::Split, runtime::DeviceChoice};
+use flair_baselines::{
+    data::Split,
+    nn::{Arithmetic, Precision, with_plain_tensors},
+    runtime::DeviceChoice,
+};
 use flair_scoring::submission::MinutesSeconds;
 
 #[derive(Debug, Subcommand)]
@@ -41,9 +45,33 @@ pub(crate) struct SetupArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "How")]
     pub(crate) device: DeviceChoice,
 
+    /// Precision of a GPU: f32, tf32 (the factors of products rounded to 10 bits) or bf16 (tensors of half the size)
+    #[arg(long, value_name = "PRECISION", default_value = "f32", help_heading = "How")]
+    pub(crate) precision: Precision,
+
+    /// On a GPU, choose only algorithms whose sums have a fixed order, so that equal runs give equal bytes
+    #[arg(long, help_heading = "How")]
+    pub(crate) deterministic: bool,
+
+    /// Compute on plain tensors instead of our own kernels, for tests
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = ["on", "off"], hide = true)]
+    pub(crate) kernels: String,
+
     /// Folder of the results (default: runs/PRESET-N with the next free number)
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+}
+
+impl SetupArgs {
+    /// The arithmetic of a GPU.
+    pub(crate) fn arithmetic(&self) -> Arithmetic {
+        Arithmetic { precision: self.precision, is_deterministic: self.deterministic }
+    }
+
+    /// Runs a command on the kernels that were asked for.
+    pub(crate) fn on_kernels<R>(&self, command: impl FnOnce() -> R) -> R {
+        if self.kernels == "off" { with_plain_tensors(command) } else { command() }
+    }
 }
 
 /// Training options. Keys of the configuration are set with `--set`: `num_epochs`, `batch_size`, `lr`, …

@@ -29,11 +29,11 @@ use crate::{
 pub(crate) fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         #[cfg(feature = "baselines")]
-        Command::Run(RunCommand::Baseline(arguments)) => run::baseline(&arguments),
+        Command::Run(RunCommand::Baseline(arguments)) => arguments.setup.on_kernels(|| run::baseline(&arguments)),
         #[cfg(feature = "baselines")]
-        Command::Train(arguments) => run::train(&arguments),
+        Command::Train(arguments) => arguments.setup.on_kernels(|| run::train(&arguments)),
         #[cfg(feature = "baselines")]
-        Command::Predict(arguments) => run::predict(&arguments),
+        Command::Predict(arguments) => arguments.setup.on_kernels(|| run::predict(&arguments)),
         Command::Score(arguments) => score::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

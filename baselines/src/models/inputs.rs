@@ -11,7 +11,12 @@ use crate::{
 pub(crate) fn images<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: &Parameters) -> Result<Tensor> {
     let image = |s: &Sample| {
         let side = (s.aerial.len() / aerial::BANDS).isqrt();
-        to_device(&s.aerial, &[1, aerial::BANDS, side, side], parameters)
+        let shape = [1, aerial::BANDS, side, side];
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = parameters.device() {
+            return crate::nn::cuda::upload(&s.aerial, &shape[..], device)?.to_dtype(parameters.dtype());
+        }
+        to_device(&s.aerial, &shape, parameters)
     };
     Tensor::cat(&batch.map(image).collect::<Result<Vec<_>>>()?, 0)?.to_dtype(parameters.computed())
 }

@@ -80,7 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn bf16_goes_through_every_layer_and_back() {
+    fn half_precision_goes_through_every_layer_and_back() {
+        // candle has no products in bf16 on the CPU. The layers take their type from the input, whatever it is.
         let small = UtaeConfig { encoder_widths: vec![16, 32], decoder_widths: vec![16, 32], ..utae() };
         let config = UttConfig { patch_size: 32, unet_width: 16, metadata: Some(3), utae: Some(small), ..unet() };
         let pixels = |dims: &[usize]| {
@@ -94,17 +95,17 @@ mod tests {
             let [aerial, images] = [&aerial, &images].map(|t| t.to_dtype(dtype).unwrap());
             let series = Some((&images, &dates));
             let run = || network.layers.forward(&aerial, series, Some(&metadata), Collapse::Each, mode).unwrap();
-            // The CPU has no kernels for bf16.
+            // The CPU's kernels are for f32 and f64.
             let logits = if dtype == DType::F32 { run() } else { with_plain_tensors(run) };
             assert_eq!((logits.aerial.dtype(), logits.satellite.as_ref().unwrap().dtype()), (dtype, dtype));
             let target = Tensor::zeros((2, 32, 32), DType::U8, &Device::Cpu).unwrap();
             crate::train::cross_entropy(&logits.aerial, &target, &[1.0; 13]).unwrap()
         };
         for mode in [Mode::EVAL, Mode::TRAIN_WITHOUT_DROPOUT] {
-            let [exact, near] = [DType::F32, DType::BF16].map(|dtype| loss(dtype, mode).to_scalar::<f32>().unwrap());
-            assert!((exact - near).abs() < 0.05 * exact, "{exact} {near}");
+            let [exact, near] = [DType::F32, DType::F16].map(|dtype| loss(dtype, mode).to_scalar::<f32>().unwrap());
+            assert!((exact - near).abs() < 0.01 * exact, "{exact} {near}");
         }
-        let gradients = loss(DType::BF16, Mode::TRAIN_WITHOUT_DROPOUT).backward().unwrap();
+        let gradients = loss(DType::F16, Mode::TRAIN_WITHOUT_DROPOUT).backward().unwrap();
         for (name, parameter) in network.parameters.iter().filter(|(name, _)| name.starts_with("arch_vhr")) {
             if let Some(gradient) = gradients.get(parameter.var()) {
                 assert_eq!(gradient.dtype(), DType::F32, "{name}");

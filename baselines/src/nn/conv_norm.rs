@@ -1,13 +1,8 @@
 //! A convolution and its batch norm, which prediction folds into one.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use candle_core::{DType, Result, Tensor};
 
-use candle_core::{DType, Result, Tensor, TensorId};
-
-use super::{BatchNorm, Conv2d, Conv2dConfig, Mode, Padding, conv::conv2d, relu, take};
+use super::{BatchNorm, Conv2d, Conv2dConfig, Folded, Mode, Padding, conv::conv2d, relu, take};
 
 /// What follows the norm.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +14,6 @@ pub enum After<'a> {
     /// The addition of a residual, and a rectifier.
     ResidualRelu(&'a Tensor),
 }
-
-/// Weights with folded norms, kept between the batches of a prediction.
-#[derive(Debug, Default)]
-pub struct Folded(Mutex<HashMap<(TensorId, DType), (Tensor, Tensor)>>);
 
 /// A convolution, then a batch norm.
 #[derive(Clone, Debug)]
@@ -71,21 +62,15 @@ impl ConvNorm {
     }
 
     /// The weight times the norm's scale, in `dtype`, and the bias, in the parameters' type.
-    fn weights(&self, dtype: DType, Folded(known): &Folded) -> Result<(Tensor, Tensor)> {
-        let key = (self.conv.id(), dtype);
-        // A poisoned lock means that another thread panicked; what is kept is still valid.
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(&key) {
-            return Ok(found.clone());
-        }
-        let ((weight, bias), (scale, shift)) = (self.conv.parameters(), self.norm.scale_and_shift()?);
-        let bias = match bias {
-            Some(bias) => ((bias * &scale)? + shift)?,
-            None => shift,
-        };
-        let weight = weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?.to_dtype(dtype)?;
-        known.insert(key, (weight.clone(), bias.clone()));
-        Ok((weight, bias))
+    fn weights(&self, dtype: DType, folded: &Folded) -> Result<(Tensor, Tensor)> {
+        folded.get(self.conv.id(), dtype, || {
+            let ((weight, bias), (scale, shift)) = (self.conv.parameters(), self.norm.scale_and_shift()?);
+            let bias = match bias {
+                Some(bias) => ((bias * &scale)? + shift)?,
+                None => shift,
+            };
+            Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?.to_dtype(dtype)?, bias))
+        })
     }
 }
 
@@ -127,7 +112,6 @@ mod tests {
                     assert!(apart(&y) < 1e-13, "{}", apart(&y));
                 }
             }
-            assert_eq!(folded.0.lock().unwrap().len(), 1);
         }
     }
 }

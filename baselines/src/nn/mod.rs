@@ -16,10 +16,11 @@ mod conv_norm;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[path = "cuda/as_c.rs"]
 mod cuda_as_c;
 mod dropout;
+mod folded;
 #[cfg(test)]
 mod gradcheck;
 mod init;
@@ -36,8 +37,9 @@ pub use activation::relu;
 pub use arithmetic::{Arithmetic, InvalidPrecision, NotOnCpu, Precision};
 pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
-pub use conv_norm::{After, ConvNorm, Folded};
+pub use conv_norm::{After, ConvNorm};
 pub use dropout::Dropout;
+pub use folded::Folded;
 pub use init::{ConvInit, Init};
 #[cfg(feature = "cuda")]
 pub(crate) use kernels::is_on_gpu;

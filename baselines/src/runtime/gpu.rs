@@ -40,6 +40,20 @@ impl Gpu {
     }
 }
 
+/// Leaves the order of operations to the one stream that all threads use. Otherwise two events guard every tensor.
+#[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "whoever calls it must order the uses of memory")]
+pub(super) fn order_by_stream(device: &Device) {
+    if let Ok(device) = device.as_cuda_device() {
+        // SAFETY: candle and our kernels queue everything, allocations and frees too, on this stream.
+        unsafe { device.disable_event_tracking() };
+    }
+}
+
+/// This build opens no GPU.
+#[cfg(not(feature = "cuda"))]
+pub(super) fn order_by_stream(_: &Device) {}
+
 /// The newest version of CUDA that the driver supports.
 #[cfg(feature = "cuda")]
 #[expect(unsafe_code, reason = "cudarc has no safe function for it")]

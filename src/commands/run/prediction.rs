@@ -88,13 +88,17 @@ impl<'a> Job<'a> {
         notes.chain((!deviations.is_empty()).then(deviates)).collect()
     }
 
+    fn batch_size(&self) -> usize {
+        self.arguments.batch_size.map_or(self.setup.config.batch_size_inference, usize::from)
+    }
+
     fn facts<'b>(&'b self, data: &'b str, notes: &'b [String]) -> Prediction<'b> {
         let Self { setup, split, patches, .. } = self;
-        Prediction { setup, split: *split, patches, data, notes }
+        Prediction { setup, split: *split, batch_size: self.batch_size(), patches, data, notes }
     }
 
     pub(super) fn run(&self, bars: &Bars) -> Outcome {
-        let environment = Environment::of(self.setup.device());
+        let environment = self.setup.environment();
         let limits = limits(self.arguments)?;
         let predictions = self.setup.out.join("predictions");
         let preprocessor = Preprocessor::new(&self.setup.config.inputs(), &self.setup.dataset).or_input()?;
@@ -165,9 +169,8 @@ impl<'a> Job<'a> {
     }
 
     fn predict(&self, preprocessor: &Preprocessor<'_>, out: &Path, bars: &Bars) -> Outcome<Predicted> {
-        let Setup { config, network, workers, .. } = &self.setup;
-        let batch_size = self.arguments.batch_size.map_or(config.batch_size_inference, usize::from);
-        let options = PredictOptions { batch_size, workers: *workers };
+        let Setup { network, workers, .. } = &self.setup;
+        let options = PredictOptions { batch_size: self.batch_size(), workers: *workers };
         let clock = MonotonicClock::default();
         match predict::predict(network, preprocessor, &self.patches, out, options, &clock, bars) {
             Err(

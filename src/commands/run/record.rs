@@ -84,8 +84,9 @@ pub(super) struct RunRecord {
 #[derive(Clone, Copy)]
 pub(super) struct Prediction<'a> {
     pub(super) setup: &'a Setup,
-    /// `None` if the network is untrained.
     pub(super) split: Split,
+    /// Patches that the network is given at once.
+    pub(super) batch_size: usize,
     /// In ascending order.
     pub(super) patches: &'a [PatchId],
     /// The identity of their data ([`Preprocessor::identity`]).
@@ -174,7 +175,7 @@ impl RunRecord {
             encoder_weights: if goes_on { encoder_weights } else { encoder },
             archive,
             results: results.unwrap_or(false),
-            ..Self::new(setup, Environment::of(setup.device()), path)
+            ..Self::new(setup, setup.environment(), path)
         })
     }
 
@@ -359,19 +360,25 @@ fn strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
     Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
 }
 
-/// Hash of everything that determines the predictions: version, device, network, weights (or their seed), patches and
+/// Hash of everything that determines the predictions: version, device, on a GPU its arithmetic and the batch size, network, weights (or their seed), patches and
 /// their data.
 fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
-    let Prediction { setup, patches, data, .. } = prediction;
+    let Prediction { setup, patches, data, batch_size, .. } = prediction;
     let settings = setup.config.prediction_settings()?;
     let weights = match &setup.weights {
         Some(weights) => weights.sha256.clone(),
         None => format!("seed {}", setup.config.flair_bench.seed),
     };
     let patches: Vec<u32> = patches.iter().map(|id| id.number()).collect();
-    let device = setup.device().is_cpu();
-    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), device, settings, weights, patches, data))?;
-    Ok(sha256(text.as_slice())?)
+    let is_cpu = setup.device().is_cpu();
+    let text = serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), is_cpu, settings, weights, patches, data))?;
+    if is_cpu {
+        return Ok(sha256(text.as_slice())?);
+    }
+    // On a GPU the last bits also depend on the model, the arithmetic, and the batch that a patch is in.
+    let Environment { gpu, arithmetic, .. } = setup.environment();
+    let of_gpu = serde_json::to_vec(&(gpu.map(|gpu| gpu.name), arithmetic, batch_size))?;
+    Ok(sha256([text, of_gpu].concat().as_slice())?)
 }
 
 pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Outcome<()> {

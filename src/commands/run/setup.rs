@@ -11,6 +11,7 @@ use flair_baselines::{
     config::{Config, ConfigError, Model, deviations},
     data::{DataPaths, Dataset, Preprocessor, Split},
     models::Network,
+    nn::Arithmetic,
     runtime::{DeviceChoice, DeviceError, Environment, TensorError},
     toy::{self, ToyOptions},
     weights::{self, Checkpoint, Provenance},
@@ -57,6 +58,8 @@ pub(super) struct Setup {
     /// Number of reader threads.
     pub(super) workers: usize,
     pub(super) out: PathBuf,
+    /// The arithmetic of a GPU.
+    arithmetic: Arithmetic,
     /// Keeps other processes out of the folder as long as the run lasts.
     _lock: FolderLock,
     /// Training settings that the prediction deviates from, as `key=value`.
@@ -99,6 +102,7 @@ impl Setup {
                     other => Err(anyhow!("the network cannot be built: {other}")).or_usage(),
                 }
             })?;
+        let network = network.computing_in(arguments.arithmetic());
         let weights = given.map(|(file, read)| Weights::place(file, read, &network)).transpose()?;
         let deviations = match known {
             Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
@@ -116,9 +120,16 @@ impl Setup {
             root,
             is_toy,
             network,
+            arithmetic: arguments.arithmetic(),
             weights,
             deviations,
         })
+    }
+
+    /// The hardware, the software, and on a GPU the arithmetic.
+    pub(super) fn environment(&self) -> Environment {
+        let arithmetic = (!self.device().is_cpu()).then(|| self.arithmetic.to_string());
+        Environment { arithmetic, ..Environment::of(self.device()) }
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -301,8 +312,10 @@ fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
         Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
         other => other.or_environment()?,
     };
+    let arithmetic = arguments.arithmetic();
+    arithmetic.choose(&device).or_usage()?;
     if let Environment { device, gpu: Some(gpu), .. } = Environment::of(&device) {
-        say(&format!("note: computing on {device}, {gpu}"));
+        say(&format!("note: computing on {device}, {gpu}, in {arithmetic}"));
     }
     match accelerator {
         Some(accelerator @ ("gpu" | "cuda")) if device.is_cpu() => {

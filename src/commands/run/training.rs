@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use flair_baselines::{
     data::{DataError, Preprocessor, Split},
     models::Network,
+    runtime::Environment,
     train::{Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained, Trainer},
     weights::{self, EncoderWeights, WeightsError},
 };
@@ -59,7 +60,13 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     };
     let mut record = RunRecord::of_training(setup, encoder, beginning)?;
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
-    let options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out).or_usage()? };
+    let mut options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out).or_usage()? };
+    // On the CPU the bits depend on nothing else. Its runs keep the identity that they had before there were GPUs.
+    let Environment { gpu, arithmetic, .. } = setup.environment();
+    if let Some(arithmetic) = arithmetic {
+        let gpu = gpu.map_or_else(|| "unknown GPU".to_owned(), |gpu| gpu.name);
+        options.settings.insert("device".to_owned(), format!("{gpu}, {arithmetic}"));
+    }
     let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(with_exit_code)?;
     let is_over = trainer.is_over();
     if !is_over {

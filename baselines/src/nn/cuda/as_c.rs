@@ -1,4 +1,5 @@
 //! The GPU's kernels on the CPU: `kernels.cu` compiled as C, against the layers on plain tensors.
+#![cfg(unix)]
 
 use std::{
     io::Write,
@@ -124,7 +125,7 @@ impl Type {
         for number in [grid.0, grid.1, threads, u32::try_from(arguments.len()).unwrap()] {
             input.extend(number.to_le_bytes());
         }
-        arguments.iter().for_each(|argument| input.extend(argument.written()));
+        input.extend(arguments.iter().flat_map(Argument::written));
         let mut child = Command::new(self.program()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&input).unwrap();
         let done = child.wait_with_output().unwrap();

@@ -306,16 +306,15 @@ pub(in crate::nn) fn gradient_of_input(
                 w: &described.weight,
                 dy: &described.y,
             };
-            let (algorithm, bytes) = match handle.of_input.get(&described.key) {
-                Some(found) => *found,
-                None => {
+            let (algorithm, bytes) = if let Some(found) = handle.of_input.get(&described.key) {
+                *found
+            } else {
                     let others = [OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0];
                     let is_stable = |algorithm| algorithm != OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
                     let bytes = |algorithm| op.get_workspace_size(algorithm);
                     let found = first(op.pick_algorithm(), &others, is_stable, bytes)?;
                     handle.of_input.insert(described.key, found);
                     found
-                }
             };
             let workspace = handle.workspace(&device, bytes)?.as_mut();
             #[expect(unsafe_code, reason = "a call of cuDNN")]
@@ -346,9 +345,9 @@ pub(in crate::nn) fn gradient_of_weight(
                 dw: &described.weight,
                 dy: &described.y,
             };
-            let (algorithm, bytes) = match handle.of_weight.get(&described.key) {
-                Some(found) => *found,
-                None => {
+            let (algorithm, bytes) = if let Some(found) = handle.of_weight.get(&described.key) {
+                *found
+            } else {
                     let varying = [
                         OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3,
                         OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
@@ -358,7 +357,6 @@ pub(in crate::nn) fn gradient_of_weight(
                     let found = first(op.pick_algorithm(), &others, |a| !varying.contains(&a), bytes)?;
                     handle.of_weight.insert(described.key, found);
                     found
-                }
             };
             let workspace = handle.workspace(&device, bytes)?.as_mut();
             #[expect(unsafe_code, reason = "a call of cuDNN")]

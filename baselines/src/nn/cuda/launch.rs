@@ -34,20 +34,22 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// nothing from newer instructions.
 const NEWEST: (i32, i32) = (8, 0);
 
+/// Architecture, and the macro of the type.
+type Variant = ((i32, i32), &'static str);
+
 /// A kernel for tensors of type `T`.
 pub(super) fn kernel<T: Real>(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
     /// PTX by architecture and type. It is kept: there are at most a few.
-    static COMPILED: Mutex<BTreeMap<((i32, i32), &str), &str>> = Mutex::new(BTreeMap::new());
+    static COMPILED: Mutex<BTreeMap<Variant, &str>> = Mutex::new(BTreeMap::new());
     let architecture = device.cuda_stream().context().compute_capability().w()?.min(NEWEST);
     let ptx = {
         let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-        match compiled.get(&(architecture, T::MACRO)) {
-            Some(ptx) => *ptx,
-            None => {
-                let ptx: &str = String::leak(compile::<T>(architecture)?);
-                compiled.insert((architecture, T::MACRO), ptx);
-                ptx
-            }
+        if let Some(ptx) = compiled.get(&(architecture, T::MACRO)) {
+            *ptx
+        } else {
+            let ptx: &str = String::leak(compile::<T>(architecture)?);
+            compiled.insert((architecture, T::MACRO), ptx);
+            ptx
         }
     };
     let loaded = device.get_or_load_custom_func(name, &format!("flair-bench {}", T::MACRO), ptx)?;

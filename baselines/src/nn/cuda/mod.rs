@@ -10,6 +10,7 @@ mod cross_entropy;
 mod elementwise;
 mod launch;
 mod norm;
+mod upload;
 
 use candle_core::{
     CudaDevice, CudaStorage, Layout, Result, WithDType, bail,
@@ -28,6 +29,7 @@ pub(super) use convolution::{forward, forward_rectified, gradient_of_input, grad
 pub(crate) use cross_entropy::CrossEntropy;
 pub(super) use elementwise::{max_pool, max_pool_gradient, relu, relu_gradient, sum_of_four, twice};
 pub(super) use norm::{batch_norm, gradient_of_bias, standardise};
+pub(crate) use upload::upload;
 
 /// A type of tensors: f32, f64 or bf16.
 pub(super) trait Real: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits + CudnnDataType {

@@ -139,8 +139,7 @@ impl Normalise {
             let x = values::<T>(x, lx)?;
             let y = allocated::<T>(&device, x.len())?;
             let (channels, plane, count) = (int(sizes.channels)?, sizes.plane as u64, x.len() as u64);
-            match affine {
-                Some([(weight, lw), (bias, lb)]) => {
+            if let Some([(weight, lw), (bias, lb)]) = affine {
                     let weight = values::<<T as Real>::Computed>(weight, lw)?;
                     let bias = values::<<T as Real>::Computed>(bias, lb)?;
                     if [weight.len(), bias.len()] != [sizes.channels; 2] {
@@ -150,14 +149,12 @@ impl Normalise {
                         &device, T, "normalise", elementwise(x.len());
                         &x, &mean, &variance, &weight, &bias, &y, &channels, &plane, &self.0.epsilon, &count,
                     );
-                }
-                None => {
+                } else {
                     let null = Pointer(0);
                     launch!(
                         &device, T, "normalise", elementwise(x.len());
                         &x, &mean, &variance, &null, &null, &y, &channels, &plane, &self.0.epsilon, &count,
                     );
-                }
             }
             Ok((CudaStorage::wrap_cuda_slice(y, device), lx.shape().clone()))
         }))
@@ -292,8 +289,7 @@ impl CustomOp2 for Gradient {
             let of_x = allocated::<T>(&device, x.len())?;
             let (channels, plane, epsilon) = (int(sizes.channels)?, sizes.plane as u64, statistics.epsilon);
             let (each, count) = (sizes.each as u64, x.len() as u64);
-            match weight {
-                Some(weight) => {
+            if let Some(weight) = weight {
                     let (weight, layout) = weight.storage_and_layout();
                     let Storage::Cuda(weight) = &*weight else { bail!("the weight is not on a GPU") };
                     let weight = values::<<T as Real>::Computed>(weight, layout)?;
@@ -302,15 +298,13 @@ impl CustomOp2 for Gradient {
                         &g, &x, &mean, &variance, &weight, &of_weight, &of_bias, &of_x, &channels, &plane, &epsilon, &each,
                         &count,
                     );
-                }
-                None => {
+            } else {
                     let null = Pointer(0);
                     launch!(
                         &device, T, "norm_gradient", elementwise(x.len());
                         &g, &x, &mean, &variance, &null, &of_weight, &of_bias, &of_x, &channels, &plane, &epsilon, &each,
                         &count,
                     );
-                }
             }
             Ok((CudaStorage::wrap_cuda_slice(of_x, device), lx.shape().clone()))
         }))
