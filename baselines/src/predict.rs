@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use candle_core::{DType, Tensor};
 use flair_scoring::{
     CLASS_COUNT, Event, Finding, PATCH_SIZE, PatchId, Progress,
     raster::{self, Raster},
@@ -30,7 +29,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits},
     },
-    nn::{Folded, Mode},
+    nn::{Classes, Folded, Mode},
     runtime::{TensorError, advice_on_memory},
 };
 
@@ -236,7 +235,7 @@ fn compute(
     let finish = |computed: Option<Computed>, result: &mut Predicted| {
         let Some(Computed { mut samples, classes }) = computed else { return Ok(()) };
         let first = samples[0].id;
-        let classes = read_back(&classes).map_err(|source| PredictError::device(samples.len(), first, source))?;
+        let classes = classes.read().map_err(|source| PredictError::device(samples.len(), first, source))?;
         for (sample, classes) in samples.iter_mut().zip(classes) {
             result.findings.extend(sample.series.as_mut().and_then(|series| series.finding.take()));
             let Some(classes) = classes else {
@@ -268,25 +267,12 @@ fn compute(
 /// A batch that the network was given, and what will be its classes.
 struct Computed {
     samples: Vec<Sample>,
-    /// See [`classify`].
-    classes: Tensor,
+    classes: Classes,
 }
 
-/// Classes of each patch of a batch, 0..=12: the argmax of the aerial logits. `[B, 1 + 512 · 512]`, u8: first 1 if the
-/// patch's logits are finite, else 0.
-fn classify(network: &Network, inputs: &Inputs, folded: &Folded) -> candle_core::Result<Tensor> {
-    let logits = logits(network, inputs, Mode::predict(folded))?;
-    let logits = if logits.dtype() == DType::BF16 { logits.to_dtype(DType::F32)? } else { logits };
-    // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
-    let is_finite = logits.flatten_from(1)?.sum_keepdim(1)?.abs()?.lt(f64::INFINITY)?;
-    let classes = logits.argmax(1)?.to_dtype(DType::U8)?.flatten_from(1)?;
-    Tensor::cat(&[is_finite, classes], 1)
-}
-
-/// The classes of each patch, `[512, 512]`; `None` if its logits are not finite.
-fn read_back(classes: &Tensor) -> candle_core::Result<Vec<Option<Vec<u8>>>> {
-    let rows = classes.to_vec2::<u8>()?.into_iter();
-    Ok(rows.map(|mut row| (row.remove(0) == 1).then_some(row)).collect())
+/// The classes of each patch of a batch, `[512, 512]`, 0..=12.
+fn classify(network: &Network, inputs: &Inputs, folded: &Folded) -> candle_core::Result<Classes> {
+    Classes::of(&logits(network, inputs, Mode::predict(folded))?)
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

@@ -2,7 +2,7 @@
 //! baseline; upstream
 //! `src/backbones/txt_model.py`).
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{
     fusion::{Collapsed, Cropped},
@@ -223,6 +223,9 @@ impl SatelliteBranch {
     /// If the shapes do not fit, or the device fails.
     pub fn classify(&self, satellite_features: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         // A convolution of 1×1 and a nearest-neighbour resize commute, and the small image is 2,600 times smaller.
-        nearest(&self.head.forward(&center_crop(satellite_features, CROP)?, mode)?, self.patch_size, self.patch_size)
+        let scores = self.head.forward(&center_crop(satellite_features, CROP)?, mode)?;
+        // The gradient of a resize by 51 sums thousands of terms, and half precision would lose them.
+        let scores = if scores.dtype() == DType::F64 { scores } else { scores.to_dtype(DType::F32)? };
+        nearest(&scores, self.patch_size, self.patch_size)
     }
 }

@@ -54,22 +54,47 @@ pub struct Arithmetic {
     pub is_deterministic: bool,
 }
 
-/// The precision is for a GPU.
+/// A precision that a device does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the precision {0} is for a GPU (`--device cuda`): the CPU computes in f32")]
-pub struct NotOnCpu(Precision);
+#[non_exhaustive]
+pub enum ArithmeticError {
+    /// It is for a GPU.
+    #[error("the precision {0} is for a GPU (`--device cuda`): the CPU computes in f32")]
+    NotOnCpu(Precision),
+    /// It is for newer GPUs.
+    #[error(
+        "the precision {precision} needs compute capability 8.0, this GPU has {capability}: choose `--precision f32`"
+    )]
+    TooOld {
+        /// The precision.
+        precision: Precision,
+        /// The compute capability, such as `7.5`.
+        capability: String,
+    },
+}
 
 impl Arithmetic {
     /// Chooses it for this process and `device`, before anything is computed.
     ///
     /// # Errors
-    /// If the device is the CPU and the precision is not f32.
-    pub fn choose(self, device: &Device) -> Result<(), NotOnCpu> {
+    /// If the device does not have that precision.
+    pub fn choose(self, device: &Device) -> Result<(), ArithmeticError> {
         if device.is_cpu() {
-            return if self.precision == Precision::F32 { Ok(()) } else { Err(NotOnCpu(self.precision)) };
+            return match self.precision {
+                Precision::F32 => Ok(()),
+                precision => Err(ArithmeticError::NotOnCpu(precision)),
+            };
         }
         #[cfg(feature = "cuda")]
         {
+            let stream = device.as_cuda_device().ok().map(candle_core::CudaDevice::cuda_stream);
+            if let Some((major, minor)) = stream.and_then(|stream| stream.context().compute_capability().ok())
+                && self.precision != Precision::F32
+                && major < 8
+            {
+                let capability = format!("{major}.{minor}");
+                return Err(ArithmeticError::TooOld { precision: self.precision, capability });
+            }
             candle_core::cuda_backend::set_gemm_reduced_precision_f32(self.precision == Precision::Tf32);
             super::cuda::set_reproducible(self.is_deterministic);
         }

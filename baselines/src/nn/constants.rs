@@ -9,7 +9,25 @@ use candle_core::{DType, Device, DeviceLocation, Result, Tensor};
 const KEPT: usize = 256;
 
 /// What a constant is, the numbers that determine it, its type and device.
-type Key = (&'static str, Vec<u64>, DType, DeviceLocation);
+type Key = (&'static str, Vec<u64>, DType, Place);
+
+/// A GPU that is opened twice is two devices for candle.
+#[derive(PartialEq, Eq, Hash)]
+enum Place {
+    At(DeviceLocation),
+    #[cfg(feature = "cuda")]
+    Opened(candle_core::cuda_backend::DeviceId),
+}
+
+impl Place {
+    fn of(device: &Device) -> Self {
+        match device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => Self::Opened(device.id()),
+            device => Self::At(device.location()),
+        }
+    }
+}
 
 thread_local! {
     static CONSTANTS: RefCell<HashMap<Key, Tensor>> = RefCell::default();
@@ -26,7 +44,7 @@ pub(crate) fn constant(
     (dtype, device): (DType, &Device),
     make: impl FnOnce() -> Result<Tensor>,
 ) -> Result<Tensor> {
-    let key = (what, numbers.to_vec(), dtype, device.location());
+    let key = (what, numbers.to_vec(), dtype, Place::of(device));
     if let Some(known) = CONSTANTS.with_borrow(|known| known.get(&key).cloned()) {
         return Ok(known);
     }

@@ -54,7 +54,6 @@ impl ConvNorm {
                 After::ResidualRelu(residual) => Some(Some(residual)),
             };
             if let Some(residual) = residual {
-                let bias = bias.to_dtype(x.dtype())?;
                 return super::conv::conv2d_rectified(&x, &weight, &bias, residual, (stride, padding));
             }
         }

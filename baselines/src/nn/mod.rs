@@ -10,6 +10,7 @@
 
 mod activation;
 mod arithmetic;
+mod classes;
 mod constants;
 mod conv;
 mod conv_norm;
@@ -34,17 +35,16 @@ mod pool;
 mod resize;
 
 pub use activation::relu;
-pub use arithmetic::{Arithmetic, InvalidPrecision, NotOnCpu, Precision};
+pub use arithmetic::{Arithmetic, ArithmeticError, InvalidPrecision, Precision};
+pub use classes::Classes;
 pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
 pub use conv_norm::{After, ConvNorm};
 pub use dropout::Dropout;
 pub use folded::Folded;
 pub use init::{ConvInit, Init};
-#[cfg(feature = "cuda")]
-pub(crate) use kernels::is_on_gpu;
-pub(crate) use kernels::take;
 pub use kernels::with_plain_tensors;
+pub(crate) use kernels::{is_on_gpu, take};
 pub use linear::Linear;
 pub use mode::Mode;
 pub(crate) use norm::standardise;

@@ -40,13 +40,30 @@ impl Gpu {
     }
 }
 
-/// Leaves the order of operations to the one stream that all threads use. Otherwise two events guard every tensor.
+/// Leaves the order of operations to the one stream that all threads use: otherwise two events guard every tensor. And
+/// keeps freed memory for the next tensors: otherwise each wait for the device gives all of it back to the driver.
 #[cfg(feature = "cuda")]
-#[expect(unsafe_code, reason = "whoever calls it must order the uses of memory")]
+#[expect(
+    unsafe_code,
+    reason = "whoever calls it must order the uses of memory; cudarc has no safe functions for the pool"
+)]
 pub(super) fn order_by_stream(device: &Device) {
-    if let Ok(device) = device.as_cuda_device() {
-        // SAFETY: candle and our kernels queue everything, allocations and frees too, on this stream.
-        unsafe { device.disable_event_tracking() };
+    use candle_core::cuda_backend::cudarc::driver::{
+        result::{device::get_default_mem_pool, mem_pool},
+        sys::CUmemPool_attribute,
+    };
+    let Ok(device) = device.as_cuda_device() else { return };
+    // SAFETY: candle and our kernels queue everything, allocations and frees too, on this stream.
+    unsafe { device.disable_event_tracking() };
+    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let mut threshold = u64::MAX;
+    // SAFETY: the pool is the device's own, and the attribute is a number of 64 bits.
+    let kept = unsafe {
+        get_default_mem_pool(device.cuda_stream().context().cu_device())
+            .and_then(|pool| mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast()))
+    };
+    if let Err(error) = kept {
+        tracing::debug!("the device's memory pool keeps nothing: {error}");
     }
 }
 

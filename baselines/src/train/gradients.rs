@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Result, Tensor};
 
 use crate::nn::{Kind, Parameters};
+#[cfg(feature = "cuda")]
+use crate::nn::{is_on_gpu, take};
 
 /// The gradients of a loss. A parameter that the loss does not depend on has none.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +65,13 @@ impl Gradients {
     /// # Errors
     /// If a tensor is no scalar, or the device fails.
     pub fn norm_with(&self, scalars: &[Tensor]) -> Result<(Vec<f64>, f64)> {
-        let square = |g: &Tensor| g.to_dtype(DType::F64)?.sqr()?.sum_all();
+        let square = |g: &Tensor| {
+            #[cfg(feature = "cuda")]
+            if take(g) && is_on_gpu(g) {
+                return crate::nn::cuda::sum_of_squares(g);
+            }
+            g.to_dtype(DType::F64)?.sqr()?.sum_all()
+        };
         let scalars_and_squares =
             scalars.iter().map(|scalar| scalar.to_dtype(DType::F64)).chain(self.0.values().map(square));
         let scalars_and_squares = scalars_and_squares.collect::<Result<Vec<_>>>()?;

@@ -49,7 +49,8 @@ pub(super) fn composed(
     }
 }
 
-/// `max(0, x by weight + bias + residual)` on a GPU, for prediction: it has no gradient. All tensors are of one type.
+/// `max(0, x by weight + bias + residual)` on a GPU, for prediction: it has no gradient. The bias has the type of
+/// parameters.
 #[cfg(feature = "cuda")]
 pub(in crate::nn) fn conv2d_rectified(
     x: &Tensor,

@@ -59,12 +59,17 @@ static void call(void) {
   else if IS(twice) twice(P(0), P(1), I(2), I(3), U(4));
   else if IS(sum_of_four) sum_of_four(P(0), P(1), I(2), I(3), U(4));
   else if IS(moments) moments(P(0), P(1), I(2), U(3), U(4));
-  else if IS(moments_end) moments_end(P(0), P(1), P(2), P(3), I(4), I(5), U(6), U(7));
-  else if IS(normalise) normalise(P(0), P(1), P(2), P(3), P(4), P(5), I(6), U(7), D(8), U(9));
+  else if IS(moments_end) 
+    moments_end(P(0), P(1), P(2), P(3), P(4), I(5), I(6), D(7), U(8), U(9));
+  else if IS(normalise) normalise(P(0), P(1), P(2), P(3), P(4), P(5), I(6), U(7), U(8));
   else if IS(gradient_sums) gradient_sums(P(0), P(1), P(2), P(3), I(4), U(5), U(6));
-  else if IS(gradient_sums_end) gradient_sums_end(P(0), P(1), P(2), P(3), I(4), I(5), D(6));
+  else if IS(gradient_sums_end) 
+    gradient_sums_end(P(0), P(1), P(2), P(3), P(4), P(5), I(6), I(7), U(8));
   else if IS(norm_gradient)
-    norm_gradient(P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), I(8), U(9), D(10), U(11), U(12));
+    norm_gradient(P(0), P(1), P(2), P(3), P(4), I(5), U(6), U(7));
+  else if IS(squares) squares(P(0), P(1), U(2));
+  else if IS(squares_end) squares_end(P(0), P(1), I(2));
+  else if IS(largest_logits) largest_logits(P(0), P(1), I(2), U(3), U(4));
   else if IS(cross_entropy) cross_entropy(P(0), P(1), P(2), P(3), I(4), U(5), U(6));
   else if IS(cross_entropy_end) cross_entropy_end(P(0), P(1), I(2));
   else if IS(cross_entropy_gradient)

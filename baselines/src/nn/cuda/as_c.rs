@@ -264,37 +264,34 @@ fn norm(of: Type, x: &Tensor, affine: Option<(&Tensor, &Tensor)>, g: &Tensor) ->
     let statistics = of.computed(&vec![f64::NAN; channels]);
 
     let found = of.run("moments", blocks, &[x.clone(), parts.clone(), c.clone(), Size(plane), Size(each)]);
-    let arguments = [x.clone(), Memory(found[1].clone()), statistics.clone(), statistics.clone(), c.clone()];
-    let arguments = [&arguments[..], &[Int(PARTS.cast_signed()), Size(plane), Size(each)]].concat();
-    let found = of.run("moments_end", ((1, 1), 2), &arguments);
-    let (mean, variance) = (Memory(found[2].clone()), Memory(found[3].clone()));
+    let arguments = [x.clone(), Memory(found[1].clone()), statistics.clone(), statistics.clone(), statistics.clone()];
+    let sizes = [c.clone(), Int(PARTS.cast_signed()), Real(EPSILON), Size(plane), Size(each)];
+    let found = of.run("moments_end", ((1, 1), 2), &[&arguments[..], &sizes[..]].concat());
+    let (mean, inverse) = (Memory(found[2].clone()), Memory(found[4].clone()));
     let (seen_mean, seen_variance) = (of.computed_values(&found[2]), of.computed_values(&found[3]));
 
     let [weight, bias] = match affine {
         Some((weight, bias)) => [weight, bias].map(|values| of.computed(&numbers(values))),
         None => [Null, Null],
     };
-    let arguments = [x.clone(), mean.clone(), variance.clone(), weight.clone(), bias, of.empty(count), c.clone()];
-    let arguments = [&arguments[..], &[Size(plane), Real(EPSILON)]].concat();
-    let found = of.each("normalise", &arguments, count);
+    let arguments = [x.clone(), mean.clone(), inverse.clone(), weight.clone(), bias, of.empty(count), c.clone()];
+    let found = of.each("normalise", &[&arguments[..], &[Size(plane)]].concat(), count);
     let y = of.values(found.last().unwrap());
 
     let arguments = [g.clone(), x.clone(), mean.clone(), parts, c.clone(), Size(plane), Size(each)];
     let found = of.run("gradient_sums", blocks, &arguments);
-    let arguments = [
-        Memory(found[3].clone()),
-        variance.clone(),
-        statistics.clone(),
-        statistics,
-        c.clone(),
-        Int(PARTS.cast_signed()),
-    ];
-    let found = of.run("gradient_sums_end", ((1, 1), 2), &[&arguments[..], &[Real(EPSILON)]].concat());
-    let (of_weight, of_bias) = (found[2].clone(), found[3].clone());
+    let sums = Memory(found[3].clone());
+    let factors = of.computed(&vec![f64::NAN; 3 * channels]);
+    let arguments = [sums.clone(), inverse, weight, statistics.clone(), statistics.clone(), factors];
+    let sizes = [c.clone(), Int(PARTS.cast_signed()), Size(each)];
+    let found = of.run("gradient_sums_end", ((1, 1), 2), &[&arguments[..], &sizes[..]].concat());
+    let [of_weight, of_bias, factors] = found.last_chunk::<3>().unwrap().clone();
+    // A bias alone.
+    let arguments = [sums, Null, Null, Null, statistics, Null];
+    let found = of.run("gradient_sums_end", ((1, 1), 2), &[&arguments[..], &sizes[..]].concat());
+    assert_eq!(found.last().unwrap(), &of_bias);
 
-    let sums = [Memory(of_weight.clone()), Memory(of_bias.clone())];
-    let arguments = [&[g, x, mean, variance, weight], &sums[..], &[of.empty(count), c]].concat();
-    let arguments = [&arguments[..], &[Size(plane), Real(EPSILON), Size(each)]].concat();
+    let arguments = [g, x, mean, Memory(factors), of.empty(count), c, Size(plane)];
     let found = of.each("norm_gradient", &arguments, count);
     let of_x = of.values(found.last().unwrap());
     [y, of_x, of.computed_values(&of_weight), of.computed_values(&of_bias), seen_mean, seen_variance]
@@ -334,6 +331,38 @@ fn large_means_keep_their_digits() {
     let [.., mean, variance] = norm(Type::F32, &x, None, &x);
     for (mean, variance) in mean.iter().zip(variance) {
         assert!((mean - 1000.0).abs() < 1e-4 && (variance - 0.25).abs() < 1e-7, "{mean} {variance}");
+    }
+}
+
+#[test]
+fn squares_are_summed_in_parts() {
+    for of in Type::ALL {
+        let x = rounded(&image(&[1001]));
+        let parts =
+            of.run("squares", ((3, 1), 256), &[of.memory(&numbers(&x)), Type::F64.empty(3), Size(1001)]).remove(1);
+        let sum = of.run("squares_end", ((1, 1), 1), &[Memory(parts), Type::F64.empty(1), Int(3)]).remove(1);
+        let due = x.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!((Type::F64.values(&sum)[0] - due).abs() < 1e-12 * due);
+    }
+}
+
+#[test]
+fn the_first_of_equal_logits_is_the_class() {
+    for of in Type::ALL {
+        // Two samples of three pixels and four classes.
+        let mut logits = vec![
+            0.0, -1.0, 5.0, 2.0, -1.0, 5.0, 2.0, -2.0, 5.0, 1.0, -1.0, 4.0, //
+            1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 4.0, 0.0, 9.0,
+        ];
+        let run = |logits: &[f64]| {
+            let arguments = [of.memory(logits), Memory(vec![0; 8]), Int(4), Size(3)];
+            of.each("largest_logits", &arguments, 6).remove(1)
+        };
+        assert_eq!(run(&logits), [0, 1, 0, 0, 0, 3, 0, 3]);
+        for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            logits[13] = broken;
+            assert_eq!([run(&logits)[0], run(&logits)[4]], [0, 1]);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     mem::ManuallyDrop,
     sync::{
         Arc,
@@ -25,7 +25,7 @@ use candle_core::{
                     cudnnNanPropagation_t as NanPropagation, cudnnTensorFormat_t as Format,
                 },
             },
-            driver::{CudaSlice, DevicePtrMut},
+            driver::{CudaSlice, CudaView, DevicePtrMut},
         },
         gemm_reduced_precision_f32,
     },
@@ -57,12 +57,15 @@ thread_local! {
 
 /// cuDNN on a device, its workspace, and what was chosen for each shape.
 struct Handle {
-    cudnn: Arc<Cudnn>,
+    /// Never destroyed: where the device has failed, that would end the process by a panic while its thread ends.
+    cudnn: ManuallyDrop<Arc<Cudnn>>,
     /// Grows to what the largest convolution needs. The stream's order keeps two convolutions from using it at once.
     workspace: Option<CudaSlice<u8>>,
     forward: HashMap<Key, (Forward, usize)>,
     of_input: HashMap<Key, (OfInput, usize)>,
     of_weight: HashMap<Key, (OfWeight, usize)>,
+    /// Shapes for which cuDNN does not finish values in the convolution.
+    unfused: HashSet<Key>,
 }
 
 /// What the choice of an algorithm depends on: the type, whether its factors may be rounded to TF32, and the sizes.
@@ -86,11 +89,12 @@ fn with_handle<R>(device: &CudaDevice, body: impl FnOnce(&mut Handle) -> Result<
         let handle = match handles.entry(device.id()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Handle {
-                cudnn: Cudnn::new(device.cuda_stream())?,
+                cudnn: ManuallyDrop::new(Cudnn::new(device.cuda_stream())?),
                 workspace: None,
                 forward: HashMap::new(),
                 of_input: HashMap::new(),
                 of_weight: HashMap::new(),
+                unfused: HashSet::new(),
             }),
         };
         body(handle)
@@ -120,11 +124,10 @@ impl<T: Real> Described<T> {
         let mut convolution = cudnn.create_conv2d::<T::Computed>(padding, stride, [1; 2], mode)?;
         let is_rounded = gemm_reduced_precision_f32();
         // cuDNN's default rounds the factors of f32 to TF32.
-        let is_plain_f32 = T::DTYPE == candle_core::DType::F32 && !is_rounded;
-        convolution.set_math_type(if is_plain_f32 {
-            MathType::CUDNN_FMA_MATH
-        } else {
-            MathType::CUDNN_DEFAULT_MATH
+        convolution.set_math_type(match T::DTYPE {
+            candle_core::DType::F32 if !is_rounded => MathType::CUDNN_FMA_MATH,
+            candle_core::DType::BF16 => MathType::CUDNN_TENSOR_OP_MATH,
+            _ => MathType::CUDNN_DEFAULT_MATH,
         })?;
         let sizes = [batch, c_in, c_out, image.0, image.1, kernel.0, kernel.1, windows.stride, windows.padding];
         Ok(Self {
@@ -183,7 +186,7 @@ pub(in crate::nn) fn forward(
             Ok(())
         })?;
         if let Some((bias, layout)) = bias {
-            add_bias::<T>(&device, &y, (bias, layout), Rectified::No, sizes)?;
+            finish::<T>(&device, &y, (bias, layout), None, Rectified::No, sizes)?;
         }
         Ok(CudaStorage::wrap_cuda_slice(y, device))
     })
@@ -210,11 +213,12 @@ enum Rectified {
     No,
 }
 
-/// Adds a bias to `y [B, N, …]` in place, and rectifies the sum if asked to.
-fn add_bias<T: Real>(
+/// Adds a bias to `y [B, N, …]` in place, also a residual, and rectifies the sum if asked to.
+fn finish<T: Real>(
     device: &CudaDevice,
     y: &CudaSlice<T>,
     (bias, layout): (&CudaStorage, &Layout),
+    residual: Option<&CudaView<'_, T>>,
     rectified: Rectified,
     sizes: &Sizes,
 ) -> Result<()> {
@@ -224,58 +228,98 @@ fn add_bias<T: Real>(
     }
     let (rectified, null) = (i32::from(rectified == Rectified::Yes), Pointer(0));
     let (channels, plane, count) = (int(sizes.channels.1)?, sizes.all() as u64, y.len() as u64);
-    launch!(device, T, "epilogue", elementwise(y.len()); y, &bias, &null, &rectified, &channels, &plane, &count);
+    let config = elementwise(y.len());
+    match residual {
+        Some(residual) => {
+            launch!(device, T, "epilogue", config; y, &bias, residual, &rectified, &channels, &plane, &count);
+        }
+        None => {
+            launch!(device, T, "epilogue", config; y, &bias, &null, &rectified, &channels, &plane, &count);
+        }
+    }
     Ok(())
 }
 
-/// `max(0, x by weight + bias + residual)`, for prediction: cuDNN finishes each value before it writes it.
+/// `max(0, x by weight + bias + residual)`, for prediction. cuDNN finishes each value before it writes it, where it can;
+/// else a kernel of ours does so after it. The bias has the type of parameters.
 pub(in crate::nn) fn forward_rectified(
     (x, lx): (&CudaStorage, &Layout),
-    (weight, lw): (&CudaStorage, &Layout),
+    weight: (&CudaStorage, &Layout),
     (bias, lb): (&CudaStorage, &Layout),
     residual: Option<(&CudaStorage, &Layout)>,
     sizes: &Sizes,
 ) -> Result<CudaStorage> {
     let device = x.device.clone();
     by_type!(x, T => {
-        let (x, weight, bias) = (values::<T>(x, lx)?, values::<T>(weight, lw)?, values::<T>(bias, lb)?);
-        if bias.len() != sizes.channels.1 {
-            bail!("the length of a bias must be the number of output channels");
+        let residual = residual.map(|(residual, layout)| values::<T>(residual, layout)).transpose()?;
+        // cuDNN wants the bias in the type of the image, which in bf16 would round it.
+        if T::DTYPE == <T as Real>::Computed::DTYPE
+            && let Some(y) = fused::<T>((x, lx), weight, (bias, lb), residual.as_ref(), sizes)?
+        {
+            return Ok(CudaStorage::wrap_cuda_slice(y, device));
+        }
+        let y = forward((x, lx), weight, None, sizes)?;
+        finish::<T>(&device, y.as_cuda_slice::<T>()?, (bias, lb), residual.as_ref(), Rectified::Yes, sizes)?;
+        Ok(y)
+    })
+}
+
+/// The same by one call of cuDNN; `None` if it has none for these sizes.
+fn fused<T: Real>(
+    (x, lx): (&CudaStorage, &Layout),
+    (weight, lw): (&CudaStorage, &Layout),
+    (bias, lb): (&CudaStorage, &Layout),
+    residual: Option<&CudaView<'_, T>>,
+    sizes: &Sizes,
+) -> Result<Option<CudaSlice<T>>> {
+    let device = x.device.clone();
+    let (x, weight, bias) = (values::<T>(x, lx)?, values::<T>(weight, lw)?, values::<T>(bias, lb)?);
+    if bias.len() != sizes.channels.1 {
+        bail!("the length of a bias must be the number of output channels");
+    }
+    with_handle(&device, |handle| {
+        let described = Described::<T>::new(&handle.cudnn, sizes)?;
+        if handle.unfused.contains(&described.key) {
+            return Ok(None);
         }
         let mut y = allocated::<T>(&device, sizes.batch * sizes.channels.1 * sizes.all())?;
-        with_handle(&device, |handle| {
-            let described = Described::<T>::new(&handle.cudnn, sizes)?;
-            let op = described.forward();
-            let (algorithm, bytes) = forward_algorithm(&mut handle.forward, described.key, &op)?;
-            let dims = [1, int(sizes.channels.1)?, 1, 1];
-            let bias_descriptor = handle.cudnn.create_4d_tensor::<T>(Format::CUDNN_TENSOR_NCHW, dims)?;
-            let activation = handle.cudnn.create_activation::<<T as Real>::Computed>(
-                Activation::CUDNN_ACTIVATION_RELU,
-                NanPropagation::CUDNN_PROPAGATE_NAN,
-                0.0,
-            )?;
-            let fused = ConvBiasActivationForward {
-                conv: &described.convolution,
-                act: &activation,
-                x: &described.x,
-                w: &described.weight,
-                z: &described.y,
-                bias: &bias_descriptor,
-                y: &described.y,
-            };
-            // Without a residual cuDNN wants a tensor of its shape all the same, and gets the output, times 0.
-            let output = alias(&device, &mut y);
-            let (residual, factor) = match residual {
-                Some((residual, layout)) => (values::<T>(residual, layout)?, T::from_f64(1.0)),
-                None => (output.slice(..), T::from_f64(0.0)),
-            };
-            let workspace = handle.workspace(&device, bytes)?.as_mut();
-            #[expect(unsafe_code, reason = "a call of cuDNN")]
-            // SAFETY: the memory is of the types and sizes that the descriptors give.
-            unsafe { fused.launch(algorithm, workspace, (T::from_f64(1.0), factor), &x, &weight, &residual, &bias, &mut y) }?;
-            Ok(())
-        })?;
-        Ok(CudaStorage::wrap_cuda_slice(y, device))
+        let op = described.forward();
+        let (algorithm, bytes) = forward_algorithm(&mut handle.forward, described.key, &op)?;
+        let dims = [1, int(sizes.channels.1)?, 1, 1];
+        let bias_descriptor = handle.cudnn.create_4d_tensor::<T>(Format::CUDNN_TENSOR_NCHW, dims)?;
+        let activation = handle.cudnn.create_activation::<T::Computed>(
+            Activation::CUDNN_ACTIVATION_RELU,
+            NanPropagation::CUDNN_PROPAGATE_NAN,
+            0.0,
+        )?;
+        let op = ConvBiasActivationForward {
+            conv: &described.convolution,
+            act: &activation,
+            x: &described.x,
+            w: &described.weight,
+            z: &described.y,
+            bias: &bias_descriptor,
+            y: &described.y,
+        };
+        let workspace = handle.workspace(&device, bytes)?.as_mut();
+        // Without a residual cuDNN wants a tensor of its shape all the same, and gets the output, times 0.
+        let output = alias(&device, &mut y);
+        let (residual, factor) = match residual {
+            Some(residual) => (residual.slice(..), T::from_f64(1.0)),
+            None => (output.slice(..), T::from_f64(0.0)),
+        };
+        #[expect(unsafe_code, reason = "a call of cuDNN")]
+        // SAFETY: the memory is of the types and sizes that the descriptors give.
+        let done = unsafe {
+            op.launch(algorithm, workspace, (T::from_f64(1.0), factor), &x, &weight, &residual, &bias, &mut y)
+        };
+        ManuallyDrop::into_inner(output).leak();
+        if let Err(error) = done {
+            tracing::debug!("cuDNN does not finish the convolution of {sizes:?}: {error}");
+            handle.unfused.insert(described.key);
+            return Ok(None);
+        }
+        Ok(Some(y))
     })
 }
 
@@ -284,7 +328,7 @@ fn alias<T: Real>(device: &CudaDevice, y: &mut CudaSlice<T>) -> ManuallyDrop<Cud
     let stream = device.cuda_stream();
     let (length, (address, _use)) = (y.len(), y.device_ptr_mut(&stream));
     #[expect(unsafe_code, reason = "a second name for memory that outlives it")]
-    // SAFETY: the address and length are those of `y`, which the caller keeps; this one is never dropped.
+    // SAFETY: the address and length are those of `y`, which the caller keeps; this one never frees it.
     ManuallyDrop::new(unsafe { stream.upgrade_device_ptr(address, length) })
 }
 

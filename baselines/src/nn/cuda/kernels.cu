@@ -34,6 +34,12 @@ typedef unsigned long long Size;
   for (Size i = (Size)blockIdx.x * blockDim.x + threadIdx.x; i < (count); \
        i += (Size)gridDim.x * blockDim.x)
 
+// The channel of element `i` of [B, C, plane]. Divisions of 64 bits take longer than the memory that they wait for.
+static __device__ int channel_of(Size i, Size plane, int channels) {
+  if (i >> 32 == 0 && plane >> 32 == 0) return (int)((unsigned)i / (unsigned)plane % (unsigned)channels);
+  return (int)(i / plane % channels);
+}
+
 // Threads of a block in the kernels that sum.
 #define THREADS 256
 
@@ -53,7 +59,7 @@ KERNEL void relu_gradient(const T *g, const T *y, T *of_x, Size count) {
 // y + bias of its channel (+ residual), rectified if asked for; in place. `residual` may be null.
 KERNEL void epilogue(T *y, const A *bias, const T *residual, int rectified, int channels, Size plane, Size count) {
   EACH(i, count) {
-    A value = load(y[i]) + bias[i / plane % channels];
+    A value = load(y[i]) + bias[channel_of(i, plane, channels)];
     if (residual) value += load(residual[i]);
     y[i] = store(rectified && value <= 0 ? 0 : value);
   }
@@ -160,9 +166,9 @@ KERNEL void moments(const T *x, double *parts, int channels, Size plane, Size ea
   }
 }
 
-// Mean and biased variance of each channel.
-KERNEL void moments_end(const T *x, const double *parts, A *mean, A *variance, int channels, int count, Size plane,
-                        Size each) {
+// Mean, biased variance, and 1 / sqrt(variance + epsilon) of each channel.
+KERNEL void moments_end(const T *x, const double *parts, A *mean, A *variance, A *inverse, int channels, int count,
+                        double epsilon, Size plane, Size each) {
   EACH(channel, channels) {
     double sum = 0, squares = 0;
     for (int part = 0; part < count; part++) {
@@ -170,18 +176,19 @@ KERNEL void moments_end(const T *x, const double *parts, A *mean, A *variance, i
       squares += parts[2 * (channel * count + part) + 1];
     }
     double apart = sum / (double)each, spread = squares / (double)each - apart * apart;
+    if (spread < 0) spread = 0;
     mean[channel] = (A)(load(x[channel * plane]) + apart);
-    variance[channel] = (A)(spread > 0 || spread != spread ? spread : 0);
+    variance[channel] = (A)spread;
+    inverse[channel] = (A)(1 / sqrt(spread + epsilon));
   }
 }
 
-// (x - mean) / sqrt(variance + epsilon) * weight + bias; `weight` and `bias` may be null.
-KERNEL void normalise(const T *x, const A *mean, const A *variance, const A *weight, const A *bias, T *y, int channels,
-                      Size plane, double epsilon, Size count) {
+// (x - mean) * inverse * weight + bias; `weight` and `bias` may be null.
+KERNEL void normalise(const T *x, const A *mean, const A *inverse, const A *weight, const A *bias, T *y, int channels,
+                      Size plane, Size count) {
   EACH(i, count) {
-    Size channel = i / plane % channels;
-    A scale = (A)(1 / sqrt((double)variance[channel] + epsilon));
-    if (weight) scale *= weight[channel];
+    int channel = channel_of(i, plane, channels);
+    A scale = weight ? inverse[channel] * weight[channel] : inverse[channel];
     A value = (load(x[i]) - mean[channel]) * scale;
     y[i] = store(bias ? value + bias[channel] : value);
   }
@@ -204,30 +211,72 @@ KERNEL void gradient_sums(const T *g, const T *x, const A *mean, double *parts, 
   }
 }
 
-// Gradients of weight and bias. `variance` and `of_weight` may be null.
-KERNEL void gradient_sums_end(const double *parts, const A *variance, A *of_weight, A *of_bias, int channels, int count,
-                              double epsilon) {
+// Gradients of weight and bias, and the three factors of the input's gradient, for each channel. Only `of_bias` must be
+// there. With x' = (x - mean) inverse, that gradient is weight inverse (g - mean(g) - x' mean(g x')).
+KERNEL void gradient_sums_end(const double *parts, const A *inverse, const A *weight, A *of_weight, A *of_bias,
+                              A *factors, int channels, int count, Size each) {
   EACH(channel, channels) {
     double product = 0, sum = 0;
     for (int part = 0; part < count; part++) {
       product += parts[2 * (channel * count + part)];
       sum += parts[2 * (channel * count + part) + 1];
     }
-    if (of_weight) of_weight[channel] = (A)(product / sqrt((double)variance[channel] + epsilon));
     of_bias[channel] = (A)sum;
+    if (!inverse) continue;
+    of_weight[channel] = (A)(product * inverse[channel]);
+    double scale = weight ? (double)weight[channel] * inverse[channel] : inverse[channel];
+    factors[3 * channel] = (A)scale;
+    factors[3 * channel + 1] = (A)(-scale * inverse[channel] * inverse[channel] * product / (double)each);
+    factors[3 * channel + 2] = (A)(-scale * sum / (double)each);
   }
 }
 
-// w r (g - mean(g) - x' mean(g x')), where r is 1 / sqrt(variance + epsilon) and x' = (x - mean) r. `weight` may be null.
-KERNEL void norm_gradient(const T *g, const T *x, const A *mean, const A *variance, const A *weight, const A *of_weight,
-                          const A *of_bias, T *of_x, int channels, Size plane, double epsilon, Size each, Size count) {
+// The gradient of a norm's input, by the factors above.
+KERNEL void norm_gradient(const T *g, const T *x, const A *mean, const A *factors, T *of_x, int channels, Size plane,
+                          Size count) {
   EACH(i, count) {
-    Size channel = i / plane % channels;
-    double inverse = 1 / sqrt((double)variance[channel] + epsilon);
-    double scale = weight ? weight[channel] * inverse : inverse;
-    A a = (A)scale, b = (A)(-scale * inverse * of_weight[channel] / (double)each);
-    A c = (A)(-scale * of_bias[channel] / (double)each);
-    of_x[i] = store(load(g[i]) * a + (load(x[i]) - mean[channel]) * b + c);
+    int channel = channel_of(i, plane, channels);
+    const A *f = factors + 3 * channel;
+    of_x[i] = store(load(g[i]) * f[0] + (load(x[i]) - mean[channel]) * f[1] + f[2]);
+  }
+}
+
+// The sum of squares: each block writes one part.
+KERNEL void squares(const T *x, double *parts, Size count) {
+  double sum = 0, nothing = 0;
+  EACH(i, count) {
+    double value = load(x[i]);
+    sum += value * value;
+  }
+  sum_of_block(&sum, &nothing);
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+// Adds up the parts; one thread.
+KERNEL void squares_end(const double *parts, double *sum, int count) {
+  double all = 0;
+  for (int part = 0; part < count; part++) all += parts[part];
+  sum[0] = all;
+}
+
+// The class with the largest of the logits [B, K, plane] of each pixel, the first of equal ones: `classes` is
+// [B, 1 + plane], whose first byte becomes 1 if a logit of the sample is not finite, and must be 0 before.
+KERNEL void largest_logits(const T *logits, unsigned char *classes, int count_of_classes, Size plane, Size count) {
+  EACH(i, count) {
+    Size sample = i / plane, pixel = i % plane;
+    const T *first = logits + sample * count_of_classes * plane + pixel;
+    int best = 0, finite = 1;
+    A most = load(first[0]);
+    for (int k = 0; k < count_of_classes; k++) {
+      A value = load(first[k * plane]);
+      if (value - value != 0) finite = 0;
+      if (value > most) {
+        most = value;
+        best = k;
+      }
+    }
+    classes[sample * (1 + plane) + 1 + pixel] = (unsigned char)best;
+    if (!finite) classes[sample * (1 + plane)] = 1;
   }
 }
 

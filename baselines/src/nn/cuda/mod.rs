@@ -5,12 +5,13 @@
 //!
 //! No machine of this project has a GPU: the kernels are compiled by NVRTC, and run on the CPU as C, in tests.
 
+mod classes;
 mod convolution;
 mod cross_entropy;
 mod elementwise;
 mod launch;
 mod norm;
-mod upload;
+mod transfer;
 
 use candle_core::{
     CudaDevice, CudaStorage, Layout, Result, WithDType, bail,
@@ -24,12 +25,14 @@ use candle_core::{
 };
 use half::bf16;
 
+pub(super) use classes::largest_logits;
 pub(crate) use convolution::set_reproducible;
 pub(super) use convolution::{forward, forward_rectified, gradient_of_input, gradient_of_weight};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(super) use elementwise::{max_pool, max_pool_gradient, relu, relu_gradient, sum_of_four, twice};
+pub(crate) use norm::sum_of_squares;
 pub(super) use norm::{batch_norm, gradient_of_bias, standardise};
-pub(crate) use upload::upload;
+pub(crate) use transfer::{Download, upload};
 
 /// A type of tensors: f32, f64 or bf16.
 pub(super) trait Real: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits + CudnnDataType {

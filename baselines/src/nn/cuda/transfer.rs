@@ -1,0 +1,129 @@
+//! Copies between page-locked memory and the device, which are queued and not waited for. Other memory the driver copies
+//! twice, and waits for it.
+//!
+//! The events that cudarc keeps for such memory are not recorded, since the device's events are off: the ones here are
+//! our own.
+
+use std::cell::RefCell;
+
+use candle_core::{
+    CudaDevice, CudaStorage, Result, Shape, Storage, Tensor, bail,
+    cuda_backend::{
+        WrapErr,
+        cudarc::driver::{CudaEvent, DeviceRepr, PinnedHostSlice, ValidAsZeroBits},
+    },
+    op::BackpropOp,
+};
+
+use super::{allocated, values};
+
+/// Page-locked memory, and the end of the copy that last used it.
+struct Buffer<T> {
+    memory: PinnedHostSlice<T>,
+    copied: Option<CudaEvent>,
+}
+
+impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
+    fn new(device: &CudaDevice, length: usize) -> Result<Self> {
+        let context = device.cuda_stream();
+        #[expect(unsafe_code, reason = "memory with arbitrary values")]
+        // SAFETY: it is written, by this program or by the device, before it is read.
+        let memory = unsafe { context.context().alloc_pinned_with_flags(length, 0) }.w()?;
+        Ok(Self { memory, copied: None })
+    }
+
+    /// Waits for the copy that uses it.
+    fn wait(&mut self) -> Result<()> {
+        match self.copied.take() {
+            Some(copied) => copied.synchronize().w(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        // The memory must outlive the copy. If the device has failed, no copy runs any more.
+        if let Some(copied) = self.copied.take() {
+            let _ = copied.synchronize();
+        }
+    }
+}
+
+/// Buffers of a thread for images. With two, one is filled while the device reads the other.
+const BUFFERS: usize = 2;
+
+thread_local! {
+    /// All of one length, and which is next.
+    static IMAGES: RefCell<(Vec<Buffer<f32>>, usize)> = const { RefCell::new((Vec::new(), 0)) };
+    /// Buffers of classes that no copy uses.
+    static CLASSES: RefCell<Vec<Buffer<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `numbers` as a tensor on the device.
+pub(crate) fn upload(numbers: &[f32], shape: impl Into<Shape>, device: &CudaDevice) -> Result<Tensor> {
+    let shape = shape.into();
+    if shape.elem_count() != numbers.len() || numbers.is_empty() {
+        bail!("{} values are no tensor of {shape:?}", numbers.len());
+    }
+    let stream = device.cuda_stream();
+    let mut copy = allocated::<f32>(device, numbers.len())?;
+    IMAGES.with_borrow_mut(|(buffers, next)| {
+        if buffers.first().is_some_and(|buffer| buffer.memory.len() != numbers.len()) {
+            buffers.clear();
+        }
+        if buffers.len() < BUFFERS {
+            buffers.push(Buffer::new(device, numbers.len())?);
+            *next = buffers.len() - 1;
+        }
+        let buffer = &mut buffers[*next];
+        buffer.wait()?;
+        buffer.memory.as_mut_slice().w()?.copy_from_slice(numbers);
+        stream.memcpy_htod(&buffer.memory, &mut copy).w()?;
+        buffer.copied = Some(stream.record_event(None).w()?);
+        *next = (*next + 1) % BUFFERS;
+        Ok::<_, candle_core::Error>(())
+    })?;
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(copy, device.clone()));
+    Ok(Tensor::from_storage(storage, shape, BackpropOp::none(), false))
+}
+
+/// A copy of bytes from the device.
+pub(crate) struct Download {
+    buffer: Buffer<u8>,
+    /// The source, which must outlive the copy.
+    _tensor: Tensor,
+}
+
+impl Download {
+    /// Queues the copy of a tensor of u8.
+    pub(crate) fn start(tensor: &Tensor) -> Result<Self> {
+        let tensor = tensor.contiguous()?;
+        let (storage, layout) = tensor.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else { bail!("the tensor is not on a GPU") };
+        let (bytes, stream) = (values::<u8>(storage, layout)?, storage.device.cuda_stream());
+        let kept = CLASSES.with_borrow_mut(|kept| {
+            let fitting = kept.iter().position(|buffer| buffer.memory.len() == bytes.len());
+            fitting.map(|index| kept.swap_remove(index))
+        });
+        let mut buffer = match kept {
+            Some(buffer) => buffer,
+            None => Buffer::new(&storage.device, bytes.len())?,
+        };
+        stream.memcpy_dtoh(&bytes, &mut buffer.memory).w()?;
+        buffer.copied = Some(stream.record_event(None).w()?);
+        Ok(Self { buffer, _tensor: tensor.clone() })
+    }
+
+    /// Waits for this copy alone, and returns the bytes.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>> {
+        self.buffer.wait()?;
+        let bytes = self.buffer.memory.as_slice().w()?.to_vec();
+        CLASSES.with_borrow_mut(|kept| {
+            // A last, smaller batch has another length.
+            kept.truncate(BUFFERS);
+            kept.push(self.buffer);
+        });
+        Ok(bytes)
+    }
+}
