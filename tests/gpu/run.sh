@@ -14,9 +14,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 python=${PYTHON:-python3}
-for file in *.gz golden/*.gz; do
+for file in golden/*.gz; do
   [ "${file%.gz}" -nt "$file" ] || gzip -dkf "$file" && touch "${file%.gz}"
 done
+[ -x flair-bench ] || "$python" -c 'import tarfile; tarfile.open("programs.tar.xz").extractall()'
 # Every folder with a library under nvidia/ (nvidia/cu13/lib, nvidia/cudnn/lib, …), then the driver's.
 libraries=$("$python" - <<'P'
 import pathlib, site, sys
