@@ -58,11 +58,8 @@ impl DeviceChoice {
         // One stream for all threads. With `new_cuda` each thread has a stream of its own, and the tensors that one
         // thread hands to another (those that read patches, compute, and write predictions) would need waits between
         // the streams.
-        let cuda = |number| match Device::new_cuda_with_stream(number) {
-            Ok(device) => {
-                gpu::order_by_stream(&device);
-                Ok(device)
-            }
+        let cuda = |number| match Device::new_cuda_with_stream(number).inspect(gpu::prepare) {
+            Ok(device) => Ok(device),
             Err(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
             Err(source) => Err(DeviceError::of_opening(number, source.into())),
         };

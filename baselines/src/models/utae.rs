@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ltae::{Ltae, LtaeConfig};
 use crate::nn::{
     BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvTranspose2d, GroupNorm, Mode, Padding, Scope, average_pool,
-    bilinear, relu, standardise, take,
+    bilinear, relu, standardise, take_on_cpu,
 };
 
 /// Groups of the encoder's group norms.
@@ -231,8 +231,7 @@ impl Frames {
     fn of(x: &Tensor, pad_value: f64, has_batch_norms: bool) -> Result<Self> {
         let (batch, dates, ..) = x.dims5()?;
         let differs = x.detach().reshape((batch * dates, ()))?.ne(pad_value)?;
-        let is_on_kernels_of_the_cpu = take(x) && x.device().is_cpu();
-        if !is_on_kernels_of_the_cpu && !has_batch_norms {
+        if !take_on_cpu(x) && !has_batch_norms {
             let is_padding = differs.max(1)?.eq(0u8)?.reshape((batch, dates))?;
             return Ok(Self { is_padding: Some(is_padding), computed: Computed::AllMasked });
         }

@@ -3,8 +3,7 @@
 use candle_core::{D, DType, Result, Tensor};
 
 #[cfg(feature = "cuda")]
-use super::cuda;
-use super::{is_on_gpu, take};
+use super::{cuda, take_on_gpu};
 
 /// Classes of a batch of patches on the way from the device.
 pub struct Classes {
@@ -28,11 +27,10 @@ impl Classes {
     pub fn of(logits: &Tensor) -> Result<Self> {
         let pixels = logits.dims().iter().skip(2).product();
         #[cfg(feature = "cuda")]
-        if take(logits) && is_on_gpu(logits) {
+        if take_on_gpu(logits) {
             let found = Found::OnTheWay(cuda::Download::start(&cuda::largest_logits(logits)?)?);
             return Ok(Self { found, pixels });
         }
-        debug_assert!(!(take(logits) && is_on_gpu(logits)));
         let logits = if logits.dtype() == DType::F64 { logits.clone() } else { logits.to_dtype(DType::F32)? };
         // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
         let sums = logits.flatten_from(1)?.sum_keepdim(D::Minus1)?.abs()?;

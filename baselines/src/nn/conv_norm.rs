@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::{BatchNorm, Conv2d, Conv2dConfig, Folded, Mode, Padding, conv::conv2d, relu, take};
+use super::{BatchNorm, Conv2d, Conv2dConfig, Folded, Mode, Padding, conv::conv2d, relu, take_on_cpu};
 
 /// What follows the norm.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,16 @@ pub enum After<'a> {
     Relu,
     /// The addition of a residual, and a rectifier.
     ResidualRelu(&'a Tensor),
+}
+
+#[cfg(feature = "cuda")]
+impl<'a> After<'a> {
+    fn residual(self) -> Option<&'a Tensor> {
+        match self {
+            Self::Nothing | Self::Relu => None,
+            Self::ResidualRelu(residual) => Some(residual),
+        }
+    }
 }
 
 /// A convolution, then a batch norm.
@@ -34,9 +44,8 @@ impl ConvNorm {
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, after: After<'_>, mode: Mode<'_>) -> Result<Tensor> {
         // On the CPU's kernels a prediction has the bits of a validation, which folds nothing.
-        let is_on_kernels_of_the_cpu = take(x) && x.device().is_cpu();
         match mode.folded() {
-            Some(folded) if !is_on_kernels_of_the_cpu => self.folded(x, after, folded),
+            Some(folded) if !take_on_cpu(x) => self.folded(x, after, folded),
             _ => and_then(self.norm.forward(&self.conv.forward(x, mode)?, mode)?, after),
         }
     }
@@ -47,15 +56,8 @@ impl ConvNorm {
         let (x, padding) =
             if padding_mode == Padding::Zeros { (x.clone(), padding) } else { (padding_mode.pad(x, padding)?, 0) };
         #[cfg(feature = "cuda")]
-        if take(&x) {
-            let residual = match after {
-                After::Nothing => None,
-                After::Relu => Some(None),
-                After::ResidualRelu(residual) => Some(Some(residual)),
-            };
-            if let Some(residual) = residual {
-                return super::conv::conv2d_rectified(&x, &weight, &bias, residual, (stride, padding));
-            }
+        if super::take_on_gpu(&x) && !matches!(after, After::Nothing) {
+            return super::conv::conv2d_rectified(&x, &weight, &bias, after.residual(), (stride, padding));
         }
         and_then(conv2d(&x, &weight, Some(&bias), stride, padding)?, after)
     }

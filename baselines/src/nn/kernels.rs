@@ -24,19 +24,20 @@ pub fn with_plain_tensors<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Whether the kernels compute `x`: in f32 or f64 on the CPU, also in bf16 on a GPU.
-pub(crate) fn take(x: &Tensor) -> bool {
-    !ARE_OFF.get()
-        && match x.dtype() {
-            DType::F32 | DType::F64 => x.device().is_cpu() || is_on_gpu(x),
-            DType::BF16 => is_on_gpu(x),
-            _ => false,
-        }
+/// Whether kernels compute `x`.
+pub(super) fn take(x: &Tensor) -> bool {
+    take_on_cpu(x) || take_on_gpu(x)
 }
 
-/// Whether `x` is on a GPU for which this build has kernels.
-pub(crate) fn is_on_gpu(x: &Tensor) -> bool {
-    cfg!(feature = "cuda") && x.device().is_cuda()
+/// Whether the kernels of the CPU compute `x`: in f32 or f64.
+pub(crate) fn take_on_cpu(x: &Tensor) -> bool {
+    !ARE_OFF.get() && x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
+}
+
+/// Whether the kernels of a GPU compute `x`: in f32, f64 or bf16, in a build that has them.
+pub(crate) fn take_on_gpu(x: &Tensor) -> bool {
+    let has_kernels = cfg!(feature = "cuda") && !ARE_OFF.get();
+    has_kernels && x.device().is_cuda() && matches!(x.dtype(), DType::F32 | DType::F64 | DType::BF16)
 }
 
 #[cfg(test)]

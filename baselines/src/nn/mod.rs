@@ -43,8 +43,10 @@ pub use conv_norm::{After, ConvNorm};
 pub use dropout::Dropout;
 pub use folded::Folded;
 pub use init::{ConvInit, Init};
+pub(crate) use kernels::take_on_cpu;
+#[cfg(feature = "cuda")]
+pub(crate) use kernels::take_on_gpu;
 pub use kernels::with_plain_tensors;
-pub(crate) use kernels::{is_on_gpu, take};
 pub use linear::Linear;
 pub use mode::Mode;
 pub(crate) use norm::standardise;

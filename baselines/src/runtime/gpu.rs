@@ -47,7 +47,7 @@ impl Gpu {
     unsafe_code,
     reason = "whoever calls it must order the uses of memory; cudarc has no safe functions for the pool"
 )]
-pub(super) fn order_by_stream(device: &Device) {
+pub(super) fn prepare(device: &Device) {
     use candle_core::cuda_backend::cudarc::driver::{
         result::{device::get_default_mem_pool, mem_pool},
         sys::CUmemPool_attribute,
@@ -69,7 +69,7 @@ pub(super) fn order_by_stream(device: &Device) {
 
 /// This build opens no GPU.
 #[cfg(not(feature = "cuda"))]
-pub(super) fn order_by_stream(_: &Device) {}
+pub(super) fn prepare(_: &Device) {}
 
 /// The newest version of CUDA that the driver supports.
 #[cfg(feature = "cuda")]

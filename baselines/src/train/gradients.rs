@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::nn::{Kind, Parameters};
 #[cfg(feature = "cuda")]
-use crate::nn::{is_on_gpu, take};
+use crate::nn::take_on_gpu;
+use crate::nn::{Kind, Parameters};
 
 /// The gradients of a loss. A parameter that the loss does not depend on has none.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ impl Gradients {
     pub fn norm_with(&self, scalars: &[Tensor]) -> Result<(Vec<f64>, f64)> {
         let square = |g: &Tensor| {
             #[cfg(feature = "cuda")]
-            if take(g) && is_on_gpu(g) {
+            if take_on_gpu(g) {
                 return crate::nn::cuda::sum_of_squares(g);
             }
             g.to_dtype(DType::F64)?.sqr()?.sum_all()

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::models::Logits;
 #[cfg(feature = "cuda")]
-use crate::nn::{constant, is_on_gpu, take};
+use crate::nn::{constant, take_on_gpu};
 
 /// The class id of pixels that the loss ignores.
 pub const IGNORED: u8 = 255;
@@ -32,7 +32,7 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
         bail!("class weights are {weights:?}: expected finite numbers ≥ 0");
     }
     #[cfg(feature = "cuda")]
-    if take(logits) && is_on_gpu(logits) {
+    if take_on_gpu(logits) {
         let numbers: Vec<u64> = weights.iter().map(|weight| weight.to_bits()).collect();
         let of = (DType::F64, logits.device());
         let weights = constant("class weights", &numbers, of, || Tensor::new(weights, &Device::Cpu))?;

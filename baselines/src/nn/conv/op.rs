@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, Storage};
+use candle_core::CudaStorage;
 
 #[cfg(feature = "cuda")]
 use crate::nn::cuda;
@@ -59,57 +59,10 @@ pub(in crate::nn) fn conv2d_rectified(
     residual: Option<&Tensor>,
     (stride, padding): (usize, usize),
 ) -> Result<Tensor> {
-    let op = Rectified { conv: Conv { stride, padding }, residual: residual.map(Tensor::contiguous).transpose()? };
-    x.contiguous()?.apply_op3_no_bwd(&weight.contiguous()?, &bias.contiguous()?, &op)
-}
-
-#[cfg(feature = "cuda")]
-struct Rectified {
-    conv: Conv,
-    residual: Option<Tensor>,
-}
-
-#[cfg(feature = "cuda")]
-impl CustomOp3 for Rectified {
-    fn name(&self) -> &'static str {
-        "conv2d with a bias, rectified"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("this convolution is for a GPU")
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        lx: &Layout,
-        weight: &CudaStorage,
-        lw: &Layout,
-        bias: &CudaStorage,
-        lb: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let sizes = self.conv.sizes(lx.shape(), lw.shape())?;
-        let shape: Shape = (sizes.batch, sizes.channels.1, sizes.count.0, sizes.count.1).into();
-        let convolve = |residual| cuda::forward_rectified((x, lx), (weight, lw), (bias, lb), residual, &sizes);
-        let y = match &self.residual {
-            None => convolve(None)?,
-            Some(residual) if residual.shape() == &shape => {
-                let (storage, layout) = residual.storage_and_layout();
-                let Storage::Cuda(storage) = &*storage else { bail!("the residual is not on a GPU") };
-                convolve(Some((storage, layout)))?
-            }
-            Some(residual) => bail!("a residual of {:?} does not fit an output of {shape:?}", residual.shape()),
-        };
-        Ok((y, shape))
-    }
+    let sizes = Conv { stride, padding }.sizes(x.shape(), weight.shape())?;
+    let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+    let residual = residual.map(Tensor::contiguous).transpose()?;
+    cuda::forward_rectified([&x, &weight, &bias], residual.as_ref(), &sizes)
 }
 
 /// The transposed convolution: `x [B, C, H, W]` by `weight [C, N, k, k]` to `[B, N, H', W']`,

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     mem::ManuallyDrop,
     sync::{
         Arc,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use candle_core::{
-    CudaDevice, CudaStorage, Layout, Result, WithDType, bail,
+    CudaDevice, CudaStorage, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
     cuda_backend::{
         DeviceId,
         cudarc::{
@@ -29,13 +29,14 @@ use candle_core::{
         },
         gemm_reduced_precision_f32,
     },
+    op::BackpropOp,
 };
 
 use super::{
-    Real, allocated, by_type,
+    OnGpu, Real, allocated, by_type,
     elementwise::int,
     launch::{Pointer, elementwise, launch},
-    values,
+    tensor, values,
 };
 use crate::nn::{conv::Sizes, cpu::Windows};
 
@@ -87,8 +88,8 @@ impl Handle {
 fn with_handle<R>(device: &CudaDevice, body: impl FnOnce(&mut Handle) -> Result<R>) -> Result<R> {
     HANDLES.with_borrow_mut(|handles| {
         let handle = match handles.entry(device.id()) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Handle {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Handle {
                 cudnn: ManuallyDrop::new(Cudnn::new(device.cuda_stream())?),
                 workspace: None,
                 forward: HashMap::new(),
@@ -144,31 +145,35 @@ impl<T: Real> Described<T> {
     }
 }
 
-/// The first algorithm that cuDNN supports here, within the limit of memory: the one that it picks, else the others in
-/// their order. `is_stable` tells whether an algorithm sums in a fixed order.
-fn first<A: Copy>(
-    picked: std::result::Result<A, CudnnError>,
+/// The algorithm for a shape, and the memory that it uses, chosen at the first time: of what cuDNN supports here within the
+/// limit of memory, the one that it picks, else the first of the others. `is_stable` tells whether an algorithm sums in a
+/// fixed order.
+fn algorithm<A: Copy>(
+    known: &mut HashMap<Key, (A, usize)>,
+    key: Key,
+    pick: impl FnOnce() -> std::result::Result<A, CudnnError>,
     others: &[A],
     is_stable: impl Fn(A) -> bool,
     bytes: impl Fn(A) -> std::result::Result<usize, CudnnError>,
 ) -> Result<(A, usize)> {
-    let may_vary = !IS_REPRODUCIBLE.load(Ordering::Relaxed);
-    let candidates = picked.ok().into_iter().chain(others.iter().copied()).filter(|&a| may_vary || is_stable(a));
-    let mut found = candidates.filter_map(|algorithm| Some((algorithm, bytes(algorithm).ok()?)));
-    match found.find(|(_, bytes)| *bytes <= MAX_WORKSPACE) {
-        Some(found) => Ok(found),
-        None => bail!("cuDNN has no algorithm for this convolution"),
+    if let Some(found) = known.get(&key) {
+        return Ok(*found);
     }
+    let may_vary = !IS_REPRODUCIBLE.load(Ordering::Relaxed);
+    let candidates = pick().ok().into_iter().chain(others.iter().copied()).filter(|&a| may_vary || is_stable(a));
+    let mut supported = candidates.filter_map(|algorithm| Some((algorithm, bytes(algorithm).ok()?)));
+    let Some(found) = supported.find(|(_, bytes)| *bytes <= MAX_WORKSPACE) else {
+        bail!("cuDNN has no algorithm for this convolution")
+    };
+    known.insert(key, found);
+    Ok(found)
 }
-
-/// A bias for each output channel.
-pub(in crate::nn) type Bias<'a> = Option<(&'a CudaStorage, &'a Layout)>;
 
 /// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`: `[B, N, H', W']`.
 pub(in crate::nn) fn forward(
     (x, lx): (&CudaStorage, &Layout),
     (weight, lw): (&CudaStorage, &Layout),
-    bias: Bias<'_>,
+    bias: Option<(&CudaStorage, &Layout)>,
     sizes: &Sizes,
 ) -> Result<CudaStorage> {
     let device = x.device.clone();
@@ -193,18 +198,13 @@ pub(in crate::nn) fn forward(
 }
 
 fn forward_algorithm<T: Real>(
-    chosen: &mut HashMap<Key, (Forward, usize)>,
+    known: &mut HashMap<Key, (Forward, usize)>,
     key: Key,
     op: &ConvForward<'_, T, T::Computed, T>,
 ) -> Result<(Forward, usize)> {
-    if let Some(found) = chosen.get(&key) {
-        return Ok(*found);
-    }
     let others =
         [Forward::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, Forward::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM];
-    let found = first(op.pick_algorithm(), &others, |_| true, |algorithm| op.get_workspace_size(algorithm))?;
-    chosen.insert(key, found);
-    Ok(found)
+    algorithm(known, key, || op.pick_algorithm(), &others, |_| true, |algorithm| op.get_workspace_size(algorithm))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -226,41 +226,38 @@ fn finish<T: Real>(
     if bias.len() != sizes.channels.1 {
         bail!("the length of a bias must be the number of output channels");
     }
-    let (rectified, null) = (i32::from(rectified == Rectified::Yes), Pointer(0));
+    let (residual, rectified) = (Pointer::to(residual, device), i32::from(rectified == Rectified::Yes));
     let (channels, plane, count) = (int(sizes.channels.1)?, sizes.all() as u64, y.len() as u64);
     let config = elementwise(y.len());
-    match residual {
-        Some(residual) => {
-            launch!(device, T, "epilogue", config; y, &bias, residual, &rectified, &channels, &plane, &count);
-        }
-        None => {
-            launch!(device, T, "epilogue", config; y, &bias, &null, &rectified, &channels, &plane, &count);
-        }
-    }
+    launch!(device, T, "epilogue", config; y, &bias, &residual, &rectified, &channels, &plane, &count);
     Ok(())
 }
 
-/// `max(0, x by weight + bias + residual)`, for prediction. cuDNN finishes each value before it writes it, where it can;
-/// else a kernel of ours does so after it. The bias has the type of parameters.
+/// `max(0, x by weight + bias + residual)` of contiguous tensors, for prediction: it has no gradient. cuDNN finishes each
+/// value before it writes it, where it can; else a kernel of ours does so after it. The bias has the type of parameters.
 pub(in crate::nn) fn forward_rectified(
-    (x, lx): (&CudaStorage, &Layout),
-    weight: (&CudaStorage, &Layout),
-    (bias, lb): (&CudaStorage, &Layout),
-    residual: Option<(&CudaStorage, &Layout)>,
+    [x, weight, bias]: [&Tensor; 3],
+    residual: Option<&Tensor>,
     sizes: &Sizes,
-) -> Result<CudaStorage> {
-    let device = x.device.clone();
-    by_type!(x, T => {
-        let residual = residual.map(|(residual, layout)| values::<T>(residual, layout)).transpose()?;
+) -> Result<Tensor> {
+    let shape: Shape = (sizes.batch, sizes.channels.1, sizes.count.0, sizes.count.1).into();
+    if let Some(residual) = residual.filter(|residual| residual.shape() != &shape) {
+        bail!("a residual of {:?} does not fit an output of {shape:?}", residual.shape());
+    }
+    let ([x, weight, bias], residual) = ([x, weight, bias].map(OnGpu::of), residual.map(OnGpu::of));
+    let (storage, device) = (x.storage()?, &x.storage()?.device);
+    let [x, weight, bias] = [(storage, x.layout), (weight.storage()?, weight.layout), (bias.storage()?, bias.layout)];
+    by_type!(storage, T => {
+        let residual = residual.as_ref().map(|residual| residual.values::<T>()).transpose()?;
         // cuDNN wants the bias in the type of the image, which in bf16 would round it.
         if T::DTYPE == <T as Real>::Computed::DTYPE
-            && let Some(y) = fused::<T>((x, lx), weight, (bias, lb), residual.as_ref(), sizes)?
+            && let Some(y) = fused::<T>(x, weight, bias, residual.as_ref(), sizes)?
         {
-            return Ok(CudaStorage::wrap_cuda_slice(y, device));
+            return Ok(tensor(y, device, shape));
         }
-        let y = forward((x, lx), weight, None, sizes)?;
-        finish::<T>(&device, y.as_cuda_slice::<T>()?, (bias, lb), residual.as_ref(), Rectified::Yes, sizes)?;
-        Ok(y)
+        let y = forward(x, weight, None, sizes)?;
+        finish::<T>(device, y.as_cuda_slice::<T>()?, bias, residual.as_ref(), Rectified::Yes, sizes)?;
+        Ok(Tensor::from_storage(Storage::Cuda(y), shape, BackpropOp::none(), false))
     })
 }
 
@@ -350,16 +347,10 @@ pub(in crate::nn) fn gradient_of_input(
                 w: &described.weight,
                 dy: &described.y,
             };
-            let (algorithm, bytes) = if let Some(found) = handle.of_input.get(&described.key) {
-                *found
-            } else {
-                    let others = [OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0];
-                    let is_stable = |algorithm| algorithm != OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
-                    let bytes = |algorithm| op.get_workspace_size(algorithm);
-                    let found = first(op.pick_algorithm(), &others, is_stable, bytes)?;
-                    handle.of_input.insert(described.key, found);
-                    found
-            };
+            let others = [OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0];
+            let is_stable = |algorithm| algorithm != OfInput::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
+            let (pick, size) = (|| op.pick_algorithm(), |algorithm| op.get_workspace_size(algorithm));
+            let (algorithm, bytes) = algorithm(&mut handle.of_input, described.key, pick, &others, is_stable, size)?;
             let workspace = handle.workspace(&device, bytes)?.as_mut();
             #[expect(unsafe_code, reason = "a call of cuDNN")]
             // SAFETY: the memory is of the types and sizes that the descriptors give.
@@ -389,19 +380,12 @@ pub(in crate::nn) fn gradient_of_weight(
                 dw: &described.weight,
                 dy: &described.y,
             };
-            let (algorithm, bytes) = if let Some(found) = handle.of_weight.get(&described.key) {
-                *found
-            } else {
-                    let varying = [
-                        OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3,
-                        OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
-                    ];
-                    let others = [OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, varying[0], varying[1]];
-                    let bytes = |algorithm| op.get_workspace_size(algorithm);
-                    let found = first(op.pick_algorithm(), &others, |a| !varying.contains(&a), bytes)?;
-                    handle.of_weight.insert(described.key, found);
-                    found
-            };
+            let varying =
+                [OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3, OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0];
+            let others = [OfWeight::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, varying[0], varying[1]];
+            let is_stable = |algorithm| !varying.contains(&algorithm);
+            let (pick, size) = (|| op.pick_algorithm(), |algorithm| op.get_workspace_size(algorithm));
+            let (algorithm, bytes) = algorithm(&mut handle.of_weight, described.key, pick, &others, is_stable, size)?;
             let workspace = handle.workspace(&device, bytes)?.as_mut();
             #[expect(unsafe_code, reason = "a call of cuDNN")]
             // SAFETY: the memory is of the types and sizes that the descriptors give.

@@ -39,23 +39,31 @@ pub(in crate::nn) fn relu_gradient(
 pub(in crate::nn) fn max_pool(x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
     let (batch, channels, height, width) = layout.shape().dims4()?;
     let shape: Shape = (batch, channels, height.div_ceil(2), width.div_ceil(2)).into();
-    by_type!(x, T => of_images::<T>("max_pool", (x, layout), None, (height, width), shape))
+    by_type!(x, T => of_images::<T>("max_pool", (x, layout), (height, width), shape))
 }
 
 /// Its gradient: `g` is that of the output, `x` the input.
 pub(in crate::nn) fn max_pool_gradient(
-    g: (&CudaStorage, &Layout),
-    (x, layout): (&CudaStorage, &Layout),
+    (g, lg): (&CudaStorage, &Layout),
+    (x, lx): (&CudaStorage, &Layout),
 ) -> Result<(CudaStorage, Shape)> {
-    let (.., height, width) = layout.shape().dims4()?;
-    by_type!(x, T => of_images::<T>("max_pool_gradient", g, Some((x, layout)), (height, width), layout.shape().clone()))
+    let (.., height, width) = lx.shape().dims4()?;
+    let device = x.device.clone();
+    by_type!(x, T => {
+        let (g, x) = (values::<T>(g, lg)?, values::<T>(x, lx)?);
+        let of_x = allocated::<T>(&device, x.len())?;
+        let (height, width, count) = (int(height)?, int(width)?, x.len() as u64);
+        let config = elementwise(x.len());
+        launch!(&device, T, "max_pool_gradient", config; &g, &x, &of_x, &height, &width, &count);
+        Ok((CudaStorage::wrap_cuda_slice(of_x, device), lx.shape().clone()))
+    })
 }
 
 /// Repeats every pixel in a 2×2 block.
 pub(in crate::nn) fn twice(x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
     let (batch, channels, height, width) = layout.shape().dims4()?;
     let shape: Shape = (batch, channels, 2 * height, 2 * width).into();
-    by_type!(x, T => of_images::<T>("twice", (x, layout), None, (height, width), shape))
+    by_type!(x, T => of_images::<T>("twice", (x, layout), (height, width), shape))
 }
 
 /// Sums each 2×2 block of pixels.
@@ -63,34 +71,21 @@ pub(in crate::nn) fn sum_of_four(g: &CudaStorage, layout: &Layout) -> Result<(Cu
     let (batch, channels, height, width) = layout.shape().dims4()?;
     let (height, width) = (height / 2, width / 2);
     let shape: Shape = (batch, channels, height, width).into();
-    by_type!(g, T => of_images::<T>("sum_of_four", (g, layout), None, (height, width), shape))
+    by_type!(g, T => of_images::<T>("sum_of_four", (g, layout), (height, width), shape))
 }
 
-/// A kernel over images of `size`, which reads one or two tensors.
+/// A kernel from images to images; `height` and `width` are those that it takes.
 fn of_images<T: Real>(
     name: &'static str,
-    (x, lx): (&CudaStorage, &Layout),
-    other: Option<(&CudaStorage, &Layout)>,
+    (x, layout): (&CudaStorage, &Layout),
     (height, width): (usize, usize),
     shape: Shape,
 ) -> Result<(CudaStorage, Shape)> {
-    use candle_core::cuda_backend::{WrapErr, cudarc::driver::PushKernelArg};
     let device = x.device.clone();
-    let x = values::<T>(x, lx)?;
-    let other = other.map(|(storage, layout)| values::<T>(storage, layout)).transpose()?;
-    let elements = shape.elem_count();
-    let y = allocated::<T>(&device, elements)?;
-    let (height, width, count) = (int(height)?, int(width)?, elements as u64);
-    let (function, stream) = (super::launch::kernel::<T>(&device, name)?, device.cuda_stream());
-    let mut builder = stream.launch_builder(&function);
-    builder.arg(&x);
-    if let Some(other) = &other {
-        builder.arg(other);
-    }
-    builder.arg(&y).arg(&height).arg(&width).arg(&count);
-    #[expect(unsafe_code, reason = "a call of CUDA")]
-    // SAFETY: the arguments are those of the kernels above, which stay within the sizes that they are given.
-    unsafe { builder.launch(elementwise(elements)) }.w()?;
+    let x = values::<T>(x, layout)?;
+    let y = allocated::<T>(&device, shape.elem_count())?;
+    let (height, width, count) = (int(height)?, int(width)?, y.len() as u64);
+    launch!(&device, T, name, elementwise(y.len()); &x, &y, &height, &width, &count);
     Ok((CudaStorage::wrap_cuda_slice(y, device), shape))
 }
 

@@ -1,17 +1,17 @@
 //! Compiles `kernels.cu` for a device, and launches its kernels.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use candle_core::{
     CudaDevice, Error, Result,
     cuda_backend::{
-        WrapErr,
+        DeviceId, WrapErr,
         cudarc::{
-            driver::{CudaFunction, DeviceRepr, LaunchConfig},
-            nvrtc::{CompileOptions, compile_ptx_with_opts},
+            driver::{CudaFunction, CudaModule, CudaView, DevicePtr, DeviceRepr, LaunchConfig},
+            nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts},
         },
     },
 };
@@ -19,7 +19,7 @@ use candle_core::{
 use super::Real;
 
 /// The kernels, in the common subset of C and CUDA.
-pub(super) const SOURCE: &str = include_str!("kernels.cu");
+const SOURCE: &str = include_str!("kernels.cu");
 
 /// What a kernel is in CUDA.
 const DIALECT: &str = "#define KERNEL extern \"C\" __global__\n#define SHARED __shared__\n";
@@ -34,35 +34,38 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// nothing from newer instructions.
 const NEWEST: (i32, i32) = (8, 0);
 
-/// Architecture, and the macro of the type.
-type Variant = ((i32, i32), &'static str);
+/// The kernels for one type on one device.
+struct Loaded {
+    module: Arc<CudaModule>,
+    functions: HashMap<&'static str, CudaFunction>,
+}
 
-/// A kernel for tensors of type `T`.
-pub(super) fn kernel<T: Real>(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
-    /// PTX by architecture and type. It is kept: there are at most a few.
-    static COMPILED: Mutex<BTreeMap<Variant, &str>> = Mutex::new(BTreeMap::new());
-    let architecture = device.cuda_stream().context().compute_capability().w()?.min(NEWEST);
-    let ptx = {
-        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ptx) = compiled.get(&(architecture, T::MACRO)) {
-            *ptx
-        } else {
-            let ptx: &str = String::leak(compile::<T>(architecture)?);
-            compiled.insert((architecture, T::MACRO), ptx);
-            ptx
+/// A kernel for tensors of type `T`. It is compiled and loaded once.
+pub(super) fn kernel<T: Real>(device: &CudaDevice, name: &'static str) -> Result<CudaFunction> {
+    static LOADED: LazyLock<Mutex<HashMap<(DeviceId, &str), Loaded>>> = LazyLock::new(Mutex::default);
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = match loaded.entry((device.id(), T::MACRO)) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let stream = device.cuda_stream();
+            let architecture = stream.context().compute_capability().w()?.min(NEWEST);
+            let module = stream.context().load_module(compile::<T>(architecture)?).w()?;
+            entry.insert(Loaded { module, functions: HashMap::new() })
         }
     };
-    let loaded = device.get_or_load_custom_func(name, &format!("flair-bench {}", T::MACRO), ptx)?;
-    Ok(loaded.into_cuda_function())
+    Ok(match loaded.functions.entry(name) {
+        Entry::Occupied(entry) => entry.get().clone(),
+        Entry::Vacant(entry) => entry.insert(loaded.module.load_function(name).w()?).clone(),
+    })
 }
 
 /// The kernels for tensors of type `T`, as PTX of an architecture.
-pub(super) fn compile<T: Real>((major, minor): (i32, i32)) -> Result<String> {
+fn compile<T: Real>((major, minor): (i32, i32)) -> Result<Ptx> {
     let source = format!("#define {}\n{DIALECT}{SOURCE}", T::MACRO);
     let options = vec![format!("--gpu-architecture=compute_{major}{minor}")];
     let options = CompileOptions { options, name: Some("kernels.cu".to_owned()), ..CompileOptions::default() };
     let compiled = compile_ptx_with_opts(source, options);
-    compiled.map(|ptx| ptx.to_src()).map_err(|error| Error::msg(format!("kernels.cu cannot be compiled: {error}")))
+    compiled.map_err(|error| Error::msg(format!("kernels.cu cannot be compiled: {error}")))
 }
 
 /// One thread per element, up to a limit beyond which threads take several.
@@ -81,9 +84,17 @@ pub(super) fn single() -> LaunchConfig {
     LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 }
 }
 
-/// A pointer for a kernel; null stands for a tensor that it can do without.
+/// A pointer for a kernel; null stands for memory that it can do without.
 #[repr(transparent)]
-pub(super) struct Pointer(pub(super) u64);
+pub(super) struct Pointer(u64);
+
+impl Pointer {
+    pub(super) const NULL: Self = Self(0);
+
+    pub(super) fn to<T>(memory: Option<&CudaView<'_, T>>, device: &CudaDevice) -> Self {
+        memory.map_or(Self::NULL, |memory| Self(memory.device_ptr(&device.cuda_stream()).0))
+    }
+}
 
 #[expect(unsafe_code, reason = "an argument of a kernel")]
 // SAFETY: it has the layout of an address, which is what the kernel takes.
@@ -92,7 +103,7 @@ unsafe impl DeviceRepr for Pointer {}
 /// Launches `$kernel` of `kernels.cu` for tensors of type `$t` with the arguments, in order: views and slices of memory,
 /// numbers of exactly the types that the kernel takes.
 macro_rules! launch {
-    ($device:expr, $t:ty, $kernel:literal, $config:expr; $($argument:expr),* $(,)?) => {{
+    ($device:expr, $t:ty, $kernel:expr, $config:expr; $($argument:expr),* $(,)?) => {{
         use candle_core::cuda_backend::{WrapErr, cudarc::driver::PushKernelArg};
         let (function, stream) = (super::launch::kernel::<$t>($device, $kernel)?, $device.cuda_stream());
         let mut builder = stream.launch_builder(&function);
@@ -114,7 +125,7 @@ mod tests {
     fn kernels_compile_for_every_type_and_architecture() {
         for architecture in [(7, 5), (8, 0), (9, 0)] {
             for ptx in [compile::<f32>(architecture), compile::<f64>(architecture), compile::<bf16>(architecture)] {
-                assert!(ptx.unwrap().contains(".entry cross_entropy_gradient"));
+                assert!(ptx.unwrap().to_src().contains(".entry cross_entropy_gradient"));
             }
         }
     }

@@ -14,14 +14,15 @@ mod norm;
 mod transfer;
 
 use candle_core::{
-    CudaDevice, CudaStorage, Layout, Result, WithDType, bail,
+    CudaDevice, CudaStorage, Layout, Result, Shape, Storage, StorageRef, Tensor, WithDType, bail,
     cuda_backend::{
         CudaDType,
         cudarc::{
             cudnn::CudnnDataType,
-            driver::{CudaView, DeviceRepr, ValidAsZeroBits},
+            driver::{CudaSlice, CudaView, DeviceRepr, ValidAsZeroBits},
         },
     },
+    op::BackpropOp,
 };
 use half::bf16;
 
@@ -37,7 +38,7 @@ pub(crate) use transfer::{Download, upload};
 /// A type of tensors: f32, f64 or bf16.
 pub(super) trait Real: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits + CudnnDataType {
     /// The type that is computed in, and that parameters and statistics have.
-    type Computed: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits + CudnnDataType;
+    type Computed: Real;
     /// The macro that chooses the type in `kernels.cu`.
     const MACRO: &str;
 }
@@ -87,11 +88,47 @@ fn values<'a, T: CudaDType>(storage: &'a CudaStorage, layout: &Layout) -> Result
     }
 }
 
+/// A tensor, held for reading on a GPU.
+struct OnGpu<'a> {
+    storage: StorageRef<'a>,
+    layout: &'a Layout,
+}
+
+impl<'a> OnGpu<'a> {
+    fn of(tensor: &'a Tensor) -> Self {
+        let (storage, layout) = tensor.storage_and_layout();
+        Self { storage, layout }
+    }
+
+    fn storage(&self) -> Result<&CudaStorage> {
+        match &*self.storage {
+            Storage::Cuda(storage) => Ok(storage),
+            _ => bail!("the tensor is not on a GPU"),
+        }
+    }
+
+    /// Its elements, if it is contiguous.
+    fn values<T: CudaDType>(&self) -> Result<CudaView<'_, T>> {
+        values(self.storage()?, self.layout)
+    }
+}
+
+/// Memory as a tensor.
+fn tensor<T: CudaDType>(memory: CudaSlice<T>, device: &CudaDevice, shape: impl Into<Shape>) -> Tensor {
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(memory, device.clone()));
+    Tensor::from_storage(storage, shape, BackpropOp::none(), false)
+}
+
+/// Batch, classes, and pixels of a sample, of logits `[B, K, …]`.
+fn sizes_of_logits(shape: &Shape) -> Result<(usize, usize, usize)> {
+    match shape.dims() {
+        [batch, classes, rest @ ..] => Ok((*batch, *classes, rest.iter().product::<usize>().max(1))),
+        dims => bail!("logits are [B, K, …], got {dims:?}"),
+    }
+}
+
 /// Memory for `count` elements with arbitrary values.
-fn allocated<T: DeviceRepr>(
-    device: &CudaDevice,
-    count: usize,
-) -> Result<candle_core::cuda_backend::cudarc::driver::CudaSlice<T>> {
+fn allocated<T: DeviceRepr>(device: &CudaDevice, count: usize) -> Result<CudaSlice<T>> {
     #[expect(unsafe_code, reason = "every element is written by the kernel that the memory is made for")]
     // SAFETY: the callers fill the whole of it before anything reads it, on the same stream.
     unsafe {

@@ -1,15 +1,15 @@
 //! Batch norm by the batch's own statistics, and the standardisation of groups.
 
 use candle_core::{
-    CpuStorage, CudaDevice, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
-    cuda_backend::cudarc::driver::CudaSlice, op::BackpropOp,
+    CpuStorage, CudaDevice, CudaStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail,
+    cuda_backend::cudarc::driver::{CudaSlice, CudaView, LaunchConfig},
 };
 
 use super::{
-    Real, allocated, by_type,
+    OnGpu, Real, allocated, by_type,
     elementwise::int,
     launch::{Pointer, THREADS, elementwise, grid, launch, single},
-    values,
+    tensor, values,
 };
 
 /// Values of a channel per block of a sum: fewer, and the blocks cost more than what they read.
@@ -41,8 +41,15 @@ impl Sizes {
     }
 
     /// Blocks that share the sum of one channel.
-    fn parts(self) -> u32 {
-        u32::try_from(self.each.div_ceil(VALUES_OF_A_BLOCK).clamp(1, MAX_PARTS)).unwrap_or(1)
+    fn parts(self) -> usize {
+        self.each.div_ceil(VALUES_OF_A_BLOCK).clamp(1, MAX_PARTS)
+    }
+
+    /// Blocks that sum all channels, and memory for their two sums each.
+    fn summing(self, device: &CudaDevice) -> Result<(LaunchConfig, CudaSlice<f64>)> {
+        let size = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+        let parts = allocated::<f64>(device, 2 * self.channels * self.parts())?;
+        Ok((grid(size(self.channels)?, size(self.parts())?), parts))
     }
 }
 
@@ -80,55 +87,44 @@ pub(in crate::nn) fn standardise(x: &Tensor, groups: usize, epsilon: f64) -> Res
 /// The statistics of `x`, and the biased variance of each channel, `[C]`.
 fn statistics(x: &Tensor, epsilon: f64) -> Result<(Statistics, Tensor)> {
     let sizes = Sizes::of(x.shape())?;
-    let (storage, layout) = x.storage_and_layout();
-    let Storage::Cuda(storage) = &*storage else { bail!("the tensor is not on a GPU") };
-    let device = storage.device.clone();
+    let seen = OnGpu::of(x);
+    let (storage, device) = (seen.storage()?, &seen.storage()?.device);
+    let (channels, plane, each) = (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64);
+    let (blocks, parts) = sizes.summing(device)?;
+    let count = int(sizes.parts())?;
     by_type!(storage, T => {
-        let x = values::<T>(storage, layout)?;
-        let parts = allocated::<f64>(&device, 2 * sizes.channels * sizes.parts() as usize)?;
-        let (channels, plane, each) = (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64);
-        let blocks = grid(u32::try_from(sizes.channels).unwrap_or(u32::MAX), sizes.parts());
-        launch!(&device, T, "moments", blocks; &x, &parts, &channels, &plane, &each);
-        let mean = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-        let variance = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-        let inverse = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-        let count = int(sizes.parts() as usize)?;
+        type A = <T as Real>::Computed;
+        let x = seen.values::<T>()?;
+        launch!(device, T, "moments", blocks; &x, &parts, &channels, &plane, &each);
+        let of_channels = || allocated::<A>(device, sizes.channels);
+        let (mean, variance, inverse) = (of_channels()?, of_channels()?, of_channels()?);
         launch!(
-            &device, T, "moments_end", elementwise(sizes.channels);
+            device, T, "moments_end", elementwise(sizes.channels);
             &x, &parts, &mean, &variance, &inverse, &channels, &count, &epsilon, &plane, &each,
         );
-        let tensor = |slice: CudaSlice<<T as Real>::Computed>| of_channels(slice, &device, sizes.channels);
-        Ok((Statistics { mean: tensor(mean), inverse: tensor(inverse) }, tensor(variance)))
+        let [mean, variance, inverse] = [mean, variance, inverse].map(|of| tensor(of, device, sizes.channels));
+        Ok((Statistics { mean, inverse }, variance))
     })
 }
 
-/// Memory as a tensor `[C]`.
-fn of_channels<T: candle_core::cuda_backend::CudaDType>(
-    slice: CudaSlice<T>,
+/// Sums of `g · (x - mean)` and of `g` over each channel, by parts. Without `x` and its means, the sums of `g` alone.
+fn gradient_sums<T: Real>(
     device: &CudaDevice,
-    channels: usize,
-) -> Tensor {
-    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(slice, device.clone()));
-    Tensor::from_storage(storage, channels, BackpropOp::none(), false)
+    sizes: Sizes,
+    g: &CudaView<'_, T>,
+    x: Option<(&CudaView<'_, T>, &CudaView<'_, T::Computed>)>,
+) -> Result<CudaSlice<f64>> {
+    let (channels, plane, each) = (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64);
+    let (blocks, parts) = sizes.summing(device)?;
+    let (x, mean) = x.unzip();
+    let (x, mean) = (Pointer::to(x, device), Pointer::to(mean, device));
+    launch!(device, T, "gradient_sums", blocks; g, &x, &mean, &parts, &channels, &plane, &each);
+    Ok(parts)
 }
 
 /// `(x - mean) · inverse`, as a `CustomOp3` times `weight` plus `bias`, with the gradients of a norm by its own
 /// statistics.
 struct Normalise(Statistics);
-
-/// Runs `body` with the views of the mean and the inverse deviation.
-macro_rules! with_statistics {
-    ($statistics:expr, $t:ty, ($mean:ident, $inverse:ident) => $body:expr) => {{
-        let ((mean, mean_layout), (inverse, inverse_layout)) =
-            ($statistics.mean.storage_and_layout(), $statistics.inverse.storage_and_layout());
-        let (Storage::Cuda(mean), Storage::Cuda(inverse)) = (&*mean, &*inverse) else {
-            bail!("the statistics are not on a GPU")
-        };
-        let $mean = values::<<$t as Real>::Computed>(mean, mean_layout)?;
-        let $inverse = values::<<$t as Real>::Computed>(inverse, inverse_layout)?;
-        $body
-    }};
-}
 
 impl Normalise {
     fn forward(
@@ -138,76 +134,64 @@ impl Normalise {
     ) -> Result<(CudaStorage, Shape)> {
         let sizes = Sizes::of(lx.shape())?;
         let device = x.device.clone();
-        by_type!(x, T => with_statistics!(self.0, T, (mean, inverse) => {
-            let x = values::<T>(x, lx)?;
+        let [mean, inverse] = [&self.0.mean, &self.0.inverse].map(OnGpu::of);
+        by_type!(x, T => {
+            type A = <T as Real>::Computed;
+            let (x, mean, inverse) = (values::<T>(x, lx)?, mean.values::<A>()?, inverse.values::<A>()?);
+            let affine = affine.map(|of| of.map(|(storage, layout)| values::<A>(storage, layout)));
+            let (weight, bias) = match affine {
+                Some([weight, bias]) => (Some(weight?), Some(bias?)),
+                None => (None, None),
+            };
+            if let Some(of) = [&weight, &bias].into_iter().flatten().find(|of| of.len() != sizes.channels) {
+                bail!("a norm of {} channels got an input of {}", of.len(), sizes.channels);
+            }
+            let [weight, bias] = [&weight, &bias].map(|of| Pointer::to(of.as_ref(), &device));
             let y = allocated::<T>(&device, x.len())?;
             let (channels, plane, count) = (int(sizes.channels)?, sizes.plane as u64, x.len() as u64);
-            if let Some([(weight, lw), (bias, lb)]) = affine {
-                    let weight = values::<<T as Real>::Computed>(weight, lw)?;
-                    let bias = values::<<T as Real>::Computed>(bias, lb)?;
-                    if [weight.len(), bias.len()] != [sizes.channels; 2] {
-                        bail!("a norm of {} channels got an input of {}", weight.len(), sizes.channels);
-                    }
-                    launch!(
-                        &device, T, "normalise", elementwise(x.len());
-                        &x, &mean, &inverse, &weight, &bias, &y, &channels, &plane, &count,
-                    );
-                } else {
-                    let null = Pointer(0);
-                    launch!(
-                        &device, T, "normalise", elementwise(x.len());
-                        &x, &mean, &inverse, &null, &null, &y, &channels, &plane, &count,
-                    );
-            }
+            launch!(
+                &device, T, "normalise", elementwise(x.len());
+                &x, &mean, &inverse, &weight, &bias, &y, &channels, &plane, &count,
+            );
             Ok((CudaStorage::wrap_cuda_slice(y, device), lx.shape().clone()))
-        }))
+        })
     }
 
-    /// Gradients of weight and bias, `[C]`, which are Σ g·x̂ and Σ g of each channel, and the factors of the input's
-    /// gradient, `[3 · C]`.
-    fn sums(&self, x: &Tensor, weight: Option<&Tensor>, gradient: &Tensor) -> Result<[Tensor; 3]> {
-        let sizes = Sizes::of(x.shape())?;
-        let ((x, lx), (g, lg)) = (x.storage_and_layout(), gradient.storage_and_layout());
-        let (Storage::Cuda(x), Storage::Cuda(g)) = (&*x, &*g) else { bail!("the tensor is not on a GPU") };
-        let device = x.device.clone();
-        by_type!(x, T => with_statistics!(self.0, T, (mean, inverse) => {
-            let (x, g) = (values::<T>(x, lx)?, values::<T>(g, lg)?);
-            let parts = allocated::<f64>(&device, 2 * sizes.channels * sizes.parts() as usize)?;
-            let (channels, plane, each) = (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64);
-            let blocks = grid(u32::try_from(sizes.channels).unwrap_or(u32::MAX), sizes.parts());
-            launch!(&device, T, "gradient_sums", blocks; &g, &x, &mean, &parts, &channels, &plane, &each);
-            let of_weight = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-            let of_bias = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-            let factors = allocated::<<T as Real>::Computed>(&device, 3 * sizes.channels)?;
-            let count = int(sizes.parts() as usize)?;
-            let one = elementwise(sizes.channels);
-            if let Some(weight) = weight {
-                let (weight, layout) = weight.storage_and_layout();
-                let Storage::Cuda(weight) = &*weight else { bail!("the weight is not on a GPU") };
-                let weight = values::<<T as Real>::Computed>(weight, layout)?;
-                launch!(
-                    &device, T, "gradient_sums_end", one;
-                    &parts, &inverse, &weight, &of_weight, &of_bias, &factors, &channels, &count, &each,
-                );
-            } else {
-                let null = Pointer(0);
-                launch!(
-                    &device, T, "gradient_sums_end", one;
-                    &parts, &inverse, &null, &of_weight, &of_bias, &factors, &channels, &count, &each,
-                );
-            }
-            let tensor = |slice: CudaSlice<<T as Real>::Computed>, length| of_channels(slice, &device, length);
-            let channels = sizes.channels;
-            Ok([tensor(of_weight, channels), tensor(of_bias, channels), tensor(factors, 3 * channels)])
-        }))
-    }
-
+    /// Gradients of `x`, if it is tracked, and of weight and bias, `[C]`: Σ g·x̂ and Σ g of each channel.
     fn gradients(&self, x: &Tensor, weight: Option<&Tensor>, g: &Tensor) -> Result<(Option<Tensor>, Tensor, Tensor)> {
+        let sizes = Sizes::of(x.shape())?;
         let g = g.contiguous()?;
-        let [of_weight, of_bias, factors] = self.sums(x, weight, &g)?;
-        let op = Gradient { mean: self.0.mean.clone(), factors };
-        let of_x = x.track_op().then(|| g.apply_op2_no_bwd(x, &op)).transpose()?;
-        Ok((of_x, of_weight, of_bias))
+        let [seen, g, mean, inverse] = [x, &g, &self.0.mean, &self.0.inverse].map(OnGpu::of);
+        let weight = weight.map(OnGpu::of);
+        let (storage, device) = (seen.storage()?, &seen.storage()?.device);
+        let (channels, plane, each) = (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64);
+        by_type!(storage, T => {
+            type A = <T as Real>::Computed;
+            let (values, g) = (seen.values::<T>()?, g.values::<T>()?);
+            let (mean, inverse) = (mean.values::<A>()?, inverse.values::<A>()?);
+            let parts = gradient_sums(device, sizes, &g, Some((&values, &mean)))?;
+            let of_channels = |each: usize| allocated::<A>(device, each * sizes.channels);
+            let (of_weight, of_bias, factors) = (of_channels(1)?, of_channels(1)?, of_channels(3)?);
+            let weight = weight.as_ref().map(|weight| weight.values::<A>()).transpose()?;
+            let (weight, count) = (Pointer::to(weight.as_ref(), device), int(sizes.parts())?);
+            launch!(
+                device, T, "gradient_sums_end", elementwise(sizes.channels);
+                &parts, &inverse, &weight, &of_weight, &of_bias, &factors, &channels, &count, &each,
+            );
+            let of_x = if x.track_op() {
+                let of_x = allocated::<T>(device, values.len())?;
+                let count = values.len() as u64;
+                launch!(
+                    device, T, "norm_gradient", elementwise(values.len());
+                    &g, &values, &mean, &factors, &of_x, &channels, &plane, &count,
+                );
+                Some(tensor(of_x, device, x.shape()))
+            } else {
+                None
+            };
+            let [of_weight, of_bias] = [of_weight, of_bias].map(|of| tensor(of, device, sizes.channels));
+            Ok((of_x, of_weight, of_bias))
+        })
     }
 }
 
@@ -271,58 +255,15 @@ impl CustomOp3 for Normalise {
     }
 }
 
-/// The gradient of the input, from that of the output and the input.
-struct Gradient {
-    /// `[C]`.
-    mean: Tensor,
-    /// `[3 · C]`.
-    factors: Tensor,
-}
-
-impl CustomOp2 for Gradient {
-    fn name(&self) -> &'static str {
-        "gradient of a norm"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        bail!("this norm is for a GPU")
-    }
-
-    fn cuda_fwd(&self, g: &CudaStorage, lg: &Layout, x: &CudaStorage, lx: &Layout) -> Result<(CudaStorage, Shape)> {
-        let sizes = Sizes::of(lx.shape())?;
-        let device = x.device.clone();
-        let ((mean, lm), (factors, lf)) = (self.mean.storage_and_layout(), self.factors.storage_and_layout());
-        let (Storage::Cuda(mean), Storage::Cuda(factors)) = (&*mean, &*factors) else {
-            bail!("the factors are not on a GPU")
-        };
-        by_type!(x, T => {
-            let (x, g) = (values::<T>(x, lx)?, values::<T>(g, lg)?);
-            let mean = values::<<T as Real>::Computed>(mean, lm)?;
-            let factors = values::<<T as Real>::Computed>(factors, lf)?;
-            let of_x = allocated::<T>(&device, x.len())?;
-            let (channels, plane, count) = (int(sizes.channels)?, sizes.plane as u64, x.len() as u64);
-            launch!(
-                &device, T, "norm_gradient", elementwise(x.len());
-                &g, &x, &mean, &factors, &of_x, &channels, &plane, &count,
-            );
-            Ok((CudaStorage::wrap_cuda_slice(of_x, device), lx.shape().clone()))
-        })
-    }
-}
-
 /// Σ g of each channel of `g [B, C, …]`: the gradient of a bias, `[C]`.
 pub(in crate::nn) fn gradient_of_bias(g: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
     let sizes = Sizes::of(layout.shape())?;
     let device = g.device.clone();
+    let (channels, count, each) = (int(sizes.channels)?, int(sizes.parts())?, sizes.each as u64);
     by_type!(g, T => {
-        let g = values::<T>(g, layout)?;
-        let parts = allocated::<f64>(&device, 2 * sizes.channels * sizes.parts() as usize)?;
-        let (channels, plane, each, null) =
-            (int(sizes.channels)?, sizes.plane as u64, sizes.each as u64, Pointer(0));
-        let blocks = grid(u32::try_from(sizes.channels).unwrap_or(u32::MAX), sizes.parts());
-        launch!(&device, T, "gradient_sums", blocks; &g, &null, &null, &parts, &channels, &plane, &each);
+        let parts = gradient_sums(&device, sizes, &values::<T>(g, layout)?, None)?;
         let of_bias = allocated::<<T as Real>::Computed>(&device, sizes.channels)?;
-        let count = int(sizes.parts() as usize)?;
+        let null = Pointer::NULL;
         launch!(
             &device, T, "gradient_sums_end", elementwise(sizes.channels);
             &parts, &null, &null, &null, &of_bias, &null, &channels, &count, &each,
@@ -334,21 +275,18 @@ pub(in crate::nn) fn gradient_of_bias(g: &CudaStorage, layout: &Layout) -> Resul
 /// The sum of the squares of all elements, a scalar of f64.
 pub(crate) fn sum_of_squares(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
-    let (storage, layout) = x.storage_and_layout();
-    let Storage::Cuda(storage) = &*storage else { bail!("the tensor is not on a GPU") };
-    let device = storage.device.clone();
-    let elements = layout.shape().elem_count();
-    let blocks = u32::try_from(elements.div_ceil(VALUES_OF_A_BLOCK).clamp(1, MAX_BLOCKS)).unwrap_or(1);
-    let parts = allocated::<f64>(&device, blocks as usize)?;
-    let (count, number) = (elements as u64, int(blocks as usize)?);
+    let seen = OnGpu::of(&x);
+    let (storage, device) = (seen.storage()?, &seen.storage()?.device);
+    let blocks = x.elem_count().div_ceil(VALUES_OF_A_BLOCK).clamp(1, MAX_BLOCKS);
+    let parts = allocated::<f64>(device, blocks)?;
+    let (count, blocks) = (x.elem_count() as u64, int(blocks)?);
     by_type!(storage, T => {
-        let x = values::<T>(storage, layout)?;
-        launch!(&device, T, "squares", grid(blocks, 1); &x, &parts, &count);
+        let x = seen.values::<T>()?;
+        launch!(device, T, "squares", grid(blocks.unsigned_abs(), 1); &x, &parts, &count);
     });
-    let sum = allocated::<f64>(&device, 1)?;
-    launch!(&device, f64, "squares_end", single(); &parts, &sum, &number);
-    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(sum, device));
-    Ok(Tensor::from_storage(storage, (), BackpropOp::none(), false))
+    let sum = allocated::<f64>(device, 1)?;
+    launch!(device, f64, "squares_end", single(); &parts, &sum, &blocks);
+    Ok(tensor(sum, device, ()))
 }
 
 const _: () = assert!(THREADS == 256, "as in kernels.cu");

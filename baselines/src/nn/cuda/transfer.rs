@@ -7,15 +7,14 @@
 use std::cell::RefCell;
 
 use candle_core::{
-    CudaDevice, CudaStorage, Result, Shape, Storage, Tensor, bail,
+    CudaDevice, Result, Shape, Tensor, bail,
     cuda_backend::{
         WrapErr,
         cudarc::driver::{CudaEvent, DeviceRepr, PinnedHostSlice, ValidAsZeroBits},
     },
-    op::BackpropOp,
 };
 
-use super::{allocated, values};
+use super::{OnGpu, allocated, tensor};
 
 /// Page-locked memory, and the end of the copy that last used it.
 struct Buffer<T> {
@@ -25,10 +24,10 @@ struct Buffer<T> {
 
 impl<T: DeviceRepr + ValidAsZeroBits> Buffer<T> {
     fn new(device: &CudaDevice, length: usize) -> Result<Self> {
-        let context = device.cuda_stream();
+        let stream = device.cuda_stream();
         #[expect(unsafe_code, reason = "memory with arbitrary values")]
         // SAFETY: it is written, by this program or by the device, before it is read.
-        let memory = unsafe { context.context().alloc_pinned_with_flags(length, 0) }.w()?;
+        let memory = unsafe { stream.context().alloc_pinned_with_flags(length, 0) }.w()?;
         Ok(Self { memory, copied: None })
     }
 
@@ -84,8 +83,7 @@ pub(crate) fn upload(numbers: &[f32], shape: impl Into<Shape>, device: &CudaDevi
         *next = (*next + 1) % BUFFERS;
         Ok::<_, candle_core::Error>(())
     })?;
-    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(copy, device.clone()));
-    Ok(Tensor::from_storage(storage, shape, BackpropOp::none(), false))
+    Ok(tensor(copy, device, shape))
 }
 
 /// A copy of bytes from the device.
@@ -99,17 +97,17 @@ impl Download {
     /// Queues the copy of a tensor of u8.
     pub(crate) fn start(tensor: &Tensor) -> Result<Self> {
         let tensor = tensor.contiguous()?;
-        let (storage, layout) = tensor.storage_and_layout();
-        let Storage::Cuda(storage) = &*storage else { bail!("the tensor is not on a GPU") };
-        let (bytes, stream) = (values::<u8>(storage, layout)?, storage.device.cuda_stream());
+        let seen = OnGpu::of(&tensor);
+        let (bytes, device) = (seen.values::<u8>()?, &seen.storage()?.device);
         let kept = CLASSES.with_borrow_mut(|kept| {
             let fitting = kept.iter().position(|buffer| buffer.memory.len() == bytes.len());
             fitting.map(|index| kept.swap_remove(index))
         });
         let mut buffer = match kept {
             Some(buffer) => buffer,
-            None => Buffer::new(&storage.device, bytes.len())?,
+            None => Buffer::new(device, bytes.len())?,
         };
+        let stream = device.cuda_stream();
         stream.memcpy_dtoh(&bytes, &mut buffer.memory).w()?;
         buffer.copied = Some(stream.record_event(None).w()?);
         Ok(Self { buffer, _tensor: tensor.clone() })

@@ -5,9 +5,12 @@ mod kernels;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use self::kernels::Normalise;
-use super::{Init, Mode, Parameter, Scope, kernels::take};
+use super::{
+    Init, Mode, Parameter, Scope,
+    kernels::{take, take_on_cpu},
+};
 #[cfg(feature = "cuda")]
-use super::{cuda, kernels::is_on_gpu};
+use super::{cuda, kernels::take_on_gpu};
 
 /// ε, added to every variance. torch's default.
 const EPSILON: f64 = 1e-5;
@@ -48,7 +51,7 @@ impl BatchNorm {
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
         if !mode.is_training() {
-            return if take(x) && x.device().is_cpu() && !x.track_op() {
+            return if take_on_cpu(x) && !x.track_op() {
                 let numbers = |p: &Parameter| p.value(mode).to_dtype(DType::F64)?.to_vec1::<f64>();
                 let inverse = numbers(&self.running_var)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
                 x.contiguous()?.apply_op3_no_bwd(
@@ -97,7 +100,7 @@ impl BatchNorm {
 /// biased variance, without gradients.
 fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     #[cfg(feature = "cuda")]
-    if is_on_gpu(x) {
+    if take_on_gpu(x) {
         return cuda::batch_norm(x, weight, bias, EPSILON);
     }
     let x = x.contiguous()?;
@@ -177,7 +180,7 @@ impl GroupNorm {
 /// If the shapes do not fit, or the device fails.
 pub(crate) fn standardise(x: &Tensor, groups: usize) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if take(x) && is_on_gpu(x) {
+    if take_on_gpu(x) {
         return cuda::standardise(x, groups, EPSILON);
     }
     let rows = x.reshape((x.dim(0)? * groups, ()))?;
