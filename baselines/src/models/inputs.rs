@@ -1,22 +1,17 @@
 //! Samples as a network's input tensors.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::{
     data::{Sample, aerial},
-    nn::Parameters,
+    nn::{Parameters, on_device},
 };
 
 /// The aerial images of a batch, `[B, 5, H, W]`, on the network's device.
 pub(crate) fn images<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: &Parameters) -> Result<Tensor> {
     let image = |s: &Sample| {
         let side = (s.aerial.len() / aerial::BANDS).isqrt();
-        let shape = [1, aerial::BANDS, side, side];
-        #[cfg(feature = "cuda")]
-        if let Device::Cuda(device) = parameters.device() {
-            return crate::nn::cuda::upload(&s.aerial, &shape[..], device)?.to_dtype(parameters.dtype());
-        }
-        to_device(&s.aerial, &shape, parameters)
+        to_device(&s.aerial, &[1, aerial::BANDS, side, side], parameters)
     };
     Tensor::cat(&batch.map(image).collect::<Result<Vec<_>>>()?, 0)?.to_dtype(parameters.computed())
 }
@@ -29,6 +24,6 @@ pub(crate) fn metadata<'a>(batch: impl Iterator<Item = &'a Sample>, parameters: 
 }
 
 /// Values as a tensor with the network's dtype and device.
-pub(super) fn to_device(values: &[f32], shape: &[usize], parameters: &Parameters) -> Result<Tensor> {
-    Tensor::from_slice(values, shape, &Device::Cpu)?.to_device(parameters.device())?.to_dtype(parameters.dtype())
+pub(crate) fn to_device(values: &[f32], shape: &[usize], parameters: &Parameters) -> Result<Tensor> {
+    on_device(values, shape, parameters.device())?.to_dtype(parameters.dtype())
 }

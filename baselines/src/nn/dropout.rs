@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Mode;
+use super::{Mode, on_device};
 
 /// Sets a value to 0 with probability `p` in training, and divides the others by `1 - p`. `torch.nn.Dropout`.
 ///
@@ -30,7 +30,7 @@ impl Dropout {
         let kept = 1.0 / (1.0 - self.p);
         let mask: Vec<f32> =
             (0..x.elem_count()).map(|_| if generator.chance(self.p) { 0.0 } else { kept as f32 }).collect();
-        x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?
+        x * on_device(&mask, x.dims(), x.device())?.to_dtype(x.dtype())?
     }
 }
 

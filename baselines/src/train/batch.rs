@@ -5,8 +5,8 @@ use flair_scoring::PatchId;
 
 use crate::{
     data::{DataError, Fidelity, Files, Preprocessor, Sample, augment::Augmentation},
-    models::inputs::{images, metadata},
-    nn::Parameters,
+    models::inputs::{images, metadata, to_device},
+    nn::{Parameters, on_device},
     random::Generator,
 };
 
@@ -135,7 +135,7 @@ impl Batch {
 fn labels(examples: &[Example], of: impl Fn(&Example) -> &[u8], device: &Device) -> Result<Tensor> {
     let side = examples.first().map_or(0, |example| of(example).len().isqrt());
     let all: Vec<u8> = examples.iter().flat_map(of).copied().collect();
-    Tensor::from_vec(all, (examples.len(), side, side), &Device::Cpu)?.to_device(device)
+    on_device(&all, &[examples.len(), side, side], device)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the networks compute in f32")]
@@ -155,10 +155,9 @@ fn series(examples: &[Example], pad_value: f64, parameters: &Parameters) -> Resu
         dates.extend(&series.positions);
         dates.resize(count * longest, 0.0);
     }
-    let to_device = |tensor: Tensor| tensor.to_device(parameters.device())?.to_dtype(parameters.dtype());
-    let values = Tensor::from_vec(values, (all.len(), longest, channels, size, size), &Device::Cpu)?;
-    let dates = Tensor::from_vec(dates, (all.len(), longest), &Device::Cpu)?;
-    Ok(Some((to_device(values)?.to_dtype(parameters.computed())?, to_device(dates)?)))
+    let values = to_device(&values, &[all.len(), longest, channels, size, size], parameters)?;
+    let dates = to_device(&dates, &[all.len(), longest], parameters)?;
+    Ok(Some((values.to_dtype(parameters.computed())?, dates)))
 }
 
 #[cfg(test)]

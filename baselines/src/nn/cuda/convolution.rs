@@ -248,7 +248,7 @@ pub(in crate::nn) fn forward_rectified(
     let (storage, device) = (x.storage()?, &x.storage()?.device);
     let [x, weight, bias] = [(storage, x.layout), (weight.storage()?, weight.layout), (bias.storage()?, bias.layout)];
     by_type!(storage, T => {
-        let residual = residual.as_ref().map(|residual| residual.values::<T>()).transpose()?;
+        let residual = residual.as_ref().map(OnGpu::values::<T>).transpose()?;
         // cuDNN wants the bias in the type of the image, which in bf16 would round it.
         if T::DTYPE == <T as Real>::Computed::DTYPE
             && let Some(y) = fused::<T>(x, weight, bias, residual.as_ref(), sizes)?

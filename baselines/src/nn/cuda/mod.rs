@@ -33,7 +33,7 @@ pub(crate) use cross_entropy::CrossEntropy;
 pub(super) use elementwise::{max_pool, max_pool_gradient, relu, relu_gradient, sum_of_four, twice};
 pub(crate) use norm::sum_of_squares;
 pub(super) use norm::{batch_norm, gradient_of_bias, standardise};
-pub(crate) use transfer::{Download, upload};
+pub(crate) use transfer::{Download, Staged, upload};
 
 /// A type of tensors: f32, f64 or bf16.
 pub(super) trait Real: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits + CudnnDataType {

@@ -172,7 +172,7 @@ impl Normalise {
             let parts = gradient_sums(device, sizes, &g, Some((&values, &mean)))?;
             let of_channels = |each: usize| allocated::<A>(device, each * sizes.channels);
             let (of_weight, of_bias, factors) = (of_channels(1)?, of_channels(1)?, of_channels(3)?);
-            let weight = weight.as_ref().map(|weight| weight.values::<A>()).transpose()?;
+            let weight = weight.as_ref().map(OnGpu::values::<A>).transpose()?;
             let (weight, count) = (Pointer::to(weight.as_ref(), device), int(sizes.parts())?);
             launch!(
                 device, T, "gradient_sums_end", elementwise(sizes.channels);

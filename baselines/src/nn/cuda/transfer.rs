@@ -4,12 +4,12 @@
 //! The events that cudarc keeps for such memory are not recorded, since the device's events are off: the ones here are
 //! our own.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashMap, thread::LocalKey};
 
 use candle_core::{
-    CudaDevice, Result, Shape, Tensor, bail,
+    CudaDevice, Result, Tensor, bail,
     cuda_backend::{
-        WrapErr,
+        CudaDType, WrapErr,
         cudarc::driver::{CudaEvent, DeviceRepr, PinnedHostSlice, ValidAsZeroBits},
     },
 };
@@ -17,7 +17,7 @@ use candle_core::{
 use super::{OnGpu, allocated, tensor};
 
 /// Page-locked memory, and the end of the copy that last used it.
-struct Buffer<T> {
+pub(crate) struct Buffer<T> {
     memory: PinnedHostSlice<T>,
     copied: Option<CudaEvent>,
 }
@@ -49,38 +49,64 @@ impl<T> Drop for Buffer<T> {
     }
 }
 
-/// Buffers of a thread for images. With two, one is filled while the device reads the other.
+/// Buffers of one length. With two, one is filled while the device reads the other.
 const BUFFERS: usize = 2;
+/// Lengths for which a thread keeps buffers: images, labels, series of some lengths, dropout masks. With more it begins anew.
+const LENGTHS: usize = 16;
+
+/// Buffers of one length, and which is next.
+pub(crate) struct Ring<T> {
+    buffers: Vec<Buffer<T>>,
+    next: usize,
+}
+
+/// A thread's buffers, by their length.
+type Rings<T> = RefCell<HashMap<usize, Ring<T>>>;
+
+/// A type whose values go to the device.
+pub(crate) trait Staged: CudaDType + DeviceRepr + ValidAsZeroBits + Copy + 'static {
+    /// This thread's buffers.
+    fn rings() -> &'static LocalKey<Rings<Self>>;
+}
+
+macro_rules! staged {
+    ($($t:ty),*) => {$(
+        impl Staged for $t {
+            fn rings() -> &'static LocalKey<Rings<Self>> {
+                thread_local!(static RINGS: Rings<$t> = RefCell::default());
+                &RINGS
+            }
+        }
+    )*};
+}
+staged!(f32, u8);
 
 thread_local! {
-    /// All of one length, and which is next.
-    static IMAGES: RefCell<(Vec<Buffer<f32>>, usize)> = const { RefCell::new((Vec::new(), 0)) };
     /// Buffers of classes that no copy uses.
     static CLASSES: RefCell<Vec<Buffer<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `numbers` as a tensor on the device.
-pub(crate) fn upload(numbers: &[f32], shape: impl Into<Shape>, device: &CudaDevice) -> Result<Tensor> {
-    let shape = shape.into();
-    if shape.elem_count() != numbers.len() || numbers.is_empty() {
-        bail!("{} values are no tensor of {shape:?}", numbers.len());
+/// `values` as a tensor on the device.
+pub(crate) fn upload<T: Staged>(values: &[T], shape: &[usize], device: &CudaDevice) -> Result<Tensor> {
+    if shape.iter().product::<usize>() != values.len() || values.is_empty() {
+        bail!("{} values are no tensor of {shape:?}", values.len());
     }
     let stream = device.cuda_stream();
-    let mut copy = allocated::<f32>(device, numbers.len())?;
-    IMAGES.with_borrow_mut(|(buffers, next)| {
-        if buffers.first().is_some_and(|buffer| buffer.memory.len() != numbers.len()) {
-            buffers.clear();
+    let mut copy = allocated::<T>(device, values.len())?;
+    T::rings().with_borrow_mut(|rings| {
+        if rings.len() >= LENGTHS && !rings.contains_key(&values.len()) {
+            rings.clear();
         }
-        if buffers.len() < BUFFERS {
-            buffers.push(Buffer::new(device, numbers.len())?);
-            *next = buffers.len() - 1;
+        let ring = rings.entry(values.len()).or_insert(Ring { buffers: Vec::new(), next: 0 });
+        if ring.next == ring.buffers.len() {
+            ring.buffers.push(Buffer::new(device, values.len())?);
         }
-        let buffer = &mut buffers[*next];
+        let buffer = &mut ring.buffers[ring.next];
         buffer.wait()?;
-        buffer.memory.as_mut_slice().w()?.copy_from_slice(numbers);
+        buffer.memory.as_mut_slice().w()?.copy_from_slice(values);
         stream.memcpy_htod(&buffer.memory, &mut copy).w()?;
         buffer.copied = Some(stream.record_event(None).w()?);
-        *next = (*next + 1) % BUFFERS;
+        ring.next = (ring.next + 1) % BUFFERS;
         Ok::<_, candle_core::Error>(())
     })?;
     Ok(tensor(copy, device, shape))
