@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    process,
 };
 
 use crate::{text::shown, unfinished::Unfinished};
@@ -36,7 +37,12 @@ pub enum LockError {
     },
 }
 
-/// Removes the folders `.{name}.{process}.part` in `parent` that killed processes left: nobody holds their locks.
+/// `.{name}.{process}.part`: the name of this process's unfinished folder, which [`remove_abandoned`] knows.
+pub fn part_name(name: &str) -> String {
+    format!(".{name}.{}.part", process::id())
+}
+
+/// Removes the folders of the name [`part_name`] in `parent` that killed processes left: nobody holds their locks.
 ///
 /// # Errors
 /// A folder cannot be listed or removed.

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::nn::{BatchNorm, Dropout, GroupNorm, Init, Linear, Mode, Parameter, Scope, constant, relu};
+use crate::nn::{BatchNorm, Dropout, GroupNorm, Init, Linear, Mode, Parameter, Scope, constant, relu, wide};
 
 /// Period of the positional encoding, in days.
 const PERIOD: f64 = 1000.0;
@@ -102,8 +102,7 @@ impl Ltae {
         let query = self.query.like(x, mode)?.reshape((heads, 1, d_k, 1))?.broadcast_as((heads, pixels, d_k, 1))?;
         let logits = keys.contiguous()?.matmul(&query.contiguous()?)?.squeeze(3)?; // [A, P, T]
         // Softmax is never computed in less than f32.
-        let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let mut logits = (logits.to_dtype(wide)? / (d_k as f64).sqrt())?;
+        let mut logits = (logits.to_dtype(wide(x.dtype()))? / (d_k as f64).sqrt())?;
         if let Some(is_padding) = is_padding {
             let mask = per_pixel(&is_padding.unsqueeze(2)?)?.squeeze(2)?.broadcast_as((heads, pixels, dates))?;
             let padded =

@@ -2,7 +2,7 @@
 //! baseline; upstream
 //! `src/backbones/txt_model.py`).
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::{
     fusion::{Collapsed, Cropped},
@@ -12,7 +12,7 @@ use super::{
     utae::{Utae, UtaeConfig},
 };
 use crate::{
-    nn::{Conv2d, Conv2dConfig, ConvInit, Mode, Scope, center_crop, nearest},
+    nn::{Conv2d, Conv2dConfig, ConvInit, Mode, Scope, center_crop, nearest, wide},
     random::Generator,
 };
 
@@ -225,7 +225,6 @@ impl SatelliteBranch {
         // A convolution of 1×1 and a nearest-neighbour resize commute, and the small image is 2,600 times smaller.
         let scores = self.head.forward(&center_crop(satellite_features, CROP)?, mode)?;
         // The gradient of a resize by 51 sums thousands of terms, and half precision would lose them.
-        let scores = if scores.dtype() == DType::F64 { scores } else { scores.to_dtype(DType::F32)? };
-        nearest(&scores, self.patch_size, self.patch_size)
+        nearest(&scores.to_dtype(wide(scores.dtype()))?, self.patch_size, self.patch_size)
     }
 }

@@ -54,6 +54,11 @@ pub struct Arithmetic {
     pub is_deterministic: bool,
 }
 
+/// The type of statistics, softmax, losses and sums over tensors of `dtype`: never less than f32.
+pub(crate) fn wide(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
+
 /// A precision that a device does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

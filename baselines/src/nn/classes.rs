@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
+use super::arithmetic::wide;
 #[cfg(feature = "cuda")]
 use super::{cuda, take_on_gpu};
 
@@ -31,7 +32,7 @@ impl Classes {
             let found = Found::OnTheWay(cuda::Download::start(&cuda::largest_logits(logits)?)?);
             return Ok(Self { found, pixels });
         }
-        let logits = if logits.dtype() == DType::F64 { logits.clone() } else { logits.to_dtype(DType::F32)? };
+        let logits = logits.to_dtype(wide(logits.dtype()))?;
         // A sum is finite only if all its terms are, and candle's argmax ignores NaN.
         let sums = logits.flatten_from(1)?.sum_keepdim(D::Minus1)?.abs()?;
         let is_broken = sums.lt(f64::INFINITY)?.eq(0u8)?;

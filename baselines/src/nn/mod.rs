@@ -36,6 +36,7 @@ mod pool;
 mod resize;
 
 pub use activation::relu;
+pub(crate) use arithmetic::wide;
 pub use arithmetic::{Arithmetic, ArithmeticError, InvalidPrecision, Precision};
 pub use classes::Classes;
 pub(crate) use constants::constant;

@@ -40,8 +40,9 @@ impl Gpu {
     }
 }
 
-/// Leaves the order of operations to the one stream that all threads use: otherwise two events guard every tensor. And
-/// keeps freed memory for the next tensors: otherwise each wait for the device gives all of it back to the driver.
+/// Leaves the order of operations to the one stream that all threads compute on: otherwise two events guard every
+/// tensor. And keeps freed memory for the next tensors: otherwise each wait for the device gives all of it back to the
+/// driver.
 #[cfg(feature = "cuda")]
 #[expect(
     unsafe_code,
@@ -53,7 +54,8 @@ pub(super) fn prepare(device: &Device) {
         sys::CUmemPool_attribute,
     };
     let Ok(device) = device.as_cuda_device() else { return };
-    // SAFETY: candle and our kernels queue everything, allocations and frees too, on this stream.
+    // SAFETY: candle and our kernels queue everything, allocations and frees too, on this stream. The copies to the device,
+    // which have another, order themselves by events of their own.
     unsafe { device.disable_event_tracking() };
     let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     let mut threshold = u64::MAX;

@@ -10,7 +10,7 @@ use std::{
 use flair_scoring::{
     Event, Progress,
     files::{Durability, write_with},
-    lock::{FolderLock, LOCK_FILE, remove_abandoned},
+    lock::{FolderLock, LOCK_FILE, part_name, remove_abandoned},
     raster,
     unfinished::Unfinished,
 };
@@ -49,8 +49,7 @@ pub(super) fn make(root: &Path, options: &ToyOptions, progress: &dyn Progress) -
     let name = root.file_name().map_or_else(|| "toy".into(), |name| name.to_string_lossy());
     fs::create_dir_all(parent).map_err(ToyError::io(parent))?;
     remove_abandoned(parent, &name).map_err(ToyError::io(parent))?;
-    let part = Unfinished::folder(parent.join(format!(".{name}.{}.part", std::process::id())));
-    let part = part.map_err(ToyError::io(parent))?;
+    let part = Unfinished::folder(parent.join(part_name(&name))).map_err(ToyError::io(parent))?;
     let lock =
         FolderLock::take(part.path(), &format!("a process that makes `{}`", root.display())).map_err(ToyError::Lock)?;
     let marker = fill(part.path(), options, progress)?;

@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use crate::models::Logits;
 #[cfg(feature = "cuda")]
 use crate::nn::{constant, take_on_gpu};
+use crate::{models::Logits, nn::wide};
 
 /// The class id of pixels that the loss ignores.
 pub const IGNORED: u8 = 255;
@@ -60,11 +60,6 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     let sum = (nll.to_dtype(DType::F64)? * pixel_weights)?.sum_all()?;
     // If no pixel has a weight, the sum is already 0.
     (sum / if total > 0.0 { total } else { 1.0 })?.to_dtype(logits.dtype())
-}
-
-/// The type that a loss is computed in.
-fn wide(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
 /// Class weights of both losses, and the weights of the losses in their sum.

@@ -25,7 +25,7 @@ use super::{
 use flair_scoring::{
     Event, Finding, PatchId, Progress, Protocol,
     files::{open_regular, write_atomically},
-    lock::{FolderLock, remove_abandoned},
+    lock::{FolderLock, part_name, remove_abandoned},
     raster::{self, Limits, Raster},
     score::{
         evaluate::{EvaluateError, Evaluation, Options, evaluate},
@@ -110,7 +110,7 @@ pub fn make(
     }
     // Intermediate files, removed at the end.
     fs::create_dir_all(out).and_then(|()| remove_abandoned(out, SCRATCH)).map_err(at(out))?;
-    let scratch = Unfinished::folder(out.join(format!(".{SCRATCH}.{}.part", std::process::id()))).map_err(at(out))?;
+    let scratch = Unfinished::folder(out.join(part_name(SCRATCH))).map_err(at(out))?;
     let _lock = FolderLock::take(scratch.path(), "a process that makes bundles")
         .map_err(|error| BundleError::Io { path: scratch.path().to_owned(), error: io::Error::other(error) })?;
     let sample = sample(plan.protocol, masks)?;
