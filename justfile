@@ -11,6 +11,10 @@ gate:
 cuda:
     .ci/cuda
 
+# Several processes under MPI, on this machine.
+mpi:
+    tests/mpi.sh
+
 # Format the sources.
 format:
     cargo fmt --all

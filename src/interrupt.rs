@@ -1,4 +1,4 @@
-//! Ctrl-C, TERM and HUP: a training finishes its step and saves, anything else ends at once. Nothing unfinished stays on
+//! Ctrl-C, TERM, HUP and USR1: a training finishes its step and saves, anything else ends at once. Nothing unfinished stays on
 //! the disk. An abort for lack of memory gets an exit code of the table.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +28,10 @@ pub(crate) fn listen() {
     }
 }
 
-/// What a signal does.
-fn interrupted() {
-    if IS_POLLED.load(Ordering::SeqCst) && !STOP.swap(true, Ordering::SeqCst) {
+/// What a signal does. A polite one, as Slurm sends before it takes a node back, never ends polled work at once: Slurm may
+/// send it to a process and to its launcher, which passes it on.
+fn interrupted(is_polite: bool) {
+    if IS_POLLED.load(Ordering::SeqCst) && (!STOP.swap(true, Ordering::SeqCst) || is_polite) {
         say("stopping after this step; once more to stop at once");
         return;
     }
@@ -43,7 +44,7 @@ fn interrupted() {
 #[cfg(unix)]
 mod system {
     use std::{
-        fs, io, panic,
+        env, fs, io, panic,
         sync::{
             Arc,
             atomic::{AtomicBool, Ordering},
@@ -52,7 +53,7 @@ mod system {
     };
 
     use signal_hook::{
-        consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM},
+        consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGUSR1},
         flag::register_conditional_shutdown,
         iterator::Signals,
     };
@@ -60,11 +61,18 @@ mod system {
     use super::{Exit, interrupted};
 
     pub(super) fn listen() -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain((!is_nohup()).then_some(SIGHUP)))?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain((!is_nohup()).then_some(SIGHUP)))?;
         thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || signals.forever().for_each(|_| interrupted()))?;
+            .spawn(move || signals.forever().for_each(|signal| interrupted(is_polite(signal))))?;
         code_aborts()
+    }
+
+    /// USR1 is; TERM is in a job of Slurm or MPI.
+    fn is_polite(signal: i32) -> bool {
+        let is_job =
+            || ["SLURM_JOB_ID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].iter().any(|name| env::var_os(name).is_some());
+        signal == SIGUSR1 || (signal == SIGTERM && is_job())
     }
 
     /// Rust aborts after a failed allocation, which no safe code can prevent, and has then told its size. Any other abort
@@ -94,6 +102,6 @@ mod system {
 #[cfg(not(unix))]
 mod system {
     pub(super) fn listen() -> Result<(), ctrlc::Error> {
-        ctrlc::set_handler(super::interrupted)
+        ctrlc::set_handler(|| super::interrupted(false))
     }
 }

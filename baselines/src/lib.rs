@@ -11,7 +11,7 @@
 //! - [`nn`]: layers and their gradients.
 //! - [`toy`]: the synthetic dataset. [`audit`]: problems of a dataset.
 //! - [`data`]: the dataset's files as arrays.
-//! - [`runtime`]: devices and threads. [`random`]: the seeded generator.
+//! - [`ranks`]: the processes of a run. [`runtime`]: devices and threads. [`random`]: the seeded generator.
 //!
 //! Predictions are scored by `flair-scoring`, which knows no tensors.
 
@@ -24,6 +24,7 @@ pub mod models;
 pub mod nn;
 pub mod predict;
 pub mod random;
+pub mod ranks;
 pub mod runtime;
 #[cfg(test)]
 #[path = "../../scoring/fuzz/exercise/seeds.rs"]

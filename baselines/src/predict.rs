@@ -134,7 +134,7 @@ pub fn predict(
     progress: &dyn Progress,
 ) -> Result<Predicted, PredictError> {
     let start = clock.now();
-    let todo: Vec<PatchId> = patches.iter().copied().filter(|&id| !is_finished(out, id)).collect();
+    let todo = unpredicted(out, patches);
     progress.event(Event::Started { stage: "predicting", steps: patches.len() as u64 });
     progress.event(Event::Kept { steps: (patches.len() - todo.len()) as u64 });
     let batch_size = options.batch_size.max(1);
@@ -282,6 +282,11 @@ fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> 
         None => Err(io::Error::other("the prediction has another size than a patch")),
     };
     result.map_err(|source| PredictError::Write { path, source })
+}
+
+/// The patches that have no complete prediction in the folder `out`.
+pub fn unpredicted(out: &Path, patches: &[PatchId]) -> Vec<PatchId> {
+    patches.iter().copied().filter(|&id| !is_finished(out, id)).collect()
 }
 
 /// Whether a patch's file exists and is complete.

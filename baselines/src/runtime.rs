@@ -24,6 +24,8 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
+    /// A GPU: the first one, or of several ranks on a machine each its own.
+    Gpu,
     /// The GPU with that index.
     Cuda(usize),
 }
@@ -40,7 +42,7 @@ impl FromStr for DeviceChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
+            "cuda" => Ok(Self::Gpu),
             other => match other.strip_prefix("cuda:").map(str::parse) {
                 Some(Ok(number)) => Ok(Self::Cuda(number)),
                 _ => Err(InvalidDevice(other.to_owned())),
@@ -55,6 +57,18 @@ impl DeviceChoice {
     /// # Errors
     /// If a GPU was requested explicitly and cannot be used.
     pub fn open(self) -> Result<Device, DeviceError> {
+        self.open_as((0, 1))
+    }
+
+    /// Opens the device of a process: its number among those on its machine, and their number. Each has a GPU of its own.
+    ///
+    /// # Errors
+    /// If a GPU was requested explicitly and cannot be used, or one was requested for all.
+    pub fn open_as(self, (rank, ranks): (usize, usize)) -> Result<Device, DeviceError> {
+        // Slurm's `--gpus-per-task=1` shows each process its own GPU alone, which then is number 0.
+        let is_one_visible =
+            std::env::var("CUDA_VISIBLE_DEVICES").is_ok_and(|all| !all.is_empty() && !all.contains(','));
+        let rank = if is_one_visible { 0 } else { rank };
         // One stream for all threads. With `new_cuda` each thread has a stream of its own, and the tensors that one
         // thread hands to another (those that read patches, compute, and write predictions) would need waits between
         // the streams.
@@ -64,8 +78,10 @@ impl DeviceChoice {
             Err(source) => Err(DeviceError::of_opening(number, source.into())),
         };
         match self {
+            Self::Cuda(number) if ranks > 1 => Err(DeviceError::Shared { number, ranks }),
             Self::Cuda(number) => cuda(number),
-            Self::Auto if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or_else(|error| {
+            Self::Gpu => cuda(rank),
+            Self::Auto if cfg!(feature = "cuda") => Ok(cuda(rank).unwrap_or_else(|error| {
                 tracing::warn!("computing on the processor: {error}");
                 Device::Cpu
             })),
@@ -94,6 +110,9 @@ pub struct Environment {
     /// The GPU, if the run computes on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
+    /// Number of processes of a training, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<usize>,
     /// The arithmetic, if the run computes on a GPU: `f32`, `bf16, deterministic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<String>,
@@ -115,6 +134,7 @@ impl Environment {
                 candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
             },
             gpu: Gpu::of(device),
+            ranks: None,
             arithmetic: None,
         }
     }
@@ -141,6 +161,9 @@ mod tests {
     #[test]
     fn devices_are_read() {
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Gpu));
+        let shared = DeviceChoice::Cuda(1).open_as((0, 2)).map(|_| ()).unwrap_err();
+        assert!(matches!(shared, DeviceError::Shared { number: 1, ranks: 2 }));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         assert_eq!(
             "gpu".parse::<DeviceChoice>().unwrap_err().to_string(),

@@ -1,4 +1,4 @@
-//! One process at a time in a folder.
+//! One process at a time in a folder, or several that share it.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -63,25 +63,52 @@ pub fn remove_abandoned(parent: &Path, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The exclusive use of a folder. The operating system ends it with the process, so that a killed process leaves no
-/// lock. On drop, the lock file is removed, and so are the folders that were created for it and are still empty.
+/// The use of a folder, alone or shared. The operating system ends it with the process, so that a killed process leaves
+/// no lock. On drop, the lock file is removed, unless others share it, and so are the folders that were created for it
+/// and are still empty.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
     path: PathBuf,
-    /// Removes the lock file, unless the lock is not enforced: others may then use it.
+    mode: Mode,
+    /// Removes the lock file of an exclusive lock, unless the lock is not enforced: others may then use it.
     entry: Option<Unfinished>,
     /// Folders that [`FolderLock::take`] created, the outermost first.
     created: Vec<PathBuf>,
     unenforced: Option<io::Error>,
 }
 
+/// How many processes may hold a lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// One.
+    Exclusive,
+    /// All that share it.
+    Shared,
+}
+
 impl FolderLock {
-    /// Locks a folder, which is created if it is missing. `holder` describes this process to others, in one line.
+    /// Locks a folder for this process alone. The folder is created if it is missing. `holder` describes this process
+    /// to others, in one line.
     ///
     /// # Errors
     /// [`LockError::Held`] if another process holds the lock, [`LockError::Io`] if the lock file cannot be made.
     pub fn take(folder: &Path, holder: &str) -> Result<Self, LockError> {
+        Self::lock(folder, holder, Mode::Exclusive)
+    }
+
+    /// Locks a folder together with all other processes that share it, as [`FolderLock::take`] does otherwise. Others
+    /// see the `holder` of the process that began last, so it should name what these processes have in common.
+    ///
+    /// A process that ends its share holds the folder alone for a moment: ask again before you give up.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if a process has the folder alone, [`LockError::Io`] if the lock file cannot be made.
+    pub fn share(folder: &Path, holder: &str) -> Result<Self, LockError> {
+        Self::lock(folder, holder, Mode::Shared)
+    }
+
+    fn lock(folder: &Path, holder: &str, mode: Mode) -> Result<Self, LockError> {
         let path = folder.join(LOCK_FILE);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -95,7 +122,11 @@ impl FolderLock {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other.map_err(failed(&path))?,
             };
-            let unenforced = match file.try_lock() {
+            let granted = match mode {
+                Mode::Exclusive => file.try_lock(),
+                Mode::Shared => file.try_lock_shared(),
+            };
+            let unenforced = match granted {
                 Ok(()) => None,
                 Err(TryLockError::WouldBlock) => {
                     return Err(LockError::Held { folder: folder.to_owned(), holder: held_by(file) });
@@ -107,8 +138,9 @@ impl FolderLock {
                 continue;
             }
             // An open file cannot be removed on other systems. A lock file that stays is harmless.
-            let entry = (cfg!(unix) && unenforced.is_none()).then(|| Unfinished::adopted(path.clone()));
-            let mut lock = Self { file, path, entry, created, unenforced };
+            let is_own = cfg!(unix) && unenforced.is_none() && mode == Mode::Exclusive;
+            let entry = is_own.then(|| Unfinished::adopted(path.clone()));
+            let mut lock = Self { file, path, mode, entry, created, unenforced };
             lock.describe(holder).map_err(failed(&lock.path))?;
             return Ok(lock);
         }
@@ -134,11 +166,25 @@ impl FolderLock {
         self.file.write_all(holder.as_bytes())?;
         self.file.flush()
     }
+
+    /// Ends this process's share of the folder. The last of those that share it removes the lock file.
+    fn end_share(&self) {
+        if !cfg!(unix) || self.unenforced.is_some() {
+            return;
+        }
+        // The file may be another one by now, if a process took the folder between the two calls.
+        if self.file.unlock().is_ok() && self.file.try_lock().is_ok() && is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
         drop(self.entry.take());
+        if self.mode == Mode::Shared {
+            self.end_share();
+        }
         // Folders with something in them stay.
         for folder in self.created.iter().rev() {
             let _ = fs::remove_dir(folder);
@@ -220,6 +266,57 @@ mod tests {
         fs::write(dir.path().join(LOCK_FILE), "a killed process, with a long description").unwrap();
         let lock = FolderLock::take(dir.path(), "new").unwrap();
         assert_eq!(fs::read_to_string(&lock.path).unwrap(), "new");
+    }
+
+    #[test]
+    fn those_that_share_a_folder_keep_out_one_that_wants_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        let first = FolderLock::share(&folder, "shards, the latest 1").unwrap();
+        let second = FolderLock::share(&folder, "shards, the latest 22").unwrap();
+        assert_eq!((first.is_new(), second.is_new()), (true, false));
+        let alone = || FolderLock::take(&folder, "one").unwrap_err().to_string();
+        assert_eq!(alone(), format!("`{}` is in use by shards, the latest 22", folder.display()));
+        drop(second);
+        assert!(folder.join(LOCK_FILE).exists());
+        assert!(alone().contains("is in use by shards"));
+        drop(first);
+        assert!(!folder.exists());
+        let one = FolderLock::take(&folder, "one").unwrap();
+        let error = FolderLock::share(&folder, "shards").unwrap_err().to_string();
+        assert_eq!(error, format!("`{}` is in use by one", folder.display()));
+        drop(one);
+        assert!(FolderLock::share(&folder, "shards").is_ok());
+    }
+
+    #[test]
+    fn of_many_at_once_one_has_the_folder_or_many_share_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        let (alone, sharing) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (folder, alone, sharing) = (&folder, &alone, &sharing);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        if thread % 2 == 0 {
+                            let Ok(_lock) = FolderLock::share(folder, "one of many") else { continue };
+                            sharing.fetch_add(1, SeqCst);
+                            assert_eq!(alone.load(SeqCst), 0);
+                            std::thread::yield_now();
+                            sharing.fetch_sub(1, SeqCst);
+                        } else {
+                            let Ok(_lock) = FolderLock::take(folder, "one") else { continue };
+                            assert_eq!((alone.fetch_add(1, SeqCst), sharing.load(SeqCst)), (0, 0));
+                            std::thread::yield_now();
+                            alone.fetch_sub(1, SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(!folder.join(LOCK_FILE).exists());
     }
 
     #[test]

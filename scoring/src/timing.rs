@@ -145,6 +145,33 @@ impl Timing {
         }
     }
 
+    /// The record of a run whose parts were timed one by one, such as the shards of a prediction: that of one device which
+    /// did all parts, one after the other. Its seconds are the sum of the parts' device-seconds
+    /// ([`Timing::most_device_seconds`]), so both time rules count all that was used.
+    pub fn sum(parts: &[Self]) -> Self {
+        let seconds: f64 = parts.iter().map(Self::most_device_seconds).sum();
+        let total = |count: fn(&Self) -> u64| parts.iter().map(count).fold(0, u64::saturating_add);
+        let patches = total(|part| part.patches);
+        let joined = |text: fn(&Self) -> &str| distinct(parts.iter().map(text)).join("; ");
+        let listed = |texts: fn(&Self) -> &[String]| {
+            let texts = parts.iter().flat_map(texts).map(String::as_str);
+            distinct(texts).into_iter().map(str::to_owned).collect()
+        };
+        Self {
+            seconds,
+            device_seconds: seconds,
+            patches_per_second: if seconds > 0.0 { patches as f64 / seconds } else { 0.0 },
+            kept_patches: total(|part| part.kept_patches),
+            covers: listed(|part| &part.covers),
+            device: joined(|part| &part.device),
+            hardware: joined(|part| &part.hardware),
+            threads: parts.iter().map(|part| part.threads).max().unwrap_or(1),
+            version: joined(|part| &part.version),
+            notes: listed(|part| &part.notes),
+            ..Self::new(Duration::ZERO, patches, Devices { nodes: 1, per_node: 1 })
+        }
+    }
+
     /// The measured time; `None` if a record from another program has an invalid one.
     pub fn elapsed(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.seconds).ok()
@@ -181,6 +208,17 @@ impl Timing {
     pub fn is_whole(&self) -> bool {
         self.kept_patches == 0
     }
+}
+
+/// The different texts, in the order of their first occurrences.
+fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for text in texts {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
 }
 
 /// The time limits of a run.
@@ -327,6 +365,37 @@ mod tests {
         let mut timing = Timing::new(Duration::from_secs(1000), 5, Devices { nodes: 1, per_node: 2 });
         timing.device_seconds = 1000.0;
         assert!(judge(&timing, &Limits::default()).is_over());
+    }
+
+    #[test]
+    fn the_sum_of_parts_counts_every_device_and_every_kept_patch() {
+        let part = |seconds: u64, patches, devices, hardware: &str| Timing {
+            device: "cpu".to_owned(),
+            hardware: hardware.to_owned(),
+            threads: 2,
+            notes: vec!["untrained".to_owned()],
+            ..Timing::new(Duration::from_secs(seconds), patches, devices)
+        };
+        let four = Devices { nodes: 2, per_node: 2 };
+        let mut parts = vec![part(700, 5, ONE, "a"), part(150, 6, four, "b"), part(200, 0, ONE, "a")];
+        parts[1].threads = 8;
+        let sum = Timing::sum(&parts);
+        assert_eq!((sum.seconds, sum.device_seconds, sum.computed_device_seconds()), (1500.0, 1500.0, 1500.0));
+        assert_eq!((sum.patches, sum.kept_patches, sum.threads), (11, 0, 8));
+        assert_eq!((sum.device.as_str(), sum.hardware.as_str(), sum.notes.len()), ("cpu", "a; b", 1));
+        let limits = Limits { baseline_seconds: Some(599.0), ..Limits::default() };
+        assert_eq!(judge(&sum, &limits).absolute, Outcome::Pass { used: 1500.0, limit: 1500.0 });
+        assert!(matches!(judge(&sum, &limits).relative, Outcome::Fail { .. }));
+        // A part that kept patches of an earlier, stopped process makes the sum incomplete: it can fail, and not pass.
+        parts[2].kept_patches = 4;
+        let sum = Timing::sum(&parts);
+        assert_eq!((sum.is_whole(), sum.all_patches()), (false, 15));
+        assert_eq!(judge(&sum, &limits).absolute, Outcome::NotJudged);
+        // A part that understates its product is not believed.
+        parts[0].device_seconds = 1.0;
+        parts[1].device_seconds = 601.0;
+        assert_eq!(judge(&Timing::sum(&parts), &limits).absolute, Outcome::Fail { used: 1501.0, limit: 1500.0 });
+        assert_eq!(Timing::sum(&[]).all_patches(), 0);
     }
 
     #[test]

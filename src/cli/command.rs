@@ -15,13 +15,21 @@ use super::{
 #[cfg(feature = "baselines")]
 use super::{
     data::DataCommand,
-    run::{PredictArgs, RunCommand, TrainArgs},
+    run::{FinishArgs, PredictArgs, RunCommand, TrainArgs},
     weights::WeightsCommand,
 };
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 done, and the verdict is negative (invalid submission, over time); 2 wrong usage or \
 configuration; 3 input data bad or missing; 4 device, disk or system failed; 70 internal error; 130 interrupted.";
+
+/// The example of `finish`.
+#[cfg(feature = "baselines")]
+const SHARDS: &str = "\
+Example: a run in eight shards, the tasks of a Slurm array
+  sbatch --array=0-7 --wrap \"flair-bench predict --weights best.safetensors --data /data/flair2 --out runs/a\"
+  flair-bench finish runs/a
+A task that failed is repeated with its --shard, such as 3/8.";
 
 /// Evaluation and submission toolkit of the FLAIR #2 land-cover challenge
 #[derive(Debug, Parser)]
@@ -47,6 +55,13 @@ pub(crate) enum Command {
     /// Predict with weights: the second half of `run baseline`
     #[cfg(feature = "baselines")]
     Predict(PredictArgs),
+    /// Finish a run that was predicted in shards: check that all are there, sum their times, score and pack
+    ///
+    /// It needs neither the weights nor the device of the shards, only their --out and the dataset. It writes what
+    /// `predict` writes at its end, and can be repeated, for example with another --baseline-time.
+    #[cfg(feature = "baselines")]
+    #[command(after_long_help = SHARDS)]
+    Finish(FinishArgs),
     /// Score predictions against masks, exactly as the challenge does
     Score(ScoreArgs),
     /// Check a submission, a folder or a zip, and report everything that is wrong with it

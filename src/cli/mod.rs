@@ -31,7 +31,8 @@ pub(crate) use package::PackageArgs;
 pub(crate) use protocol::ProtocolArgs;
 #[cfg(feature = "baselines")]
 pub(crate) use run::{
-    BaselineArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TrainArgs, TrainingArgs, UseArg,
+    BaselineArgs, FinishArgs, PredictArgs, PredictionArgs, RunCommand, SetupArgs, TimeRuleArgs, TrainArgs,
+    TrainingArgs, UseArg,
 };
 pub(crate) use score::{FormatArg, OutOfRangeArg, ScoreArgs};
 pub(crate) use shared::{ByArgs, ExpectedArgs, FindingsArgs, RulesArgs};

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flair_baselines::{
-    data::Split,
+    data::{Shard, Split},
     nn::{Arithmetic, Precision, with_plain_tensors},
     runtime::DeviceChoice,
 };
@@ -91,7 +91,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) resume: bool,
 }
 
-/// Prediction options, and the limits of the time rule.
+/// Prediction options.
 #[derive(Debug, Args)]
 pub(crate) struct PredictionArgs {
     /// Which patches to predict: test, val, train or all; `--set flair_bench.validation=hf|flair1|random` chooses val
@@ -102,6 +102,13 @@ pub(crate) struct PredictionArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Prediction")]
     pub(crate) batch_size: Option<u16>,
 
+    #[command(flatten)]
+    pub(crate) rule: TimeRuleArgs,
+}
+
+/// The limits of the time rule.
+#[derive(Debug, Args)]
+pub(crate) struct TimeRuleArgs {
     /// Maximum number of device-seconds of the prediction
     #[arg(long, value_name = "SECONDS", default_value_t = 1500.0, help_heading = "Time rule")]
     pub(crate) time_limit: f64,
@@ -165,4 +172,24 @@ pub(crate) struct PredictArgs {
 
     #[command(flatten)]
     pub(crate) prediction: PredictionArgs,
+
+    /// Predict only shard I of N, from 0/N to N-1/N: several processes, also on several machines with a shared disk,
+    /// predict the shards of one run into one --out, and `flair-bench finish` joins them (default: the task of a Slurm
+    /// array, if this is one; else all patches, in one process)
+    #[arg(long, value_name = "I/N", requires = "out", help_heading = "Prediction")]
+    pub(crate) shard: Option<Shard>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FinishArgs {
+    /// Folder of the run: the --out of its shards
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+
+    /// Folder of the dataset, if it is not where the shards found it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) rule: TimeRuleArgs,
 }

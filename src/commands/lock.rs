@@ -1,4 +1,4 @@
-//! One process at a time in a folder of results.
+//! One process at a time in a folder of results, or several that share it.
 
 use std::{fs, path::Path};
 
@@ -15,19 +15,24 @@ pub(super) fn take(folder: &Path) -> Outcome<FolderLock> {
     granted(FolderLock::take(folder, &holder()))
 }
 
-/// The lock that was asked for, or why there is none.
+/// The lock that was asked for, or why there is none. Notes it if others are not kept out.
 pub(super) fn granted(lock: Result<FolderLock, LockError>) -> Outcome<FolderLock> {
-    let lock = match lock {
-        Err(error @ LockError::Held { .. }) => {
-            Err(anyhow!("{error}: wait for its end, or choose another --out")).or_usage()?
-        }
-        other => other.or_environment()?,
-    };
+    let lock = free(lock)?;
     if let Some(error) = lock.unenforced() {
         let folder = lock.folder().display();
         say(&format!("note: `{folder}` cannot be locked, so start no second command with this --out: {error}"));
     }
     Ok(lock)
+}
+
+/// The lock that was asked for, or why there is none.
+pub(super) fn free(lock: Result<FolderLock, LockError>) -> Outcome<FolderLock> {
+    match lock {
+        Err(error @ LockError::Held { .. }) => {
+            Err(anyhow!("{error}: wait for its end, or choose another --out")).or_usage()
+        }
+        other => other.or_environment(),
+    }
 }
 
 /// What others are told of the process that holds a folder.

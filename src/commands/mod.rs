@@ -34,6 +34,8 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Train(arguments) => arguments.setup.on_kernels(|| run::train(&arguments)),
         #[cfg(feature = "baselines")]
         Command::Predict(arguments) => arguments.setup.on_kernels(|| run::predict(&arguments)),
+        #[cfg(feature = "baselines")]
+        Command::Finish(arguments) => run::finish(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

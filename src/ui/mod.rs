@@ -26,7 +26,11 @@ pub(crate) use findings::{explanation, write_findings, write_first};
 pub(crate) use progress::Bars;
 pub(crate) use protocol::protocol_text;
 pub(crate) use score::score_table;
+#[cfg(feature = "baselines")]
+pub(crate) use screen::divert;
 pub(crate) use screen::{Screen, stderr, stdout, stdout_for_programs, terminal_width};
+#[cfg(feature = "baselines")]
+pub(crate) use terminal::failure_of_rank;
 pub(crate) use terminal::{failure, logging, say, usage};
 #[cfg(feature = "baselines")]
 pub(crate) use time::rule;

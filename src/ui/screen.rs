@@ -59,6 +59,44 @@ pub(crate) fn stderr() -> Screen<StderrLock<'static>> {
     Screen::new(out.lock(), true, is_coloured)
 }
 
+/// Sends standard output and standard error to the end of a file from now on. [`shared_stderr`] stays what standard error
+/// was first.
+#[cfg(all(unix, feature = "mpi"))]
+pub(crate) fn divert(file: &std::path::Path) -> io::Result<()> {
+    use std::{
+        fs::File,
+        os::fd::{AsFd, OwnedFd},
+    };
+    let file = File::options().append(true).create(true).open(file)?;
+    let first: OwnedFd = io::stderr().as_fd().try_clone_to_owned()?;
+    // A second diversion leaves the first stream alone.
+    let _ = FIRST.set(File::from(first));
+    rustix::stdio::dup2_stdout(&file)?;
+    rustix::stdio::dup2_stderr(&file)?;
+    Ok(())
+}
+
+/// Without MPI, and on other systems, the streams stay what they are.
+#[cfg(all(feature = "baselines", not(all(unix, feature = "mpi"))))]
+#[expect(clippy::unnecessary_wraps, reason = "as the function above")]
+pub(crate) fn divert(_: &std::path::Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Standard error, before it was diverted.
+#[cfg(all(unix, feature = "mpi"))]
+static FIRST: std::sync::OnceLock<std::fs::File> = std::sync::OnceLock::new();
+
+/// Standard error, as it was before a diversion; nothing without one.
+#[cfg(feature = "baselines")]
+pub(super) fn shared_stderr() -> Screen<Box<dyn Write>> {
+    #[cfg(all(unix, feature = "mpi"))]
+    if let Some(first) = FIRST.get() {
+        return Screen::new(Box::new(first), true, false);
+    }
+    Screen::new(Box::new(io::sink()), true, false)
+}
+
 /// Standard error for log lines, whose values `tracing_subscriber` escapes itself.
 pub(super) fn log() -> io::Stderr {
     io::stderr()

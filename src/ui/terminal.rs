@@ -5,6 +5,8 @@ use std::{io::Write, process::ExitCode};
 use flair_scoring::text::is_unsafe;
 use tracing_subscriber::EnvFilter;
 
+#[cfg(feature = "baselines")]
+use super::screen::shared_stderr;
 use super::screen::{is_terminal, log, stderr};
 
 /// Starts logging to standard error: warnings, and more with `-v`. `FLAIR_BENCH_LOG` overrides the level.
@@ -27,6 +29,19 @@ pub(crate) fn logging(verbose: u8) {
 
 /// Prints the error that ends the program, with its causes.
 pub(crate) fn failure(error: &anyhow::Error) {
+    say(&format!("error: {}", text_of(error)));
+}
+
+/// Prints the error with which a rank ends the run, to the standard error that all ranks share.
+#[cfg(feature = "baselines")]
+pub(crate) fn failure_of_rank(rank: usize, error: &anyhow::Error) {
+    let line = format!("error: {}", text_of(error));
+    say(&line);
+    let _ = writeln!(shared_stderr(), "rank {rank}: {line} (its log in the run's folder: ranks/rank-{rank}.log)");
+}
+
+/// An error with its causes.
+fn text_of(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -36,7 +51,7 @@ pub(crate) fn failure(error: &anyhow::Error) {
             message = format!("{message}{separator}{text}");
         }
     }
-    say(&format!("error: {message}"));
+    message
 }
 
 /// Prints clap's message: help and version as they are, errors without what a terminal would interpret in arguments.

@@ -11,6 +11,8 @@ use flair_scoring::{PatchId, raster, raster::Raster};
 pub(crate) fn flair_bench(folder: &Path) -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("flair-bench");
     command.current_dir(folder).env_remove("FLAIR_BENCH_LOG").env_remove("RUST_BACKTRACE");
+    // The tests may themselves be a task of a Slurm array.
+    command.env_remove("SLURM_ARRAY_TASK_ID");
     command
 }
 

@@ -29,6 +29,15 @@ fn help_of_run_baseline() {
     insta::assert_snapshot!(text);
 }
 
+#[cfg(feature = "baselines")]
+#[test]
+fn help_of_finish() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = flair_bench(dir.path()).args(["finish", "--help"]).assert().success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn completions_and_manual_pages_are_made() {
     let dir = tempfile::tempdir().unwrap();

@@ -20,6 +20,8 @@ mod leaderboard;
 #[cfg(feature = "baselines")]
 mod run_folder;
 mod score;
+#[cfg(all(feature = "baselines", unix))]
+mod shards;
 #[cfg(unix)]
 mod streams;
 mod submission;

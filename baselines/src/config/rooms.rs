@@ -8,6 +8,7 @@ use super::{Config, ConfigError, Model};
 use crate::{
     data::{InputSettings, MetadataSettings, SeriesSettings, SplitSettings, metadata::OTHER_VALUES},
     models::{utae::UtaeConfig, utt::UttConfig},
+    ranks::Ranks,
     train::{Beginning, LossWeights, TrainOptions},
 };
 
@@ -114,6 +115,7 @@ impl Config {
             provenance: self.weights_settings()?,
             out,
             beginning: Beginning::Fresh,
+            ranks: Ranks::alone(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! FLAIR #2 data: files become arrays. Nothing here knows tensors.
 //!
-//! [`layout`] finds a dataset's files, [`splits`] chooses patches, [`sample`] makes a network's inputs of one of them.
+//! [`layout`] finds a dataset's files, [`splits`] chooses patches, [`shard`] deals them, [`sample`] makes a network's inputs of one of them.
 
 pub mod aerial;
 pub mod augment;
@@ -21,6 +21,7 @@ pub mod npy;
 pub mod prefetch;
 pub mod sample;
 pub mod sentinel;
+pub mod shard;
 pub mod splits;
 
 pub use augment::Augmentation;
@@ -32,4 +33,5 @@ pub use layout::{DataPaths, Dataset, PatchRecord, SuperAreaPaths};
 pub use metadata::MetadataSettings;
 pub use sample::{Files, InputSettings, Preprocessor, Sample};
 pub use sentinel::{SeriesSettings, SuperPatch};
+pub use shard::{InvalidShard, Shard};
 pub use splits::{Split, SplitSettings, Validation};

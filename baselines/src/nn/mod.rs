@@ -10,6 +10,7 @@
 
 mod activation;
 mod arithmetic;
+mod arrivals;
 mod classes;
 mod constants;
 mod conv;
@@ -38,6 +39,7 @@ mod resize;
 pub use activation::relu;
 pub(crate) use arithmetic::wide;
 pub use arithmetic::{Arithmetic, ArithmeticError, InvalidPrecision, Precision};
+pub use arrivals::Arrivals;
 pub use classes::Classes;
 pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};

@@ -1,8 +1,8 @@
 //! Training or evaluation mode, an argument of every layer.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use super::Folded;
+use super::{Arrivals, Folded};
 use crate::random::Generator;
 
 /// Training or evaluation mode.
@@ -14,11 +14,12 @@ pub struct Mode<'a> {
     is_training: bool,
     dropout: Option<&'a Mutex<Generator>>,
     folded: Option<&'a Folded>,
+    arrivals: Option<&'a Arc<dyn Arrivals>>,
 }
 
 impl<'a> Mode<'a> {
     /// Evaluation.
-    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None, folded: None };
+    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None, folded: None, arrivals: None };
 
     /// Evaluation with norms folded into the convolutions before them, where that pays: on a GPU. The weights must not
     /// change as long as `folded` is used.
@@ -28,11 +29,18 @@ impl<'a> Mode<'a> {
 
     /// Training: batch statistics, gradients, and dropout drawn from `generator`.
     pub fn train(generator: &'a Mutex<Generator>) -> Self {
-        Self { is_training: true, dropout: Some(generator), folded: None }
+        Self { dropout: Some(generator), ..Mode::TRAIN_WITHOUT_DROPOUT }
     }
 
     /// Training without dropout, for parity with a recorded run.
-    pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> = Mode { is_training: true, dropout: None, folded: None };
+    pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> =
+        Mode { is_training: true, dropout: None, folded: None, arrivals: None };
+
+    /// The same, and tells `arrivals` of each gradient in the backward pass.
+    #[must_use]
+    pub fn telling(self, arrivals: &'a Arc<dyn Arrivals>) -> Self {
+        Self { arrivals: Some(arrivals), ..self }
+    }
 
     /// Whether batch statistics are used and gradients recorded.
     pub fn is_training(self) -> bool {
@@ -42,6 +50,11 @@ impl<'a> Mode<'a> {
     /// Where folded weights are kept; `None` if norms are computed on their own.
     pub(super) fn folded(self) -> Option<&'a Folded> {
         self.folded
+    }
+
+    /// What is told of gradients.
+    pub(super) fn arrivals(self) -> Option<&'a Arc<dyn Arrivals>> {
+        self.arrivals
     }
 
     /// The generator of dropout; `None` without dropout.

@@ -4,13 +4,14 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
+    sync::Arc,
 };
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 
 use flair_scoring::text::shown;
 
-use super::{Init, Mode};
+use super::{Init, Mode, arrivals::Announced};
 use crate::random::Generator;
 
 /// Whether a parameter is trainable.
@@ -27,15 +28,21 @@ pub enum Kind {
 pub struct Parameter {
     var: Var,
     kind: Kind,
+    order: usize,
 }
 
 impl Parameter {
     /// Its value, tracked for gradients in training and detached in evaluation.
-    pub fn value(&self, mode: Mode<'_>) -> Tensor {
-        if mode.is_training() && self.kind == Kind::Weight {
-            self.var.as_tensor().clone()
-        } else {
-            self.var.as_detached_tensor()
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn value(&self, mode: Mode<'_>) -> Result<Tensor> {
+        if !mode.is_training() || self.kind != Kind::Weight {
+            return Ok(self.var.as_detached_tensor());
+        }
+        match mode.arrivals() {
+            Some(to) => self.var.apply_op1(Announced { parameter: self.var.id(), to: Arc::clone(to) }),
+            None => Ok(self.var.as_tensor().clone()),
         }
     }
 
@@ -44,12 +51,17 @@ impl Parameter {
     /// # Errors
     /// If the device fails.
     pub fn like(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        self.value(mode).to_dtype(x.dtype())
+        self.value(mode)?.to_dtype(x.dtype())
     }
 
     /// The variable itself.
     pub fn var(&self) -> &Var {
         &self.var
+    }
+
+    /// Its place in the order in which the network's parameters were created, about that of the forward pass.
+    pub(crate) fn order(&self) -> usize {
+        self.order
     }
 
     /// Whether it is trainable.
@@ -294,8 +306,10 @@ impl Scope<'_> {
     }
 
     fn insert(&self, name: String, value: &Tensor, kind: Kind) -> Result<Parameter> {
-        let parameter = Parameter { var: Var::from_tensor(&value.to_device(&self.builder.device)?)?, kind };
-        let before = self.builder.by_name.borrow_mut().insert(name, parameter.clone());
+        let mut by_name = self.builder.by_name.borrow_mut();
+        let var = Var::from_tensor(&value.to_device(&self.builder.device)?)?;
+        let parameter = Parameter { var, kind, order: by_name.len() };
+        let before = by_name.insert(name, parameter.clone());
         debug_assert!(before.is_none(), "two parameters of one name");
         Ok(parameter)
     }

@@ -75,6 +75,14 @@ fn in_words(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
+    /// One GPU for several processes.
+    #[error("{ranks} ranks on this machine would share GPU {number}: `--device cuda` gives each its own")]
+    Shared {
+        /// The GPU's number.
+        number: usize,
+        /// The processes on the machine.
+        ranks: usize,
+    },
     /// This build cannot use a GPU.
     #[error("this build of flair-bench has no CUDA: build it with `--features cuda`, or use `--device cpu`")]
     NotBuilt,

@@ -34,8 +34,11 @@ pub(super) struct RunState {
     pub(super) total: usize,
     /// Sum of the epoch's batch losses, and the number of batches.
     pub(super) losses: (f64, usize),
-    /// State of dropout's random generator.
+    /// State of dropout's random generator, of rank 0.
     pub(super) dropout: GeneratorState,
+    /// Those of the other ranks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) dropout_of_others: Vec<GeneratorState>,
     /// State of the learning-rate schedule.
     pub(super) schedule: SchedulerState,
     /// The best epoch so far.
@@ -77,6 +80,8 @@ fn checksum(state: &str, tensors: &BTreeMap<String, Tensor>) -> candle_core::Res
     Ok(sha256_of(format!("{} {state}", weights::digest(tensors.iter())?).as_bytes()))
 }
 
+/// The key of the number of ranks in a run's identity. A run of one process has none.
+pub(super) const RANKS: &str = "ranks";
 /// Format version of [`Sealed`], [`RunState`] and its `identity`.
 const FORMAT: u32 = 3;
 
@@ -155,8 +160,7 @@ impl Checkpoints {
     }
 
     /// Reads the state of an interrupted run, and loads its weights into the network and its moments into the
-    /// optimiser.
-    /// `None` if there is no checkpoint.
+    /// optimiser. At an epoch's end another number of ranks may continue. `None` if there is no checkpoint.
     pub(super) fn restore(
         &self,
         network: &Network,
@@ -202,7 +206,14 @@ impl Checkpoints {
         }
         weights::check_finite(&path, &checkpoint.tensors)?;
         let state: RunState = serde_json::from_str(&sealed.state).map_err(|error| damaged(error.to_string()))?;
-        let differences = differences(&state.identity, identity);
+        let ranks = |identity: &BTreeMap<String, String>| identity.get(RANKS).and_then(|n| n.parse().ok()).unwrap_or(1);
+        let mut differences = differences(&state.identity, identity);
+        if ranks(&state.identity) != ranks(identity) {
+            differences.retain(|line| !line.starts_with(&format!("`{RANKS}`")));
+            if state.steps > 0 && differences.is_empty() {
+                return Err(TrainError::OtherRanks { path, epoch: state.epoch, before: ranks(&state.identity) });
+            }
+        }
         if !differences.is_empty() {
             return Err(TrainError::OtherRun { path, differences });
         }

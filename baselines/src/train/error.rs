@@ -12,6 +12,7 @@ use flair_scoring::{
 use super::SettingError;
 use crate::{
     data::DataError,
+    ranks::RanksError,
     runtime::{TensorError, advice_on_memory},
     weights::WeightsError,
 };
@@ -88,6 +89,23 @@ pub enum TrainError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Weights(Box<WeightsError>),
+    /// The ranks cannot exchange data, or are not at the same place of the same run.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
+    /// The run was stopped within an epoch, by another number of ranks.
+    #[error(
+        "the run of `{}` stopped in the middle of epoch {epoch}, with {before} ranks: resume it with as many; another number \
+         can resume only at the end of an epoch",
+        path.display()
+    )]
+    OtherRanks {
+        /// The state's file.
+        path: PathBuf,
+        /// The epoch.
+        epoch: usize,
+        /// The ranks that stopped.
+        before: usize,
+    },
     /// A log cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {

@@ -28,6 +28,16 @@ impl Gradients {
         self.0.get(name)
     }
 
+    /// Takes the gradient of a parameter.
+    pub(super) fn take(&mut self, name: &str) -> Option<Tensor> {
+        self.0.remove(name)
+    }
+
+    /// Names and gradients, in the order of the names.
+    pub(super) fn into_pairs(self) -> impl Iterator<Item = (String, Tensor)> {
+        self.0.into_iter()
+    }
+
     /// Names and gradients, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
@@ -94,6 +104,12 @@ impl Gradients {
     }
 }
 
+impl FromIterator<(String, Tensor)> for Gradients {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(gradients: I) -> Self {
+        Self(gradients.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 pub(super) fn gradients(by_name: impl IntoIterator<Item = (&'static str, Tensor)>) -> Gradients {
     Gradients(by_name.into_iter().map(|(name, gradient)| (name.to_owned(), gradient)).collect())
@@ -121,7 +137,7 @@ mod tests {
         let running = builder.root().statistic("running", 2, 2.0).unwrap();
         let parameters = builder.finish();
         let mode = Mode::TRAIN_WITHOUT_DROPOUT;
-        let loss = (a.value(mode) * running.value(mode)).unwrap().sqr().unwrap().sum_all().unwrap();
+        let loss = (a.value(mode).unwrap() * running.value(mode).unwrap()).unwrap().sqr().unwrap().sum_all().unwrap();
         let found = Gradients::of(&loss, &parameters).unwrap();
         assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a"]);
         assert_eq!(found.get("a").unwrap().to_vec1::<f64>().unwrap(), [24.0, 24.0]);

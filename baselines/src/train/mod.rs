@@ -7,11 +7,14 @@
 mod batch;
 mod checkpoint;
 mod error;
+mod exchange;
 pub mod gradients;
 pub mod logs;
 pub mod loss;
 pub mod optimizer;
 mod options;
+mod reduction;
+mod reports;
 pub mod schedule;
 pub mod shuffle;
 mod stopping;

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use flair_scoring::PatchId;
 
-use super::{Best, Checkpoints, EpochMetrics, LossWeights, OptimizerConfig, Schedule, batch::Examples};
+use super::{
+    Best, Checkpoints, EpochMetrics, LossWeights, OptimizerConfig, Schedule, batch::Examples, checkpoint::RANKS,
+};
 use crate::{
     data::{DataError, Fidelity},
+    ranks::Ranks,
     weights::Settings,
 };
 
@@ -49,6 +52,8 @@ pub struct TrainOptions<'a> {
     pub out: &'a Path,
     /// Whether to resume the run in the folder.
     pub beginning: Beginning,
+    /// The processes of the run. Each has its own batches of [`TrainOptions::batch_size`] patches.
+    pub ranks: Ranks,
 }
 
 /// Whether a run is new or resumed.
@@ -85,6 +90,9 @@ impl TrainOptions<'_> {
         add("accumulated batches", self.accumulate.to_string());
         add("clipping", format!("{:?}", self.clip));
         add("seed", self.seed.to_string());
+        if !self.ranks.is_alone() {
+            add(RANKS, self.ranks.size().to_string());
+        }
         for (key, patches) in [("training patches", train), ("validation patches", val)] {
             let data = examples.identity(patches)?;
             add(key, format!("{} with the digest {data:.12}", patches.len()));

@@ -14,6 +14,13 @@ pub fn order(patches: &[PatchId], seed: u64, epoch: usize) -> Vec<PatchId> {
     order
 }
 
+/// The patches of an epoch that a rank has: each `size`-th of its order, from `rank` on. The order is continued from its
+/// beginning until all ranks have the same number, as torch's `DistributedSampler` does.
+pub fn deal(order: &[PatchId], rank: usize, size: usize) -> Vec<PatchId> {
+    let each = order.len().div_ceil(size.max(1));
+    (0..each).filter_map(|turn| order.get((turn * size + rank) % order.len().max(1)).copied()).collect()
+}
+
 /// Division of a training set into batches and steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -59,6 +66,21 @@ mod tests {
             let sorted: std::collections::BTreeSet<_> = other.into_iter().collect();
             assert!(sorted.into_iter().eq(patches.iter().copied()));
         }
+    }
+
+    #[test]
+    fn ranks_have_equal_shares_and_together_all() {
+        let order: Vec<_> = (1..8).filter_map(PatchId::new).collect();
+        let numbers = |rank, size| deal(&order, rank, size).iter().map(|id| id.number()).collect::<Vec<_>>();
+        // torch.utils.data.DistributedSampler(range(1, 8), num_replicas=3, rank=…, shuffle=False)
+        assert_eq!([0, 1, 2].map(|rank| numbers(rank, 3)), [[1, 4, 7], [2, 5, 1], [3, 6, 2]]);
+        assert_eq!(numbers(0, 1), [1, 2, 3, 4, 5, 6, 7]);
+        // More ranks than patches: some are repeated more than once.
+        assert_eq!(
+            (0..16).flat_map(|rank| numbers(rank, 16)).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 1, 2]
+        );
+        assert_eq!(deal(&[], 0, 2), []);
     }
 
     #[test]

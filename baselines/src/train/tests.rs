@@ -22,13 +22,18 @@ use crate::{
     data::{DataError, Fidelity, Sample, SuperPatch},
     models::{Network, fixture, resnet34::WIDTH, utae::UtaeConfig, utt::UttConfig},
     random::Generator,
+    ranks::Ranks,
     weights::{self, Settings},
 };
+
+mod ranks;
 
 const SIDE: usize = 32;
 
 /// Patches of two halves, whose colours determine their classes. From number 100 on the labels are wrong.
 struct MadeUp {
+    /// Pixels of an image's side.
+    side: usize,
     has_series: bool,
     broken: Option<PatchId>,
 }
@@ -51,22 +56,22 @@ impl Examples for Short {
 }
 
 impl Short {
-    const ALL: MadeUp = MadeUp { has_series: true, broken: None };
+    const ALL: MadeUp = MadeUp { side: SIDE, has_series: true, broken: None };
 }
 
 impl Examples for MadeUp {
     #[expect(clippy::cast_possible_truncation, reason = "any numbers will do")]
     fn example(&self, id: PatchId) -> Result<Example, DataError> {
-        let number: usize = id.to_string().parse().unwrap();
+        let (number, side): (usize, usize) = (id.to_string().parse().unwrap(), self.side);
         let mut noise = Generator::new(7, &format!("patch {id}"));
-        let right = |i: usize| (i % SIDE >= 4 * (1 + number % 6)) ^ (number % 2 == 1);
-        let mut aerial: Vec<f32> = (0..5 * SIDE * SIDE)
+        let right = |i: usize| (i % side >= side / 8 * (1 + number % 6)) ^ (number % 2 == 1);
+        let mut aerial: Vec<f32> = (0..5 * side * side)
             .map(|i| 0.1 + 0.1 * noise.uniform() as f32 + if right(i) { 0.6 } else { 0.0 })
             .collect();
         if self.broken == Some(id) {
             aerial[77] = f32::NAN;
         }
-        let target = (0..SIDE * SIDE).map(|i| u8::from(right(i) ^ (number >= 100)) * 4).collect();
+        let target = (0..side * side).map(|i| u8::from(right(i) ^ (number >= 100)) * 4).collect();
         let t = 2 + number % 2;
         let series = self.has_series.then(|| SuperPatch {
             t,
@@ -138,6 +143,7 @@ fn options(out: &Path) -> TrainOptions<'_> {
         seed: 3,
         workers: 2,
         settings: settings("0.0", "0.1"),
+        ranks: Ranks::alone(),
         provenance: Settings::new(),
         out,
         beginning: Beginning::Fresh,
@@ -184,7 +190,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn go(&self, beginning: Beginning, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
-        self.on(&MadeUp { has_series: true, broken: None }, beginning, stop, progress)
+        self.on(&MadeUp { side: SIDE, has_series: true, broken: None }, beginning, stop, progress)
     }
 
     fn on(
@@ -317,7 +323,7 @@ fn lack_of_memory_names_the_batch_and_one_that_may_fit() {
 fn a_run_ends_early_where_validation_gets_no_better() {
     let out = tempfile::tempdir().unwrap();
     let options = TrainOptions { epochs: 40, patience: Some(2), ..options(out.path()) };
-    let examples = MadeUp { has_series: false, broken: None };
+    let examples = MadeUp { side: SIDE, has_series: false, broken: None };
     // Wrong labels: the better the training, the worse the validation.
     let (train, val, network) = (ids(1..5), ids(100..102), network(&unet(), 1));
     let trainer = Trainer::of(&network, &examples, (&train, &val), &options).unwrap();
@@ -338,7 +344,7 @@ fn training_learns_classes_from_colours() {
     let given = TrainOptions { is_augmented: true, ..options(out.path()) };
     let options =
         TrainOptions { epochs: 15, batch_size: 2, accumulate: 2, optimizer, learning_rate, schedule, ..given };
-    let examples = MadeUp { has_series: false, broken: None };
+    let examples = MadeUp { side: SIDE, has_series: false, broken: None };
     // The thin network of the other tests learns more slowly.
     let sizes = UttConfig { unet_width: WIDTH, ..unet() };
     let (train, val, network) = (ids(1..9), ids(20..24), network(&sizes, 1));
@@ -353,7 +359,7 @@ fn training_learns_classes_from_colours() {
 fn refusal(options: &TrainOptions<'_>, broken: Option<PatchId>) -> String {
     let train = ids(1..5);
     let network = network(&unet(), 1);
-    let examples = MadeUp { has_series: false, broken };
+    let examples = MadeUp { side: SIDE, has_series: false, broken };
     let run = |trainer: Trainer<'_>| trainer.run(&AtomicBool::new(false), &Silent);
     let error = Trainer::of(&network, &examples, (&train, &[]), options).and_then(run).unwrap_err();
     error.to_string().replace(&options.out.display().to_string(), "OUT")
@@ -368,7 +374,7 @@ fn errors_name_their_cause() {
     assert!(["000001", "000002", "000003", "000004"].iter().all(|id| message.contains(id)), "{message}");
     assert!(message.starts_with("the loss is not finite on patches 0000"), "{message}");
 
-    let examples = MadeUp { has_series: false, broken: None };
+    let examples = MadeUp { side: SIDE, has_series: false, broken: None };
     let network = network(&unet(), 1);
     let (train, nothing) = (ids(1..5), AtomicBool::new(false));
     Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
@@ -382,7 +388,7 @@ fn errors_name_their_cause() {
     ");
     // Another momentum of the batch norms, and other files under the same numbers.
     let resumed = TrainOptions { beginning: Beginning::Resume, settings: settings("0.0", "0.9"), ..options.clone() };
-    let examples = MadeUp { has_series: true, broken: None };
+    let examples = MadeUp { side: SIDE, has_series: true, broken: None };
     let message = Trainer::of(&network, &examples, (&train, &[]), &resumed).err().unwrap().to_string();
     let lines: Vec<_> = message.lines().skip(1).map(str::trim).collect();
     assert_eq!(lines[0], "`flair_bench.norm_momentum` was 0.1 and is 0.9");
@@ -408,7 +414,7 @@ fn errors_name_their_cause() {
 fn a_validation_loss_that_is_not_finite_is_recorded_and_training_continues() {
     let folder = tempfile::tempdir().unwrap();
     let (train, val) = (ids(1..5), ids(11..13));
-    let examples = MadeUp { has_series: false, broken: PatchId::new(12) };
+    let examples = MadeUp { side: SIDE, has_series: false, broken: PatchId::new(12) };
     let run = |epochs, beginning| {
         let options = TrainOptions { epochs, beginning, ..options(folder.path()) };
         let network = network(&unet(), 1);
@@ -430,7 +436,7 @@ fn a_damaged_state_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let options = TrainOptions { epochs: 1, ..options(folder.path()) };
     let resumed = TrainOptions { epochs: 2, beginning: Beginning::Resume, ..options.clone() };
-    let examples = MadeUp { has_series: false, broken: None };
+    let examples = MadeUp { side: SIDE, has_series: false, broken: None };
     let (network, train, nothing) = (network(&unet(), 1), ids(1..5), AtomicBool::new(false));
     Trainer::of(&network, &examples, (&train, &[]), &options).unwrap().run(&nothing, &Silent).unwrap();
     let path = Checkpoints::of(folder.path()).state();

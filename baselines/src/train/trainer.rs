@@ -1,8 +1,12 @@
 //! The training loop: each epoch is followed by a validation and a checkpoint.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use candle_core::Tensor;
@@ -12,8 +16,11 @@ use super::{
     Batch, Beginning, Checkpoints, Gradients, Optimizer, Position, Scheduler, Stopped, TrainError, TrainOptions,
     Trained,
     batch::{Augmenting, Example, Examples},
-    checkpoint::RunState,
+    checkpoint::{RANKS, RunState},
+    exchange,
     logs::Logs,
+    reduction::{Buckets, Reduction},
+    reports::{self, StepReport},
     shuffle::{self, Cut},
     stopping::Best,
     two_branch,
@@ -25,8 +32,9 @@ use crate::{
         prefetch::{Prefetch, in_order},
     },
     models::{Collapse, Network},
-    nn::Mode,
+    nn::{Arrivals, Mode},
     random::Generator,
+    ranks::Ranks,
 };
 
 /// Batches that are prefetched.
@@ -48,9 +56,16 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     scheduler: Scheduler,
     dropout: Mutex<Generator>,
-    /// Up to date, except for the states of scheduler and generator, which are copied here before saving.
+    /// Up to date, except for the states of scheduler and generators, which are copied here before saving.
     state: RunState,
-    logs: Logs,
+    /// Of rank 0.
+    logs: Option<Logs>,
+    ranks: &'a Ranks,
+    buckets: Arc<Buckets>,
+    /// The number of ranks that the run had until now, if it was another one.
+    ranks_before: Option<usize>,
+    /// How long this epoch's steps waited for sums of gradients, and what the ranks' sums had taken before it.
+    waited: (Duration, Duration),
 }
 
 /// Whether a loop was finished.
@@ -89,7 +104,8 @@ impl<'a> Trainer<'a> {
         let checkpoints = Checkpoints::of(options.out);
         let mut optimizer = Optimizer::new(options.optimizer, &network.parameters)?;
         let mut scheduler = Scheduler::new(options.schedule, options.learning_rate)?;
-        let identity = options.identity(examples, train, val)?;
+        let ranks = &options.ranks;
+        let identity = exchange::identity(ranks, options, examples, train, val)?;
         let saved = match options.beginning {
             Beginning::Resume => checkpoints.restore(network, &mut optimizer, &identity)?,
             Beginning::Fresh if checkpoints.exist() => {
@@ -97,7 +113,16 @@ impl<'a> Trainer<'a> {
             }
             Beginning::Fresh => None,
         };
+        exchange::agree_on_checkpoint(ranks, saved.as_ref())?;
         let is_resumed = saved.is_some();
+        let mut ranks_before = None;
+        let saved = saved.map(|mut saved| {
+            if saved.identity != identity {
+                ranks_before = Some(saved.identity.get(RANKS).and_then(|n| n.parse().ok()).unwrap_or(1));
+                saved.identity.clone_from(&identity);
+            }
+            saved
+        });
         let state = saved.unwrap_or_else(|| RunState {
             identity,
             epoch: 1,
@@ -105,31 +130,39 @@ impl<'a> Trainer<'a> {
             total: 0,
             losses: (0.0, 0),
             dropout: Generator::new(options.seed, "dropout").state(),
+            dropout_of_others: Vec::new(),
             schedule: scheduler.state(),
             best: None,
             history: Vec::new(),
         });
         scheduler.restore(state.schedule);
-        let logs = Logs::new(options.out, state.total + 1);
-        if is_resumed {
+        let logs = ranks.is_first().then(|| Logs::new(options.out, state.total + 1));
+        if let (true, Some(logs)) = (is_resumed, &logs) {
             // The state is complete, but the files derived from it may be older or newer.
             checkpoints.save_weights(network, &options.provenance, &state)?;
             logs.history(&state.history)?;
         }
+        let dropout = exchange::dropout_of(ranks, &state, options.seed, ranks_before.is_some());
+        exchange::agree_on_weights(ranks, network)?;
+        let share = exchange::share_of(train, ranks).len();
         Ok(Self {
             network,
             examples,
             train,
             val,
             options,
-            cut: Cut::new(train.len(), options.batch_size, options.accumulate),
+            cut: Cut::new(share, options.batch_size, options.accumulate),
             augmenting: Augmenting { is_on: options.is_augmented, fidelity: options.fidelity, seed: options.seed },
             checkpoints,
             optimizer,
             scheduler,
-            dropout: Mutex::new(Generator::from(state.dropout)),
+            dropout: Mutex::new(dropout),
             state,
             logs,
+            ranks,
+            buckets: Arc::new(Buckets::of(&network.parameters)),
+            ranks_before,
+            waited: (Duration::ZERO, ranks.summing()),
         })
     }
 
@@ -138,13 +171,18 @@ impl<'a> Trainer<'a> {
         self.state.epoch > self.options.epochs || self.is_patience_exhausted()
     }
 
+    /// The number of ranks that a resumed run had until now, if it was another one: its steps now have other patches.
+    pub fn ranks_before(&self) -> Option<usize> {
+        self.ranks_before
+    }
+
     /// Trains until the last epoch or early stopping. If another thread sets `stop`, the current step is finished, a
     /// checkpoint is written, and the run ends as [`Stopped::Interrupted`].
     ///
     /// # Errors
     /// If a patch cannot be read, the device fails, a file cannot be written, or a loss or gradient is not finite. The
     /// checkpoint of the last epoch stays; if the device fails, the steps since then are saved too, so that no step is
-    /// lost to one that needs more memory than there is.
+    /// lost to one that needs more memory than there is. Of several ranks, none can save those for all.
     pub fn run(mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<Trained, TrainError> {
         while !self.is_over() {
             if self.train_epoch(stop, progress)? == End::Interrupted {
@@ -161,7 +199,7 @@ impl<'a> Trainer<'a> {
     /// Runs the remaining steps of the epoch.
     fn train_epoch(&mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<End, TrainError> {
         let epoch = self.state.epoch;
-        let order = shuffle::order(self.train, self.options.seed, epoch);
+        let order = exchange::share_of(&shuffle::order(self.train, self.options.seed, epoch), self.ranks);
         let todo = &order[self.cut.indices(self.state.steps).start..self.cut.batches * self.cut.batch_size];
         let stage = format!("epoch {epoch}/{}", self.options.epochs);
         progress.event(Event::Started { stage: &stage, steps: todo.len() as u64 });
@@ -169,8 +207,7 @@ impl<'a> Trainer<'a> {
         let make = |i: usize| Ok(augmenting.apply(source.example(todo[i])?, epoch));
         let end = in_order(todo.len(), prefetch, make, |examples| {
             while self.state.steps < self.cut.steps() {
-                self.step(examples, progress)?;
-                if stop.load(Ordering::Relaxed) {
+                if self.step(examples, stop, progress)? == End::Interrupted {
                     return Ok::<_, TrainError>(End::Interrupted);
                 }
             }
@@ -180,21 +217,32 @@ impl<'a> Trainer<'a> {
         Ok(end)
     }
 
-    /// One optimiser step on the mean of its batches' gradients.
+    /// One optimiser step on the mean of its batches' gradients, over all ranks. They end in the same way.
     fn step(
         &mut self,
         examples: &mut dyn Iterator<Item = Result<Example, DataError>>,
+        stop: &AtomicBool,
         progress: &dyn Progress,
-    ) -> Result<(), TrainError> {
+    ) -> Result<End, TrainError> {
         let batches = self.cut.indices(self.state.steps).len() / self.cut.batch_size;
         let (mut ids, mut losses, mut sum) = (Vec::<Vec<PatchId>>::new(), Vec::new(), Gradients::default());
-        for _ in 0..batches {
+        for batch in 1..=batches {
             let taken = (&mut *examples).take(self.cut.batch_size).collect::<Result<Vec<_>, _>>()?;
             let of_batch: Vec<PatchId> = taken.iter().map(|example| example.sample.id).collect();
-            let computed = self.gradients(taken).map_err(|source| TrainError::device(&of_batch, source));
-            let (loss, gradients) = computed.map_err(|error| self.save_before(error))?;
-            sum.add(gradients).map_err(|source| TrainError::device(&of_batch, source))?;
-            losses.push(loss);
+            let failed = |source| TrainError::device(&of_batch, source);
+            if batch < batches || self.ranks.is_alone() {
+                let computed = self.gradients(taken, None).map_err(failed);
+                let (loss, gradients) = computed.map_err(|error| self.save_before(error))?;
+                sum.add(gradients).map_err(failed)?;
+                losses.push(loss);
+            } else {
+                let reduction = Arc::new(Reduction::new(self.ranks, &self.buckets, mem::take(&mut sum)));
+                let arrivals: Arc<dyn Arrivals> = reduction.clone();
+                losses.push(self.gradients(taken, Some(&arrivals)).map_err(failed)?.0);
+                let start = Instant::now();
+                sum = reduction.finish(&self.network.parameters)?;
+                self.waited.0 += start.elapsed();
+            }
             for &id in &of_batch {
                 progress.event(Event::Step { patch: Some(id) });
             }
@@ -205,23 +253,35 @@ impl<'a> Trainer<'a> {
         let last = ids.last().map_or(&[][..], Vec::as_slice);
         let (losses, norm) =
             self.update_weights(sum, &losses, rate).map_err(|source| TrainError::device(last, source))?;
-        if let Some(batch) = losses.iter().position(|loss| !loss.is_finite()) {
-            return Err(TrainError::NotFinite { what: "loss", ids: ids.swap_remove(batch) });
+        let reports = reports::of_step(self.ranks, StepReport::new(&losses, &ids, stop.load(Ordering::Relaxed)))?;
+        if let Some(ids) = reports.iter().find_map(StepReport::not_finite) {
+            return Err(TrainError::NotFinite { what: "loss", ids });
         }
         if !norm.is_finite() {
-            return Err(TrainError::NotFinite { what: "gradient", ids: ids.concat() });
+            return Err(TrainError::NotFinite {
+                what: "gradient",
+                ids: reports.iter().flat_map(StepReport::ids).collect(),
+            });
         }
-        let loss: f64 = losses.iter().sum();
+        let batches = batches * reports.len();
+        let loss: f64 = reports.iter().flat_map(StepReport::losses).sum();
         progress.event(Event::Detail { text: &format!("loss {:.4}", loss / batches as f64) });
         self.state.steps += 1;
         self.state.total += 1;
         self.state.losses.0 += loss;
         self.state.losses.1 += batches;
-        self.logs.step(self.state.total, loss / batches as f64, rate, norm)
+        if let Some(logs) = &mut self.logs {
+            logs.step(self.state.total, loss / batches as f64, rate, norm)?;
+        }
+        Ok(if reports.iter().any(StepReport::is_last) { End::Interrupted } else { End::Reached })
     }
 
-    /// The loss of a batch, a scalar on the device, and its gradients.
-    fn gradients(&self, examples: Vec<Example>) -> candle_core::Result<(Tensor, Gradients)> {
+    /// The loss of a batch, a scalar on the device, and its gradients, of which `arrivals` is told one by one.
+    fn gradients(
+        &self,
+        examples: Vec<Example>,
+        arrivals: Option<&Arc<dyn Arrivals>>,
+    ) -> candle_core::Result<(Tensor, Gradients)> {
         let collapse = match self.options.fidelity {
             Fidelity::Upstream => Collapse::FirstOfBatch,
             Fidelity::Corrected => Collapse::Each,
@@ -230,6 +290,7 @@ impl<'a> Trainer<'a> {
         drop(examples);
         let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
         let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
+        let mode = arrivals.map_or(mode, |arrivals| mode.telling(arrivals));
         let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
         let loss = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
         let gradients = Gradients::of(&loss, &self.network.parameters)?;
@@ -244,8 +305,9 @@ impl<'a> Trainer<'a> {
         losses: &[Tensor],
         rate: f64,
     ) -> candle_core::Result<(Vec<f64>, f64)> {
-        if losses.len() > 1 {
-            sum.scale(1.0 / losses.len() as f64)?;
+        let batches = losses.len() * self.ranks.size();
+        if batches > 1 {
+            sum.scale(1.0 / batches as f64)?;
         }
         let (losses, norm) = sum.norm_with(losses)?;
         if norm.is_finite() && losses.iter().all(|loss| loss.is_finite()) {
@@ -259,11 +321,16 @@ impl<'a> Trainer<'a> {
 
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64 {
-        let steps = self.cut.steps() * self.options.epochs;
-        self.scheduler.learning_rate(Position { step: self.state.total, steps })
+        self.scheduler.learning_rate(self.position(self.state.steps))
     }
 
-    /// Runs the validation; returns its metrics and the first patch for the logs, `None` if interrupted.
+    /// The position in the run of a step of this epoch, as if it had as many ranks from its beginning.
+    fn position(&self, step: usize) -> Position {
+        let by_epoch = self.cut.steps();
+        Position { step: (self.state.epoch - 1) * by_epoch + step, steps: by_epoch * self.options.epochs }
+    }
+
+    /// Runs the validation, with rank 0's running statistics; returns its metrics and the first patch for the logs, `None` if interrupted.
     #[expect(clippy::type_complexity, reason = "two things that may each be missing")]
     fn validate(
         &self,
@@ -273,10 +340,13 @@ impl<'a> Trainer<'a> {
         if self.val.is_empty() {
             return Ok(Some((None, None)));
         }
+        exchange::share_statistics(self.ranks, self.network)?;
+        exchange::agree_on_weights(self.ranks, self.network)?;
         let validator = Validator {
             network: self.network,
             examples: self.examples,
             patches: self.val,
+            ranks: self.ranks,
             batch_size: self.cut.batch_size,
             prefetch: self.prefetch(),
             weights: &self.options.losses,
@@ -287,7 +357,15 @@ impl<'a> Trainer<'a> {
 
     /// Records the epoch's metrics, and begins the next epoch.
     fn end_epoch(&mut self, validation: Option<Validation>, shown: Option<&Shown>) -> Result<(), TrainError> {
-        let last = Position { step: self.state.total - 1, steps: self.cut.steps() * self.options.epochs };
+        let last = self.position(self.cut.steps() - 1);
+        let (waited, summed) = (self.waited.0, self.ranks.summing().saturating_sub(self.waited.1));
+        if !self.ranks.is_alone() {
+            tracing::info!(
+                "epoch {}: waited {waited:.1?} for sums of gradients, which took {summed:.1?}",
+                self.state.epoch
+            );
+        }
+        self.waited = (Duration::ZERO, self.ranks.summing());
         let (sum, batches) = self.state.losses;
         let epoch = EpochMetrics {
             epoch: self.state.epoch,
@@ -303,9 +381,14 @@ impl<'a> Trainer<'a> {
         self.state.steps = 0;
         self.state.losses = (0.0, 0);
         // TensorBoard first: a resumed run discards events that are newer than its checkpoint.
-        self.logs.epoch(&epoch, shown)?;
+        if let Some(logs) = &mut self.logs {
+            logs.epoch(&epoch, shown)?;
+        }
         self.save()?;
-        self.logs.history(&self.state.history)
+        match &self.logs {
+            Some(logs) => logs.history(&self.state.history),
+            None => Ok(()),
+        }
     }
 
     fn is_patience_exhausted(&self) -> bool {
@@ -324,6 +407,7 @@ impl<'a> Trainer<'a> {
         let is_of_device = matches!(error, TrainError::Device { .. } | TrainError::OutOfMemory { .. });
         // A run that has learnt nothing must not stand in the way of its repetition.
         if is_of_device
+            && self.ranks.is_alone()
             && self.state.total > 0
             && let Err(unsaved) = self.save()
         {
@@ -334,8 +418,13 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.schedule = self.scheduler.state();
-        self.state.dropout = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
-        self.checkpoints.save(self.network, &self.optimizer, &self.options.provenance, &self.state)
+        let own = self.dropout.get_mut().unwrap_or_else(PoisonError::into_inner).state();
+        (self.state.dropout, self.state.dropout_of_others) = exchange::dropout_of_all(self.ranks, own)?;
+        if self.ranks.is_first() {
+            self.checkpoints.save(self.network, &self.optimizer, &self.options.provenance, &self.state)?;
+        }
+        // No rank ends before the checkpoint is whole: a launcher may then end the others.
+        Ok(self.ranks.barrier()?)
     }
 
     fn prefetch(&self) -> Prefetch {

@@ -10,6 +10,7 @@ use super::{
     LossWeights, TrainError,
     batch::{Batch, Example, Examples},
     error::listed,
+    reports::{self, PartOfValidation, bits},
     two_branch,
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits_of_branches},
     },
+    ranks::{Ranks, RanksError},
 };
 
 /// Metrics of one validation.
@@ -38,6 +40,19 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// Counts are summed as integers, and losses as if one rank had computed the batches in turn.
+    fn of_parts(parts: &[PartOfValidation]) -> Result<Self, TrainError> {
+        let mut matrix = ConfusionMatrix::empty(CLASS_COUNT);
+        for part in parts {
+            let of_rank = ConfusionMatrix::new(CLASS_COUNT, part.counts.clone(), 0, 0);
+            matrix.merge(&of_rank.ok_or_else(|| RanksError::Different("the ranks count other classes".to_owned()))?);
+        }
+        let most = parts.iter().map(|part| part.losses.len()).max().unwrap_or_default();
+        let in_turn = (0..most).flat_map(|batch| parts.iter().filter_map(move |part| part.losses.get(batch)));
+        let losses: Vec<f64> = in_turn.copied().map(f64::from_bits).collect();
+        Ok(Self::new(losses.iter().sum::<f64>() / losses.len().max(1) as f64, &matrix))
+    }
+
     fn new(loss: f64, matrix: &ConfusionMatrix) -> Self {
         let metrics = Metrics::of(matrix, &Protocol::flair2());
         let iou: [_; CLASS_COUNT] = std::array::from_fn(|class| metrics.classes[class].iou);
@@ -85,7 +100,9 @@ pub(super) struct Shown {
 pub(super) struct Validator<'a> {
     pub(super) network: &'a Network,
     pub(super) examples: &'a dyn Examples,
+    /// All of them; each rank has its part.
     pub(super) patches: &'a [PatchId],
+    pub(super) ranks: &'a Ranks,
     pub(super) batch_size: usize,
     pub(super) prefetch: Prefetch,
     pub(super) weights: &'a LossWeights,
@@ -98,10 +115,13 @@ impl Validator<'_> {
         stop: &AtomicBool,
         progress: &dyn Progress,
     ) -> Result<Option<(Validation, Option<Shown>)>, TrainError> {
-        progress.event(Event::Started { stage: "validation", steps: self.patches.len() as u64 });
+        // Without the padding of an epoch's order: no patch is counted twice.
+        let own: Vec<PatchId> =
+            self.patches.iter().copied().skip(self.ranks.rank()).step_by(self.ranks.size()).collect();
+        progress.event(Event::Started { stage: "validation", steps: own.len() as u64 });
         let (mut matrix, mut losses, mut shown) = (ConfusionMatrix::empty(CLASS_COUNT), Vec::new(), None);
-        let make = |i: usize| self.examples.example(self.patches[i]);
-        let is_whole = in_order(self.patches.len(), self.prefetch, make, |examples| {
+        let make = |i: usize| self.examples.example(own[i]);
+        let is_whole = in_order(own.len(), self.prefetch, make, |examples| {
             loop {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(false);
@@ -123,11 +143,15 @@ impl Validator<'_> {
                 }
             }
         })?;
-        if !is_whole {
+        let all = reports::of_validation(
+            self.ranks,
+            PartOfValidation { losses: bits(losses), counts: matrix.counts().to_vec(), is_whole },
+        )?;
+        if !all.iter().all(|part| part.is_whole) {
             progress.event(Event::Finished);
             return Ok(None);
         }
-        let validation = Validation::new(losses.iter().sum::<f64>() / losses.len().max(1) as f64, &matrix);
+        let validation = Validation::of_parts(&all)?;
         let loss = validation.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"));
         let miou = validation.miou.map_or_else(String::new, |miou| format!(", mIoU {miou:.4}"));
         progress.event(Event::Detail { text: &format!("loss {loss}{miou}") });

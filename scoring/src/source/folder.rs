@@ -18,11 +18,16 @@ pub(super) fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), Sour
             Err(error) if error.loop_ancestor().is_some() => continue,
             Err(error) => match dangling(&error) {
                 Some(link) => (link.to_owned(), None),
+                // Another process has just removed or renamed it, such as a file under its temporary name.
+                None if error.depth() > 0 && is_missing(&error) => continue,
                 None => return Err(io(error)),
             },
             Ok(found) if found.file_type().is_dir() => continue,
             Ok(found) => {
-                let metadata = found.metadata().map_err(io)?;
+                let metadata = match found.metadata() {
+                    Err(error) if is_missing(&error) => continue,
+                    other => other.map_err(io)?,
+                };
                 (found.into_path(), Some(metadata))
             }
         };
@@ -52,6 +57,9 @@ pub(super) fn walk(root: &Path, most: usize) -> Result<(Vec<Entry>, usize), Sour
 
 /// The path of the error, if it is a symbolic link without a target.
 fn dangling(error: &walkdir::Error) -> Option<&Path> {
-    let is_missing = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
-    error.path().filter(|path| is_missing && path.is_symlink())
+    error.path().filter(|path| is_missing(error) && path.is_symlink())
+}
+
+fn is_missing(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
 }

@@ -37,35 +37,52 @@ use crate::{
     ui::say,
 };
 
-const SCHEMA: &str = "flair-bench/run/1";
+/// The file of the run's record.
+const RUN: &str = "run.json";
 /// The file of the timing record.
 pub(super) const TIMING: &str = "timing.json";
+
+/// The schema of [`RunRecord`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum RunSchema {
+    #[serde(rename = "flair-bench/run/1")]
+    V1,
+}
+
+/// The origin of the data.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DataKind {
+    Toy,
+    Real,
+}
+
 /// The record of a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RunRecord {
-    schema: &'static str,
+    schema: RunSchema,
     /// SHA-256 of everything that determines the predictions. A run continues a stopped one if their identities are
     /// equal. `null` during training.
-    identity: Option<String>,
+    pub(super) identity: Option<String>,
     /// Start of the last invocation, in UTC.
     started: String,
     /// End of the run, in UTC; `null` while it runs, or if it was stopped.
     finished: Option<String>,
-    preset: String,
+    pub(super) preset: String,
     /// Whether the weights are random.
-    untrained: bool,
-    /// `toy` or `real`.
-    data_kind: &'static str,
-    data: Option<PathBuf>,
-    split: Option<&'static str>,
+    pub(super) untrained: bool,
+    data_kind: DataKind,
+    /// The dataset's folder; `null` if the configuration names its parts one by one.
+    pub(super) data: Option<PathBuf>,
+    pub(super) split: Option<Split>,
     patches: usize,
-    patch_ranges: Vec<String>,
+    pub(super) patch_ranges: Vec<String>,
     seed: u64,
     weights: Option<WeightsRecord>,
     /// The initial weights of the encoder; `null` if they were random, or if nothing was trained.
     encoder_weights: Option<FileRecord>,
     parameters: usize,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// The limits of the time rule, and its verdict.
     time_rule: Option<TimeRule>,
     /// Name of the archive in `submission/`; `null` without an archive.
@@ -74,7 +91,7 @@ pub(super) struct RunRecord {
     results: bool,
     /// Findings about the data, made during the prediction.
     findings: Vec<Finding>,
-    config: Config,
+    pub(super) config: Config,
     environment: Environment,
     #[serde(skip)]
     path: PathBuf,
@@ -97,7 +114,7 @@ pub(super) struct Prediction<'a> {
     pub(super) notes: &'a [String],
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct WeightsRecord {
     file: PathBuf,
     sha256: String,
@@ -111,16 +128,29 @@ struct FileRecord {
     sha256: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct TimeRule {
     limits: Limits,
     verdict: Verdict,
+}
+
+/// How much of its run a process predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All patches.
+    Whole,
+    /// A shard, the first one of the run that begins.
+    FirstShard,
+    /// A shard of a run of which shards have begun before.
+    FurtherShard,
 }
 
 /// The fields that are read from an existing record.
 #[derive(Debug, Default, Deserialize)]
 struct Earlier {
     identity: Option<String>,
+    finished: Option<String>,
+    split: Option<Split>,
     encoder_weights: Option<FileRecord>,
     archive: Option<String>,
     /// Missing in records of earlier versions.
@@ -156,7 +186,7 @@ impl RunRecord {
     /// Makes the record of a run that starts or resumes a training, without writing it. Refuses a folder with another
     /// run, unless that run failed before its first checkpoint and predicted nothing.
     pub(super) fn of_training(setup: &Setup, encoder: Option<EncoderWeights>, beginning: Beginning) -> Outcome<Self> {
-        let path = setup.out.join("run.json");
+        let path = setup.out.join(RUN);
         let earlier = earlier(&path)?;
         let has_learnt = Checkpoints::of(&setup.out).exist();
         let goes_on = has_learnt && beginning == Beginning::Resume;
@@ -166,7 +196,7 @@ impl RunRecord {
                 if has_learnt { "continue with --resume, or choose another --out" } else { "choose another --out" };
             return Err(anyhow!("`{}` holds a run already: {way}", setup.out.display())).or_usage();
         }
-        check_results(&setup.out, earlier.as_ref())?;
+        check_results(&setup.out, earlier.as_ref().map(Earlier::owns_results))?;
         let Earlier { identity, encoder_weights, archive, results, .. } = earlier.unwrap_or_default();
         let encoder = encoder.map(|encoder| FileRecord { file: encoder.path, sha256: encoder.sha256 });
         Ok(Self {
@@ -194,13 +224,13 @@ impl RunRecord {
 
     fn new(setup: &Setup, environment: Environment, path: PathBuf) -> Self {
         Self {
-            schema: SCHEMA,
+            schema: RunSchema::V1,
             identity: None,
             started: now(),
             finished: None,
             preset: setup.name.clone(),
             untrained: true,
-            data_kind: if setup.is_toy { "toy" } else { "real" },
+            data_kind: if setup.is_toy { DataKind::Toy } else { DataKind::Real },
             data: setup.root.clone(),
             split: None,
             patches: 0,
@@ -220,31 +250,61 @@ impl RunRecord {
         }
     }
 
+    /// Reads the record of a run, to finish it.
+    pub(super) fn read(out: &Path) -> Outcome<Self> {
+        let path = out.join(RUN);
+        let text = match read_text(&path, MAX_RECORD) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(anyhow!("`{}` holds no run: there is no `{RUN}` in it", out.display())).or_input()
+            }
+            other => other.with_context(|| format!("cannot read `{}`", path.display())).or_environment(),
+        }?;
+        let read = serde_json::from_str(&text);
+        let record: Self = read.with_context(|| format!("`{}` is not a record of a run", path.display())).or_input()?;
+        Ok(Self { path, ..record })
+    }
+
+    /// Removes the results of a run whose end follows once more, and records that it has not ended.
+    pub(super) fn reopen(&mut self, out: &Path) -> Outcome<()> {
+        check_results(out, Some(self.results))?;
+        remove_results(out, self.archive.take().as_deref())?;
+        (self.finished, self.time_rule, self.results) = (None, None, false);
+        self.findings.clear();
+        self.write()
+    }
+
     /// Writes the record of a prediction that starts. Predictions already in the folder must be this run's. Those of
     /// earlier weights of this run are removed, and predicted again.
-    pub(super) fn begin(prediction: Prediction<'_>, environment: Environment, folder: &Path) -> Outcome<Self> {
+    pub(super) fn begin(
+        prediction: Prediction<'_>,
+        identity: &str,
+        extent: Extent,
+        environment: Environment,
+        folder: &Path,
+    ) -> Outcome<Self> {
         let Prediction { setup, split, patches, notes, .. } = prediction;
         let weights = setup.weights.as_ref();
         let out = &setup.out;
-        let path = out.join("run.json");
-        let identity = identity(prediction).or_environment()?;
-        let is_same = |earlier: &Earlier| earlier.identity.as_ref() == Some(&identity);
+        let path = out.join(RUN);
+        let is_same = |earlier: &Earlier| earlier.identity.as_deref() == Some(identity);
         let is_trained_here = weights.is_some_and(|weights| weights.origin == Origin::TrainedHere);
-        let strays = strays(folder, patches)?;
-        if let Some(stray) = strays.first() {
-            return Err(anyhow!(
-                "`{}` holds {} predictions of other patches, such as `{stray}`: remove them, or choose another --out",
-                folder.display(),
-                strays.len()
-            ))
-            .or_usage();
-        }
+        check_strays(folder, patches)?;
         let earlier = earlier(&path)?;
         let refusal = |what: &str| Err(anyhow!("`{}` holds {what}: choose another --out", out.display())).or_usage();
         let is_of_own_weights = |earlier: &Earlier| earlier.weights.as_ref().is_none_or(|weights| weights.trained_here);
         match &earlier {
             _ if !is_trained_here && Checkpoints::of(out).exist() => return refusal("a training"),
-            Some(earlier) if is_same(earlier) => {}
+            Some(earlier) if is_same(earlier) => match extent {
+                Extent::FirstShard if earlier.finished.is_some() => {
+                    return refusal("a finished run, predicted without shards");
+                }
+                Extent::FurtherShard if earlier.split != Some(split) => return refusal("shards of another --split"),
+                _ => {}
+            },
+            Some(_) if extent == Extent::FurtherShard => {
+                return refusal("shards of a run with other settings, weights, data or device");
+            }
+            None if extent == Extent::FurtherShard => return refusal("shards, but no record of their run"),
             // A run without predictions may be overwritten.
             Some(_) if !holds_something(folder)? => {}
             Some(earlier) if is_trained_here && is_of_own_weights(earlier) => remove_stale(folder)?,
@@ -252,7 +312,7 @@ impl RunRecord {
             None if folder.exists() => return refusal("predictions, but no record of their run"),
             None => {}
         }
-        check_results(out, earlier.as_ref())?;
+        check_results(out, earlier.as_ref().map(Earlier::owns_results))?;
         let weights = weights.map(|weights| WeightsRecord {
             file: weights.file.clone(),
             sha256: weights.sha256.clone(),
@@ -266,10 +326,10 @@ impl RunRecord {
             }
         }
         let record = Self {
-            identity: Some(identity),
+            identity: Some(identity.to_owned()),
             untrained: weights.is_none(),
             encoder_weights: earlier.and_then(|earlier| earlier.encoder_weights).filter(|_| is_trained_here),
-            split: Some(split.name()),
+            split: Some(split),
             patches: patches.len(),
             patch_ranges: fold_ranges(patches.iter().copied()),
             weights,
@@ -294,20 +354,21 @@ impl RunRecord {
     }
 
     /// Records the end of the run.
-    pub(super) fn finish(mut self) -> Outcome<()> {
+    pub(super) fn finish(&mut self) -> Outcome<()> {
         self.finished = Some(now());
         self.write()
     }
 }
 
 /// Refuses a folder with results that its run did not make: `score --out` may have written them there.
-fn check_results(out: &Path, earlier: Option<&Earlier>) -> Outcome<()> {
-    if earlier.is_some_and(Earlier::owns_results) {
+/// `is_owner` is whether its run has written results; `None` without a record of a run.
+fn check_results(out: &Path, is_owner: Option<bool>) -> Outcome<()> {
+    if is_owner == Some(true) {
         return Ok(());
     }
     match results::of_run().find(|result| out.join(result).exists()) {
         Some(result) => {
-            let what = if earlier.is_some() { "its run did not make" } else { "no run made" };
+            let what = if is_owner.is_some() { "its run did not make" } else { "no run made" };
             Err(anyhow!("`{}` holds `{result}`, which {what}: move it, or choose another --out", out.display()))
                 .or_usage()
         }
@@ -350,19 +411,28 @@ fn remove_stale(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Returns the names of predictions of patches that are not this run's.
-fn strays(folder: &Path, patches: &[PatchId]) -> Outcome<Vec<String>> {
+/// Refuses a folder with predictions of patches that are not the run's.
+pub(super) fn check_strays(folder: &Path, patches: &[PatchId]) -> Outcome<()> {
     if !folder.is_dir() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let source = Source::open(folder).or_environment()?;
-    let strays = predictions(&source).filter(|(id, _)| patches.binary_search(id).is_err());
-    Ok(strays.map(|(_, entry)| entry.name.clone()).collect())
+    let mut strays = predictions(&source).filter(|(id, _)| patches.binary_search(id).is_err());
+    match strays.next() {
+        Some((_, stray)) => Err(anyhow!(
+            "`{}` holds {} predictions of other patches, such as `{}`: remove them, or choose another --out",
+            folder.display(),
+            1 + strays.count(),
+            stray.name
+        ))
+        .or_usage(),
+        None => Ok(()),
+    }
 }
 
 /// Hash of everything that determines the predictions: version, device, on a GPU its arithmetic and the batch size, network, weights (or their seed), patches and
 /// their data.
-fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
+pub(super) fn identity(prediction: Prediction<'_>) -> anyhow::Result<String> {
     let Prediction { setup, patches, data, batch_size, .. } = prediction;
     let settings = setup.config.prediction_settings()?;
     let weights = match &setup.weights {

@@ -1,9 +1,6 @@
 //! The setup of training and prediction: settings, data, network.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use flair_baselines::{
@@ -12,13 +9,18 @@ use flair_baselines::{
     data::{DataPaths, Dataset, Preprocessor, Split},
     models::Network,
     nn::Arithmetic,
+    ranks::Ranks,
     runtime::{DeviceChoice, DeviceError, Environment, TensorError},
     toy::{self, ToyOptions},
     weights::{self, Checkpoint, Provenance},
 };
 use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
 
-use super::{folder, weights::Weights};
+use super::{
+    folder::{self, Sharing, Taken},
+    ranks::{cores, log_to},
+    weights::Weights,
+};
 use crate::{
     cli::SetupArgs,
     exit::{OrExit, Outcome},
@@ -58,10 +60,12 @@ pub(super) struct Setup {
     /// Number of reader threads.
     pub(super) workers: usize,
     pub(super) out: PathBuf,
+    /// Number of processes of a training, if there are several.
+    ranks: Option<usize>,
     /// The arithmetic of a GPU.
     arithmetic: Arithmetic,
-    /// Keeps other processes out of the folder as long as the run lasts.
-    _lock: FolderLock,
+    /// Keeps other processes out of the folder as long as the run lasts; those of its other shards may use it too.
+    _lock: Option<FolderLock>,
     /// Training settings that the prediction deviates from, as `key=value`.
     pub(super) deviations: Vec<String>,
 }
@@ -75,17 +79,23 @@ pub(super) enum Purpose<'a> {
 }
 
 impl Setup {
-    pub(super) fn new(arguments: &SetupArgs, purpose: Purpose<'_>, bars: &Bars) -> Outcome<Self> {
+    pub(super) fn new(
+        arguments: &SetupArgs,
+        purpose: Purpose<'_>,
+        sharing: Sharing,
+        ranks: &Ranks,
+        bars: &Bars,
+    ) -> Outcome<Self> {
         let given = match purpose {
             Purpose::Prediction(Some(file), _) => Some((file, read_weights(file)?)),
             _ => None,
         };
         let known = given.as_ref().map_or(Ok(Known::Nothing), |(file, read)| known(file, read, arguments))?;
         let (name, mut config) = configuration(arguments, &[], &known)?;
-        let device = device(arguments, &config)?;
-        let (root, is_toy) = data_root(arguments, &config, purpose, bars)?;
-        let lock = folder::take(arguments, &config, &name)?;
-        let out = lock.folder().to_owned();
+        let device = device(arguments, &config, ranks)?;
+        let (root, is_toy) = data_root(arguments, &config, purpose, ranks, bars)?;
+        let Taken { out, lock } = folder::take(arguments, &config, &name, sharing, ranks)?;
+        log_to(&out, ranks)?;
         if is_toy && purpose == Purpose::Training && arguments.config.is_none() {
             config = configuration(arguments, &TOY_RECIPE, &Known::Nothing)?.1;
             say("note: training by the synthetic dataset's own recipe; --set changes it");
@@ -108,18 +118,18 @@ impl Setup {
             Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
             Known::Parts(_) | Known::Nothing => Vec::new(),
         };
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             out,
             _lock: lock,
             // Upstream's default of ten readers is too many here: more readers than processors only wait.
-            workers: config.num_workers.clamp(1, processors),
+            workers: config.num_workers.clamp(1, cores()),
             name,
             config,
             dataset,
             root,
             is_toy,
             network,
+            ranks: (purpose == Purpose::Training && !ranks.is_alone()).then(|| ranks.size()),
             arithmetic: arguments.arithmetic(),
             weights,
             deviations,
@@ -129,19 +139,11 @@ impl Setup {
     /// The hardware, the software, and on a GPU the arithmetic.
     pub(super) fn environment(&self) -> Environment {
         let arithmetic = (!self.device().is_cpu()).then(|| self.arithmetic.to_string());
-        Environment { arithmetic, ..Environment::of(self.device()) }
+        Environment { arithmetic, ranks: self.ranks, ..Environment::of(self.device()) }
     }
 
     pub(super) fn device(&self) -> &Device {
         self.network.parameters.device()
-    }
-
-    /// The input data of the network, as a leaderboard entry names them.
-    pub(super) fn input(&self) -> &'static str {
-        match self.config.flair_bench.model {
-            Model::Unet => "aerial",
-            Model::Utt => "aerial+S2",
-        }
     }
 }
 
@@ -262,6 +264,7 @@ fn data_root(
     arguments: &SetupArgs,
     config: &Config,
     purpose: Purpose<'_>,
+    ranks: &Ranks,
     bars: &Bars,
 ) -> Outcome<(Option<PathBuf>, bool)> {
     if let Some(root) = &arguments.data {
@@ -292,13 +295,16 @@ fn data_root(
     }
     say(&format!("note: no data named (--data DIR): using the synthetic dataset in {TOY_FOLDER}"));
     let root = PathBuf::from(TOY_FOLDER);
-    toy::generate(&root, &ToyOptions::default(), bars).or_environment()?;
+    if ranks.is_first() {
+        toy::generate(&root, &ToyOptions::default(), bars).or_environment()?;
+    }
+    ranks.barrier().or_environment()?;
     Ok((Some(root), true))
 }
 
 /// The device: `--device`, and for `auto` the configuration's `accelerator`. Reports settings of the configuration that
 /// have no effect.
-fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
+fn device(arguments: &SetupArgs, config: &Config, ranks: &Ranks) -> Outcome<Device> {
     let is_set = |key: &str| {
         let of_key = |set: &String| set.split('=').next().is_some_and(|name| name.trim() == key);
         arguments.config.is_some() || arguments.set.iter().any(of_key)
@@ -308,8 +314,8 @@ fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
         (DeviceChoice::Auto, Some("cpu")) => DeviceChoice::Cpu,
         (choice, _) => choice,
     };
-    let device = match choice.open() {
-        Err(error @ DeviceError::NotBuilt) => Err(error).or_usage()?,
+    let device = match choice.open_as(ranks.local()) {
+        Err(error @ (DeviceError::NotBuilt | DeviceError::Shared { .. })) => Err(error).or_usage()?,
         other => other.or_environment()?,
     };
     let arithmetic = arguments.arithmetic();
@@ -328,9 +334,19 @@ fn device(arguments: &SetupArgs, config: &Config) -> Outcome<Device> {
     }
     let devices = config.gpus_per_node.saturating_mul(config.num_nodes);
     if devices > 1 && (is_set("gpus_per_node") || is_set("num_nodes")) {
-        say(&format!(
-            "note: `gpus_per_node` × `num_nodes` is {devices}, without effect: a run uses and times one device"
-        ));
+        if ranks.is_alone() {
+            say(&format!(
+                "note: `gpus_per_node` × `num_nodes` is {devices}, without effect: this is one process, with one device \
+                 (docs/cluster.md shows how to start several)"
+            ));
+        } else if devices != ranks.size() {
+            return Err(anyhow!(
+                "`gpus_per_node` × `num_nodes` is {devices}, but the job has {} ranks: start as many, or set both keys",
+                ranks.size()
+            ))
+            .or_usage();
+        }
     }
+    ranks.agree("kind of device", if device.is_cpu() { b"cpu" } else { b"gpu" }).or_usage()?;
     Ok(device)
 }

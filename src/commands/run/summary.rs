@@ -2,14 +2,14 @@
 
 use std::{fmt, path::Path};
 
-use flair_baselines::data::Split;
+use flair_baselines::data::{Shard, Split};
 use flair_scoring::{
     ScoreReport,
     submission::{CheckReport, Packed},
     timing::{Timing, Verdict},
 };
 
-use crate::ui::{rule, score_table};
+use crate::ui::{quoted, rule, score_table};
 
 /// Reasons for a run to make no archive.
 #[derive(Debug)]
@@ -42,15 +42,7 @@ impl fmt::Display for Summary<'_> {
         } else {
             self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
         }
-        writeln!(
-            f,
-            "time        {:.1} s for {} patches ({:.2} s each) on {}, {} threads",
-            timing.seconds,
-            timing.patches,
-            timing.seconds / timing.patches.max(1) as f64,
-            timing.device,
-            timing.threads
-        )?;
+        write_time(f, timing)?;
         writeln!(
             f,
             "  absolute  {}",
@@ -81,5 +73,37 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "next        flair-bench leaderboard add {out} --name NAME")?;
         }
         Ok(())
+    }
+}
+
+fn write_time(f: &mut fmt::Formatter<'_>, timing: &Timing) -> fmt::Result {
+    writeln!(
+        f,
+        "time        {:.1} s for {} patches ({:.2} s each) on {}, {} threads",
+        timing.seconds,
+        timing.patches,
+        timing.seconds / timing.patches.max(1) as f64,
+        timing.device,
+        timing.threads
+    )
+}
+
+/// The summary of a shard, printed at its end.
+pub(super) struct ShardSummary<'a> {
+    /// The run's folder.
+    pub(super) out: &'a Path,
+    pub(super) shard: Shard,
+    pub(super) timing: &'a Timing,
+    /// The file of its record.
+    pub(super) record: &'a Path,
+}
+
+impl fmt::Display for ShardSummary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { out, shard, timing, record } = self;
+        writeln!(f, "shard       {shard}, its record in {}", record.display())?;
+        write_time(f, timing)?;
+        writeln!(f, "next        flair-bench finish {}", quoted(&out.to_string_lossy()))?;
+        writeln!(f, "            as soon as all {} shards are done", shard.count())
     }
 }

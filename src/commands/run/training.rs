@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use flair_baselines::{
     data::{DataError, Preprocessor, Split},
     models::Network,
+    ranks::{Ranks, RanksError},
     runtime::Environment,
     train::{Beginning, Checkpoints, Stopped, TrainError, TrainOptions, Trained, Trainer},
     weights::{self, EncoderWeights, WeightsError},
@@ -34,7 +35,13 @@ pub(super) enum Ended {
 
 /// Trains by the configuration, into the run's folder. Checks the patches to predict afterwards too, before hours of
 /// training.
-pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchId], bars: &Bars) -> Outcome<Ended> {
+pub(super) fn train(
+    setup: &Setup,
+    arguments: &TrainingArgs,
+    predicted: &[PatchId],
+    ranks: &Ranks,
+    bars: &Bars,
+) -> Outcome<Ended> {
     let Setup { config, dataset, network, .. } = setup;
     let beginning = if arguments.resume { Beginning::Resume } else { Beginning::Fresh };
     let patches = Split::Train.patches(dataset, &config.split()).or_input()?;
@@ -47,7 +54,10 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
     };
     let preprocessor = Preprocessor::new(&config.inputs(), dataset).or_input()?;
     let all: BTreeSet<_> = patches.iter().chain(&validation).chain(predicted).copied().collect();
-    usable(&preprocessor, &Vec::from_iter(all))?;
+    // Rank 0 for all: many ranks would be many times the load.
+    if ranks.is_first() {
+        usable(&preprocessor, &Vec::from_iter(all))?;
+    }
     let goes_on = Checkpoints::of(&setup.out).exist() && beginning == Beginning::Resume;
     let encoder = if goes_on {
         say(&format!("continuing the training in {}", setup.out.display()));
@@ -58,9 +68,21 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         }
         encoder(arguments, network)?
     };
-    let mut record = RunRecord::of_training(setup, encoder, beginning)?;
+    // Rank 0 writes.
+    let record = if ranks.is_first() { Some(RunRecord::of_training(setup, encoder, beginning)?) } else { None };
     say(&format!("training on {}, {}", count(&patches, "to learn from"), count(&validation, "to validate on")));
-    let mut options = TrainOptions { workers: setup.workers, beginning, ..config.training(&setup.out).or_usage()? };
+    let options = config.training(&setup.out).or_usage()?;
+    let ranks = ranks.clone().on(setup.device()).or_environment()?;
+    if !ranks.is_alone() {
+        say(&format!(
+            "note: {} ranks × batches of {} = {} patches a step; the learning rate stays {}",
+            ranks.size(),
+            options.batch_size * options.accumulate,
+            ranks.size() * options.batch_size * options.accumulate,
+            options.learning_rate
+        ));
+    }
+    let mut options = TrainOptions { workers: setup.workers, beginning, ranks, ..options };
     // On the CPU the bits depend on nothing else. Its runs keep the identity that they had before there were GPUs.
     let Environment { gpu, arithmetic, .. } = setup.environment();
     if let Some(arithmetic) = arithmetic {
@@ -68,8 +90,15 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         options.settings.insert("device".to_owned(), format!("{gpu}, {arithmetic}"));
     }
     let trainer = Trainer::new(network, &preprocessor, (&patches, &validation), &options).or_else(with_exit_code)?;
-    let is_over = trainer.is_over();
-    if !is_over {
+    if let Some(before) = trainer.ranks_before().filter(|_| !trainer.is_over()) {
+        say(&format!(
+            "note: the number of ranks changes from {before} to {}: a step has other patches from here on, and the result \
+             differs from that of a run with one number",
+            options.ranks.size()
+        ));
+    }
+    let mut record = record.filter(|_| !trainer.is_over());
+    if let Some(record) = &mut record {
         record.begin_training(&setup.out)?;
     }
     let trained = stoppable(|stop| trainer.run(stop, bars)).or_else(with_exit_code)?;
@@ -81,16 +110,21 @@ pub(super) fn train(setup: &Setup, arguments: &TrainingArgs, predicted: &[PatchI
         ));
         return Ok(Ended::Interrupted);
     }
-    Ok(Ended::Done(Box::new(trained), (!is_over).then(|| Box::new(record))))
+    Ok(Ended::Done(Box::new(trained), record.map(Box::new)))
 }
 
 /// Chooses the exit code of a training error.
 fn with_exit_code<T>(error: TrainError) -> Outcome<T> {
     match error {
-        TrainError::Setting(_) | TrainError::Occupied { .. } | TrainError::OtherRun { .. } => Err(error).or_usage(),
-        TrainError::Device { .. } | TrainError::OutOfMemory { .. } | TrainError::Write { .. } => {
-            Err(error).or_environment()
-        }
+        TrainError::Setting(_)
+        | TrainError::Occupied { .. }
+        | TrainError::OtherRun { .. }
+        | TrainError::OtherRanks { .. }
+        | TrainError::Ranks(RanksError::Different(_)) => Err(error).or_usage(),
+        TrainError::Device { .. }
+        | TrainError::OutOfMemory { .. }
+        | TrainError::Write { .. }
+        | TrainError::Ranks(_) => Err(error).or_environment(),
         // A full disk is a fault of the environment, not of the data.
         TrainError::Weights(error) if matches!(*error, WeightsError::Io { .. } | WeightsError::Device { .. }) => {
             Err(error).or_environment()

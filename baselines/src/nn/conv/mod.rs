@@ -80,7 +80,8 @@ impl Conv2d {
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
-        let (weight, bias) = (self.weight.like(x, mode)?, self.bias.as_ref().map(|bias| bias.value(mode)));
+        let bias = self.bias.as_ref().map(|bias| bias.value(mode)).transpose()?;
+        let weight = self.weight.like(x, mode)?;
         if padding_mode == Padding::Zeros {
             conv2d(x, &weight, bias.as_ref(), stride, padding)
         } else {
@@ -92,7 +93,8 @@ impl Conv2d {
 impl Conv2d {
     /// Its weight and its bias, in evaluation.
     pub(super) fn parameters(&self) -> (Tensor, Option<Tensor>) {
-        (self.weight.value(Mode::EVAL), self.bias.as_ref().map(|bias| bias.value(Mode::EVAL)))
+        let value = |parameter: &Parameter| parameter.var().as_detached_tensor();
+        (value(&self.weight), self.bias.as_ref().map(value))
     }
 
     /// What tells it from other convolutions.

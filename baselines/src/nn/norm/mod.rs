@@ -49,10 +49,10 @@ impl BatchNorm {
     /// # Errors
     /// If a training batch has a single value per channel, the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        let (weight, bias) = (self.weight.value(mode), self.bias.value(mode));
+        let (weight, bias) = (self.weight.value(mode)?, self.bias.value(mode)?);
         if !mode.is_training() {
             return if take_on_cpu(x) && !x.track_op() {
-                let numbers = |p: &Parameter| p.value(mode).to_dtype(DType::F64)?.to_vec1::<f64>();
+                let numbers = |p: &Parameter| p.value(mode)?.to_dtype(DType::F64)?.to_vec1::<f64>();
                 let inverse = numbers(&self.running_var)?.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
                 x.contiguous()?.apply_op3_no_bwd(
                     &weight,
@@ -76,7 +76,7 @@ impl BatchNorm {
     /// Evaluation as `x · scale + shift`, each `[C]` in the type of the parameters.
     pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor)> {
         let [weight, bias, mean, variance] =
-            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|p| p.value(Mode::EVAL));
+            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|p| p.var().as_detached_tensor());
         let scale = (weight / (variance + EPSILON)?.sqrt()?)?;
         let shift = (bias - (mean * &scale)?)?;
         Ok((scale, shift))

@@ -25,7 +25,7 @@ fn values(parameters: &Parameters) -> Vec<f64> {
 
 /// Steps `steps` of the losses `(k + 1) Σ p³ · [1, ½, -2] + Σ q²`; the second step's leaves out `q`.
 fn train(optimizer: &mut Optimizer, parameters: &Parameters, steps: std::ops::Range<usize>) {
-    let value = |name| parameters.get(name).unwrap().value(Mode::TRAIN_WITHOUT_DROPOUT);
+    let value = |name| parameters.get(name).unwrap().value(Mode::TRAIN_WITHOUT_DROPOUT).unwrap();
     for k in steps {
         let p = value("p");
         let cube = (p.sqr().unwrap() * p).unwrap();
