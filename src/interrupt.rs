@@ -1,5 +1,5 @@
-//! Ctrl-C, TERM, HUP and USR1: a training finishes its step and saves, anything else ends at once. Nothing unfinished stays on
-//! the disk. An abort for lack of memory gets an exit code of the table.
+//! Ctrl-C, TERM, HUP and USR1: a training finishes its step and saves, anything else ends at once. Nothing unfinished
+//! stays on the disk. An abort for lack of memory gets an exit code of the table.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

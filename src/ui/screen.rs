@@ -61,7 +61,7 @@ pub(crate) fn stderr() -> Screen<StderrLock<'static>> {
 
 /// Sends standard output and standard error to the end of a file from now on. [`shared_stderr`] stays what standard error
 /// was first.
-#[cfg(all(unix, feature = "mpi"))]
+#[cfg(all(unix, feature = "baselines"))]
 pub(crate) fn divert(file: &std::path::Path) -> io::Result<()> {
     use std::{
         fs::File,
@@ -76,21 +76,21 @@ pub(crate) fn divert(file: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Without MPI, and on other systems, the streams stay what they are.
-#[cfg(all(feature = "baselines", not(all(unix, feature = "mpi"))))]
+/// On other systems the streams stay what they are.
+#[cfg(all(not(unix), feature = "baselines"))]
 #[expect(clippy::unnecessary_wraps, reason = "as the function above")]
 pub(crate) fn divert(_: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
 /// Standard error, before it was diverted.
-#[cfg(all(unix, feature = "mpi"))]
+#[cfg(all(unix, feature = "baselines"))]
 static FIRST: std::sync::OnceLock<std::fs::File> = std::sync::OnceLock::new();
 
 /// Standard error, as it was before a diversion; nothing without one.
 #[cfg(feature = "baselines")]
 pub(super) fn shared_stderr() -> Screen<Box<dyn Write>> {
-    #[cfg(all(unix, feature = "mpi"))]
+    #[cfg(unix)]
     if let Some(first) = FIRST.get() {
         return Screen::new(Box::new(first), true, false);
     }

@@ -186,6 +186,11 @@ impl Parameters {
         Ok(Ok(()))
     }
 
+    /// All values by name, which share the parameters' memory.
+    pub(crate) fn values(&self) -> BTreeMap<String, Tensor> {
+        self.by_name.iter().map(|(name, p)| (name.clone(), p.var.as_detached_tensor())).collect()
+    }
+
     /// A copy of all values by name, for a checkpoint.
     ///
     /// # Errors

@@ -33,12 +33,6 @@ pub struct Ranks {
     exchange: Arc<dyn Exchange>,
 }
 
-impl Default for Ranks {
-    fn default() -> Self {
-        Self::alone()
-    }
-}
-
 impl Ranks {
     /// A run of one process.
     pub fn alone() -> Self {

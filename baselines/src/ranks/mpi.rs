@@ -2,9 +2,8 @@
 //! needs no locks (its level `FUNNELED`).
 
 use std::{
-    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -35,18 +34,14 @@ enum Request {
 }
 
 /// The thread that has MPI. Its end is MPI's.
+#[derive(Debug)]
 pub(super) struct Mpi {
     rank: usize,
-    requests: Mutex<Option<Sender<Request>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// `None` at the end, as the thread.
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
     /// Microseconds of sums.
     summing: Arc<AtomicU64>,
-}
-
-impl fmt::Debug for Mpi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mpi").field("rank", &self.rank).finish_non_exhaustive()
-    }
 }
 
 /// A process among the others.
@@ -82,7 +77,7 @@ pub(super) fn join() -> Result<Joined, RanksError> {
     let Ok(Some((rank, size, local))) = started.recv() else {
         return Err(RanksError::Start("it was started before in this process, or its thread has ended".to_owned()));
     };
-    let exchange = Mpi { rank, requests: Mutex::new(Some(to_thread)), thread: Mutex::new(Some(thread)), summing };
+    let exchange = Mpi { rank, requests: Some(to_thread), thread: Some(thread), summing };
     Ok(Joined { rank, size, local, exchange })
 }
 
@@ -166,8 +161,7 @@ fn count(rank: usize, length: usize) -> Result<Count, RanksError> {
 
 impl Mpi {
     fn ask(&self, request: Request) -> Result<(), RanksError> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.as_ref().and_then(|requests| requests.send(request).ok()).ok_or_else(|| ended(self.rank))
+        self.requests.as_ref().and_then(|requests| requests.send(request).ok()).ok_or_else(|| ended(self.rank))
     }
 
     fn answer<T>(&self, request: impl FnOnce(Sender<Result<T, RanksError>>) -> Request) -> Result<T, RanksError> {
@@ -212,8 +206,8 @@ impl Drop for Mpi {
             self.abort(70);
             return;
         }
-        self.requests.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        self.requests.take();
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }

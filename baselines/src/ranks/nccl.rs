@@ -3,9 +3,8 @@
 //! No line of it has run on a GPU yet.
 
 use std::{
-    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -43,18 +42,13 @@ struct Summed {
 }
 
 /// The thread that has NCCL's communicator.
+#[derive(Debug)]
 pub(super) struct Nccl {
     rank: usize,
     device: CudaDevice,
-    requests: Mutex<Sender<Request>>,
+    requests: Sender<Request>,
     /// What carries everything else.
     others: Arc<dyn Exchange>,
-}
-
-impl fmt::Debug for Nccl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nccl").field("rank", &self.rank).field("others", &self.others).finish_non_exhaustive()
-    }
 }
 
 impl Nccl {
@@ -80,7 +74,7 @@ impl Nccl {
         let thread = thread::Builder::new().name("nccl".to_owned()).spawn(run);
         thread.map_err(|error| RanksError::Start(error.to_string()))?;
         started.recv().unwrap_or_else(|_| Err(ended(rank)))?;
-        Ok(Self { rank, device: device.clone(), requests: Mutex::new(to_thread), others: Arc::clone(others) })
+        Ok(Self { rank, device: device.clone(), requests: to_thread, others: Arc::clone(others) })
     }
 }
 
@@ -152,8 +146,7 @@ impl Exchange for Nccl {
             return self.others.sum(vector);
         }
         let (to_caller, answer) = mpsc::channel();
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.send(Request { vector, answer: to_caller }).map_err(|_| ended(self.rank))?;
+        self.requests.send(Request { vector, answer: to_caller }).map_err(|_| ended(self.rank))?;
         let (network, rank) = (self.device.cuda_stream(), self.rank);
         Ok(Sum::of(move || {
             let Summed { sum, there, source } = answer.recv().unwrap_or_else(|_| Err(ended(rank)))?;

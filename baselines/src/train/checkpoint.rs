@@ -206,16 +206,13 @@ impl Checkpoints {
         }
         weights::check_finite(&path, &checkpoint.tensors)?;
         let state: RunState = serde_json::from_str(&sealed.state).map_err(|error| damaged(error.to_string()))?;
-        let ranks = |identity: &BTreeMap<String, String>| identity.get(RANKS).and_then(|n| n.parse().ok()).unwrap_or(1);
-        let mut differences = differences(&state.identity, identity);
-        if ranks(&state.identity) != ranks(identity) {
-            differences.retain(|line| !line.starts_with(&format!("`{RANKS}`")));
-            if state.steps > 0 && differences.is_empty() {
-                return Err(TrainError::OtherRanks { path, epoch: state.epoch, before: ranks(&state.identity) });
-            }
-        }
+        let differences = differences(&state.identity, identity);
         if !differences.is_empty() {
             return Err(TrainError::OtherRun { path, differences });
+        }
+        let before = ranks_of(&state.identity);
+        if state.steps > 0 && before != ranks_of(identity) {
+            return Err(TrainError::OtherRanks { path, epoch: state.epoch, before });
         }
         let (weights, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(WEIGHTS));
@@ -231,12 +228,11 @@ impl Checkpoints {
 }
 
 fn save_weights(path: &Path, network: &Network, settings: &Settings, state: &RunState) -> Result<(), TrainError> {
-    let tensors = network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor()));
     let provenance = Provenance {
         trained: format!("{} epochs and {} steps in all", state.history.len(), state.total),
         settings: settings.clone(),
     };
-    Ok(weights::save(path, &tensors.collect(), &provenance.to_metadata())?)
+    Ok(weights::save(path, &network.parameters.values(), &provenance.to_metadata())?)
 }
 
 fn without_prefix(tensors: BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
@@ -244,12 +240,17 @@ fn without_prefix(tensors: BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<S
     tensors.into_iter().map(|(name, tensor)| (strip(name), tensor)).collect()
 }
 
-/// One line for each setting that differs between two runs.
+/// The number of ranks of a run.
+pub(super) fn ranks_of(identity: &BTreeMap<String, String>) -> usize {
+    identity.get(RANKS).and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+/// One line for each setting that differs between two runs, but for the number of ranks.
 fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
     keys.sort();
     keys.dedup();
     let shown = |values: &BTreeMap<String, String>, key| values.get(key).cloned().unwrap_or("nothing".to_owned());
-    let differing = keys.into_iter().filter(|key| before.get(*key) != now.get(*key));
+    let differing = keys.into_iter().filter(|key| *key != RANKS && before.get(*key) != now.get(*key));
     differing.map(|key| format!("`{key}` was {} and is {}", shown(before, key), shown(now, key))).collect()
 }

@@ -1,11 +1,14 @@
 //! What the ranks of a training share, and what they must agree on. In a run of one process all of it is its own.
 
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Tensor};
 use flair_scoring::{PatchId, files::sha256_of};
 
-use super::{TrainError, TrainOptions, batch::Examples, checkpoint::RunState, reports::gather, shuffle::deal};
+use super::{
+    TrainError, TrainOptions,
+    batch::Examples,
+    checkpoint::RunState,
+    reports::{broadcast, gather},
+};
 use crate::{
     models::Network,
     nn::Kind,
@@ -13,11 +16,6 @@ use crate::{
     ranks::{Ranks, RanksError},
     weights::{self, Settings},
 };
-
-/// The rank's part of an epoch's order.
-pub(super) fn share_of(order: &[PatchId], ranks: &Ranks) -> Vec<PatchId> {
-    deal(order, ranks.rank(), ranks.size())
-}
 
 /// The identity of the run. Rank 0 alone reads the patches' files for it: many ranks would be many times the load.
 pub(super) fn identity(
@@ -30,11 +28,8 @@ pub(super) fn identity(
     if ranks.is_alone() {
         return Ok(options.identity(examples, train, val)?);
     }
-    let broken = |error: serde_json::Error| RanksError::Broken { rank: ranks.rank(), why: error.to_string() };
-    let own = if ranks.is_first() { Some(options.identity(examples, train, val)?) } else { None };
-    let shared = ranks.broadcast(serde_json::to_vec(&own).map_err(broken)?)?;
-    let shared: Option<Settings> = serde_json::from_slice(&shared).map_err(broken)?;
-    let shared = shared.ok_or_else(|| RanksError::Different("rank 0 has no settings".to_owned()))?;
+    let own = if ranks.is_first() { options.identity(examples, train, val)? } else { Settings::new() };
+    let identity = broadcast(ranks, &own)?;
     // All options but those of the process: its threads, its folder and itself.
     let TrainOptions { workers: _, out: _, ranks: _, provenance: _, losses, settings, .. } = options;
     let of_training = (options.epochs, options.batch_size, options.accumulate, options.learning_rate, options.clip);
@@ -42,7 +37,7 @@ pub(super) fn identity(
     let of_data = (options.is_augmented, options.fidelity, options.pad_value, losses, settings, train, val);
     let own = sha256_of(format!("{of_training:?} {of_recipe:?} {of_data:?}").as_bytes());
     ranks.agree("configuration or list of patches", own.as_bytes())?;
-    Ok(shared)
+    Ok(identity)
 }
 
 /// Whether all ranks resume from the same state.
@@ -57,9 +52,7 @@ pub(super) fn agree_on_weights(ranks: &Ranks, network: &Network) -> Result<(), T
     if ranks.is_alone() {
         return Ok(());
     }
-    let values: BTreeMap<String, Tensor> =
-        network.parameters.iter().map(|(name, p)| (name.to_owned(), p.var().as_detached_tensor())).collect();
-    let own = weights::digest(values.iter()).map_err(RanksError::from)?;
+    let own = weights::digest(network.parameters.values().iter()).map_err(RanksError::from)?;
     Ok(ranks.agree("set of weights", own.as_bytes())?)
 }
 
@@ -95,10 +88,7 @@ pub(super) fn dropout_of_all(
     ranks: &Ranks,
     own: GeneratorState,
 ) -> Result<(GeneratorState, Vec<GeneratorState>), RanksError> {
-    if ranks.is_alone() {
-        return Ok((own, Vec::new()));
-    }
-    let mut all = gather(ranks, &own)?;
+    let mut all = gather(ranks, own)?;
     let others = all.split_off(1.min(all.len()));
     Ok((all.first().copied().unwrap_or(own), others))
 }

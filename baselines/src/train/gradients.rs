@@ -34,11 +34,6 @@ impl Gradients {
     }
 
     /// Names and gradients, in the order of the names.
-    pub(super) fn into_pairs(self) -> impl Iterator<Item = (String, Tensor)> {
-        self.0.into_iter()
-    }
-
-    /// Names and gradients, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
     }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use candle_core::{Shape, Tensor, TensorId};
+use candle_core::{DType, Device, Shape, Tensor, TensorId};
 
 use super::Gradients;
 use crate::{
@@ -21,9 +21,12 @@ const BUCKET: usize = 25 << 20;
 /// The parameters in buckets. They are those of the network alone, so that equal runs sum in the same order.
 #[derive(Debug)]
 pub(super) struct Buckets {
-    buckets: Vec<Vec<Slot>>,
+    /// By bucket and place.
+    slots: Vec<Vec<Slot>>,
     /// A parameter's bucket, and its place there.
     places: HashMap<TensorId, (usize, usize)>,
+    dtype: DType,
+    device: Device,
 }
 
 /// A parameter in a bucket.
@@ -62,7 +65,7 @@ impl Buckets {
                 buckets[last].push(Slot { name: name.to_owned(), shape: var.shape().clone() });
             }
         }
-        Self { buckets, places }
+        Self { slots: buckets, places, dtype: parameters.dtype(), device: parameters.device().clone() }
     }
 }
 
@@ -87,7 +90,7 @@ struct State {
 impl Reduction {
     /// Sums to come: of `before`, of this rank's earlier batches, and of the gradients that arrive.
     pub(super) fn new(ranks: &Ranks, buckets: &Arc<Buckets>, before: Gradients) -> Self {
-        let arrived = buckets.buckets.iter().map(|slots| slots.iter().map(|_| None).collect()).collect();
+        let arrived = buckets.slots.iter().map(|slots| slots.iter().map(|_| None).collect()).collect();
         let state = Mutex::new(State { before, arrived, begun: Vec::new() });
         Self { ranks: ranks.clone(), buckets: Arc::clone(buckets), state }
     }
@@ -97,12 +100,12 @@ impl Reduction {
     }
 
     /// Begins the sum of the next bucket. What has not arrived counts as zeros.
-    fn begin(&self, state: &mut State, like: &Tensor) -> Result<(), RanksError> {
+    fn begin(&self, state: &mut State) -> Result<(), RanksError> {
         let bucket = state.begun.len();
         let arrived = mem::take(&mut state.arrived[bucket]);
-        let parts = arrived.into_iter().zip(&self.buckets.buckets[bucket]).map(|(gradient, slot)| match gradient {
+        let parts = arrived.into_iter().zip(&self.buckets.slots[bucket]).map(|(gradient, slot)| match gradient {
             Some(gradient) => gradient.flatten_all(),
-            None => Tensor::zeros(slot.shape.elem_count(), like.dtype(), like.device()),
+            None => Tensor::zeros(slot.shape.elem_count(), self.buckets.dtype, &self.buckets.device),
         });
         let vector = Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
         state.begun.push(self.ranks.sum(vector)?);
@@ -110,35 +113,30 @@ impl Reduction {
     }
 
     /// Waits for the sums over all ranks. A parameter has a gradient if it has one on any rank.
-    pub(super) fn finish(&self, parameters: &Parameters) -> Result<Gradients, RanksError> {
-        let mut state = self.state();
-        let Some(like) = parameters.iter().find(|(_, p)| p.kind() == Kind::Weight).map(|(_, p)| p.var()) else {
-            return Ok(Gradients::default());
-        };
-        // Gradients of earlier batches whose parameters have none in the last one.
-        for (name, gradient) in mem::take(&mut state.before).into_pairs() {
-            let Some(&(bucket, place)) = parameters.get(&name).and_then(|p| self.buckets.places.get(&p.var().id()))
-            else {
-                continue;
-            };
-            if let Some(slot) = state.arrived[bucket].get_mut(place) {
-                slot.get_or_insert(gradient);
+    pub(super) fn finish(&self) -> Result<Gradients, RanksError> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        // Gradients of earlier batches whose parameters have none in the last one. Buckets that were begun have all.
+        for (slots, arrived) in self.buckets.slots.iter().zip(&mut state.arrived) {
+            for (slot, gradient) in slots.iter().zip(arrived) {
+                if gradient.is_none() {
+                    *gradient = state.before.take(&slot.name);
+                }
             }
         }
-        // Of the buckets that were begun before, everything had arrived.
         let has_all = state.begun.len();
-        let own = self.buckets.buckets.iter().enumerate().flat_map(|(bucket, slots)| {
+        let own = self.buckets.slots.iter().enumerate().flat_map(|(bucket, slots)| {
             let arrived = &state.arrived[bucket];
             (0..slots.len()).map(move |place| u8::from(bucket < has_all || arrived[place].is_some()))
         });
         let own: Vec<u8> = own.collect();
-        while state.begun.len() < self.buckets.buckets.len() {
-            self.begin(&mut state, like.as_tensor())?;
+        while state.begun.len() < self.buckets.slots.len() {
+            self.begin(state)?;
         }
         let all = self.ranks.gather(own)?;
         let mut is_there = (0..self.buckets.places.len()).map(|i| all.iter().any(|rank| rank.get(i) == Some(&1)));
         let mut gradients = Vec::new();
-        for (sum, slots) in mem::take(&mut state.begun).into_iter().zip(&self.buckets.buckets) {
+        for (sum, slots) in mem::take(&mut state.begun).into_iter().zip(&self.buckets.slots) {
             let (vector, mut start) = (sum.wait()?, 0);
             for slot in slots {
                 let length = slot.shape.elem_count();
@@ -156,16 +154,16 @@ impl Arrivals for Reduction {
     fn arrived(&self, parameter: TensorId, gradient: &Tensor) -> candle_core::Result<()> {
         let Some(&(bucket, place)) = self.buckets.places.get(&parameter) else { return Ok(()) };
         let mut state = self.state();
-        let gradient = match state.before.take(&self.buckets.buckets[bucket][place].name) {
+        let gradient = match state.before.take(&self.buckets.slots[bucket][place].name) {
             Some(before) => (before + gradient)?,
             None => gradient.detach(),
         };
-        state.arrived[bucket][place] = Some(gradient.clone());
+        state.arrived[bucket][place] = Some(gradient);
         // In the order of the buckets, which is that of all ranks.
         while let Some(arrived) = state.arrived.get(state.begun.len())
             && arrived.iter().all(Option::is_some)
         {
-            self.begin(&mut state, &gradient).map_err(candle_core::Error::wrap)?;
+            self.begin(&mut state).map_err(candle_core::Error::wrap)?;
         }
         Ok(())
     }
@@ -178,7 +176,6 @@ mod tests {
         nn::{Builder, Init, Mode},
         ranks::threads,
     };
-    use candle_core::{DType, Device};
 
     /// Three parameters of two values each, in the order of their creation.
     fn parameters() -> Parameters {
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn buckets_are_filled_from_the_last_layer_to_the_first() {
         let names = |bytes| {
-            let buckets = Buckets::of_at_most(&parameters(), bytes).buckets.into_iter();
+            let buckets = Buckets::of_at_most(&parameters(), bytes).slots.into_iter();
             let names = buckets.map(|slots| slots.into_iter().map(|slot| slot.name).collect::<String>());
             names.collect::<Vec<_>>()
         };
@@ -220,7 +217,7 @@ mod tests {
                 let arrivals: Arc<dyn Arrivals> = reduction.clone();
                 let loss = value("z", plain.telling(&arrivals)).sqr().unwrap().sum_all().unwrap();
                 Gradients::of(&loss, &parameters).unwrap();
-                reduction.finish(&parameters).unwrap()
+                reduction.finish().unwrap()
             });
             for gradients in all {
                 let found: Vec<_> = gradients.iter().map(|(name, g)| (name, g.to_vec1::<f64>().unwrap())).collect();

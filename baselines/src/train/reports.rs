@@ -6,10 +6,23 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::ranks::{Ranks, RanksError};
 
 /// Every rank's value, in the order of the ranks.
-pub(super) fn gather<T: Serialize + DeserializeOwned>(ranks: &Ranks, own: &T) -> Result<Vec<T>, RanksError> {
-    let broken = |error: serde_json::Error| RanksError::Broken { rank: ranks.rank(), why: error.to_string() };
-    let all = ranks.gather(serde_json::to_vec(own).map_err(broken)?)?;
-    all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(broken)).collect()
+pub(super) fn gather<T: Serialize + DeserializeOwned>(ranks: &Ranks, own: T) -> Result<Vec<T>, RanksError> {
+    if ranks.is_alone() {
+        return Ok(vec![own]);
+    }
+    let all = ranks.gather(serde_json::to_vec(&own).map_err(broken(ranks))?)?;
+    all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(broken(ranks))).collect()
+}
+
+/// Rank 0's value for all.
+pub(super) fn broadcast<T: Serialize + DeserializeOwned>(ranks: &Ranks, own: &T) -> Result<T, RanksError> {
+    let bytes = ranks.broadcast(serde_json::to_vec(own).map_err(broken(ranks))?)?;
+    serde_json::from_slice(&bytes).map_err(broken(ranks))
+}
+
+fn broken(ranks: &Ranks) -> impl Fn(serde_json::Error) -> RanksError {
+    let rank = ranks.rank();
+    move |error| RanksError::Broken { rank, why: error.to_string() }
 }
 
 /// Loss values that keep their bits in JSON, also where they are no numbers.
@@ -53,11 +66,6 @@ impl StepReport {
     }
 }
 
-/// The reports of all ranks of a step.
-pub(super) fn of_step(ranks: &Ranks, own: StepReport) -> Result<Vec<StepReport>, RanksError> {
-    if ranks.is_alone() { Ok(vec![own]) } else { gather(ranks, &own) }
-}
-
 /// What a rank counted in its part of a validation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PartOfValidation {
@@ -67,9 +75,4 @@ pub(super) struct PartOfValidation {
     pub(super) counts: Vec<u64>,
     /// Whether it was finished.
     pub(super) is_whole: bool,
-}
-
-/// The parts of all ranks of a validation.
-pub(super) fn of_validation(ranks: &Ranks, own: PartOfValidation) -> Result<Vec<PartOfValidation>, RanksError> {
-    if ranks.is_alone() { Ok(vec![own]) } else { gather(ranks, &own) }
 }

@@ -14,11 +14,17 @@ pub fn order(patches: &[PatchId], seed: u64, epoch: usize) -> Vec<PatchId> {
     order
 }
 
+/// Patches that each of `size` ranks has of `patches`.
+pub fn share(patches: usize, size: usize) -> usize {
+    patches.div_ceil(size.max(1))
+}
+
 /// The patches of an epoch that a rank has: each `size`-th of its order, from `rank` on. The order is continued from its
 /// beginning until all ranks have the same number, as torch's `DistributedSampler` does.
 pub fn deal(order: &[PatchId], rank: usize, size: usize) -> Vec<PatchId> {
-    let each = order.len().div_ceil(size.max(1));
-    (0..each).filter_map(|turn| order.get((turn * size + rank) % order.len().max(1)).copied()).collect()
+    (0..share(order.len(), size))
+        .filter_map(|turn| order.get((turn * size + rank) % order.len().max(1)).copied())
+        .collect()
 }
 
 /// Division of a training set into batches and steps.

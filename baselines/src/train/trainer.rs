@@ -16,11 +16,11 @@ use super::{
     Batch, Beginning, Checkpoints, Gradients, Optimizer, Position, Scheduler, Stopped, TrainError, TrainOptions,
     Trained,
     batch::{Augmenting, Example, Examples},
-    checkpoint::{RANKS, RunState},
+    checkpoint::{RunState, ranks_of},
     exchange,
     logs::Logs,
     reduction::{Buckets, Reduction},
-    reports::{self, StepReport},
+    reports::{StepReport, gather},
     shuffle::{self, Cut},
     stopping::Best,
     two_branch,
@@ -64,8 +64,10 @@ pub struct Trainer<'a> {
     buckets: Arc<Buckets>,
     /// The number of ranks that the run had until now, if it was another one.
     ranks_before: Option<usize>,
-    /// How long this epoch's steps waited for sums of gradients, and what the ranks' sums had taken before it.
-    waited: (Duration, Duration),
+    /// How long this epoch's steps waited for sums of gradients.
+    waited: Duration,
+    /// How long the ranks' sums had taken before this epoch.
+    summed_before: Duration,
 }
 
 /// Whether a loop was finished.
@@ -118,7 +120,7 @@ impl<'a> Trainer<'a> {
         let mut ranks_before = None;
         let saved = saved.map(|mut saved| {
             if saved.identity != identity {
-                ranks_before = Some(saved.identity.get(RANKS).and_then(|n| n.parse().ok()).unwrap_or(1));
+                ranks_before = Some(ranks_of(&saved.identity));
                 saved.identity.clone_from(&identity);
             }
             saved
@@ -144,14 +146,13 @@ impl<'a> Trainer<'a> {
         }
         let dropout = exchange::dropout_of(ranks, &state, options.seed, ranks_before.is_some());
         exchange::agree_on_weights(ranks, network)?;
-        let share = exchange::share_of(train, ranks).len();
         Ok(Self {
             network,
             examples,
             train,
             val,
             options,
-            cut: Cut::new(share, options.batch_size, options.accumulate),
+            cut: Cut::new(shuffle::share(train.len(), ranks.size()), options.batch_size, options.accumulate),
             augmenting: Augmenting { is_on: options.is_augmented, fidelity: options.fidelity, seed: options.seed },
             checkpoints,
             optimizer,
@@ -162,7 +163,8 @@ impl<'a> Trainer<'a> {
             ranks,
             buckets: Arc::new(Buckets::of(&network.parameters)),
             ranks_before,
-            waited: (Duration::ZERO, ranks.summing()),
+            waited: Duration::ZERO,
+            summed_before: ranks.summing(),
         })
     }
 
@@ -199,7 +201,8 @@ impl<'a> Trainer<'a> {
     /// Runs the remaining steps of the epoch.
     fn train_epoch(&mut self, stop: &AtomicBool, progress: &dyn Progress) -> Result<End, TrainError> {
         let epoch = self.state.epoch;
-        let order = exchange::share_of(&shuffle::order(self.train, self.options.seed, epoch), self.ranks);
+        let order = shuffle::order(self.train, self.options.seed, epoch);
+        let order = shuffle::deal(&order, self.ranks.rank(), self.ranks.size());
         let todo = &order[self.cut.indices(self.state.steps).start..self.cut.batches * self.cut.batch_size];
         let stage = format!("epoch {epoch}/{}", self.options.epochs);
         progress.event(Event::Started { stage: &stage, steps: todo.len() as u64 });
@@ -240,8 +243,8 @@ impl<'a> Trainer<'a> {
                 let arrivals: Arc<dyn Arrivals> = reduction.clone();
                 losses.push(self.gradients(taken, Some(&arrivals)).map_err(failed)?.0);
                 let start = Instant::now();
-                sum = reduction.finish(&self.network.parameters)?;
-                self.waited.0 += start.elapsed();
+                sum = reduction.finish()?;
+                self.waited += start.elapsed();
             }
             for &id in &of_batch {
                 progress.event(Event::Step { patch: Some(id) });
@@ -253,7 +256,7 @@ impl<'a> Trainer<'a> {
         let last = ids.last().map_or(&[][..], Vec::as_slice);
         let (losses, norm) =
             self.update_weights(sum, &losses, rate).map_err(|source| TrainError::device(last, source))?;
-        let reports = reports::of_step(self.ranks, StepReport::new(&losses, &ids, stop.load(Ordering::Relaxed)))?;
+        let reports = gather(self.ranks, StepReport::new(&losses, &ids, stop.load(Ordering::Relaxed)))?;
         if let Some(ids) = reports.iter().find_map(StepReport::not_finite) {
             return Err(TrainError::NotFinite { what: "loss", ids });
         }
@@ -330,7 +333,8 @@ impl<'a> Trainer<'a> {
         Position { step: (self.state.epoch - 1) * by_epoch + step, steps: by_epoch * self.options.epochs }
     }
 
-    /// Runs the validation, with rank 0's running statistics; returns its metrics and the first patch for the logs, `None` if interrupted.
+    /// Runs the validation, with rank 0's running statistics; returns its metrics and the first patch for the logs, `None`
+    /// if interrupted.
     #[expect(clippy::type_complexity, reason = "two things that may each be missing")]
     fn validate(
         &self,
@@ -358,14 +362,14 @@ impl<'a> Trainer<'a> {
     /// Records the epoch's metrics, and begins the next epoch.
     fn end_epoch(&mut self, validation: Option<Validation>, shown: Option<&Shown>) -> Result<(), TrainError> {
         let last = self.position(self.cut.steps() - 1);
-        let (waited, summed) = (self.waited.0, self.ranks.summing().saturating_sub(self.waited.1));
+        let (waited, summed) = (mem::take(&mut self.waited), self.ranks.summing());
+        let took = summed.saturating_sub(mem::replace(&mut self.summed_before, summed));
         if !self.ranks.is_alone() {
             tracing::info!(
-                "epoch {}: waited {waited:.1?} for sums of gradients, which took {summed:.1?}",
+                "epoch {}: waited {waited:.1?} for sums of gradients, which took {took:.1?}",
                 self.state.epoch
             );
         }
-        self.waited = (Duration::ZERO, self.ranks.summing());
         let (sum, batches) = self.state.losses;
         let epoch = EpochMetrics {
             epoch: self.state.epoch,

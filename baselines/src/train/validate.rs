@@ -10,7 +10,7 @@ use super::{
     LossWeights, TrainError,
     batch::{Batch, Example, Examples},
     error::listed,
-    reports::{self, PartOfValidation, bits},
+    reports::{PartOfValidation, bits, gather},
     two_branch,
 };
 use crate::{
@@ -143,10 +143,8 @@ impl Validator<'_> {
                 }
             }
         })?;
-        let all = reports::of_validation(
-            self.ranks,
-            PartOfValidation { losses: bits(losses), counts: matrix.counts().to_vec(), is_whole },
-        )?;
+        let all =
+            gather(self.ranks, PartOfValidation { losses: bits(losses), counts: matrix.counts().to_vec(), is_whole })?;
         if !all.iter().all(|part| part.is_whole) {
             progress.event(Event::Finished);
             return Ok(None);
