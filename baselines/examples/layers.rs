@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use flair_baselines::{
     config::Config,
     models::Network,
-    nn::{Kind, Mode},
+    nn::{Kind, Map, Mode},
 };
 
 /// Acquisitions of a series after monthly averages.
@@ -351,7 +351,8 @@ fn main() -> Result<()> {
     let config = Config::preset("utt-filt-avg-aug").map_err(candle_core::Error::wrap)?.network();
     let network = Network::new(&config, DType::F32, &Device::Cpu, 0)?;
     let image = Tensor::zeros((1, config.aerial_channels, PATCH, PATCH), DType::F32, &Device::Cpu)?;
-    let encoded = sizes(&network.layers.aerial.encoder.forward(&image, Mode::EVAL)?)?;
+    let maps = network.layers.aerial.encoder.forward(&image.clone().into(), Mode::EVAL)?;
+    let encoded = sizes(&maps.iter().map(Map::tensor).collect::<Result<Vec<_>>>()?)?;
     let (Some(branch), Some(utae)) = (&network.layers.satellite, &config.utae) else {
         bail!("the network has no Sentinel-2 branch");
     };

@@ -29,7 +29,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits},
     },
-    nn::{Classes, Folded, Mode},
+    nn::{Classes, Mode, Plan},
     runtime::{TensorError, advice_on_memory},
 };
 
@@ -137,7 +137,9 @@ pub fn predict(
     let todo = unpredicted(out, patches);
     progress.event(Event::Started { stage: "predicting", steps: patches.len() as u64 });
     progress.event(Event::Kept { steps: (patches.len() - todo.len()) as u64 });
-    let batch_size = options.batch_size.max(1);
+    // A processor gains nothing from batches, which only take memory.
+    let is_on_cpu = network.parameters.device().is_cpu();
+    let batch_size = if is_on_cpu { 1 } else { options.batch_size.max(1) };
     let prefetch = Prefetch { workers: options.workers, ahead: batch_size * BATCHES_AHEAD };
     let failed = AtomicBool::new(false);
     let mut result = Predicted::default();
@@ -231,7 +233,7 @@ fn compute(
     result: &mut Predicted,
     to_writer: &mpsc::SyncSender<(PatchId, Vec<u8>)>,
 ) -> Result<(), PredictError> {
-    let (folded, mut computed) = (Folded::default(), None::<Computed>);
+    let (plan, mut computed) = (Plan::default(), None::<Computed>);
     let finish = |computed: Option<Computed>, result: &mut Predicted| {
         let Some(Computed { mut samples, classes }) = computed else { return Ok(()) };
         let first = samples[0].id;
@@ -255,7 +257,7 @@ fn compute(
         if failed.load(Ordering::Relaxed) {
             break;
         }
-        let classes = inputs.and_then(|inputs| classify(network, &inputs, &folded));
+        let classes = inputs.and_then(|inputs| classify(network, &inputs, &plan));
         let classes = classes.map_err(|source| PredictError::device(samples.len(), first, source));
         let before = computed.take();
         finish(before, result)?;
@@ -271,8 +273,8 @@ struct Computed {
 }
 
 /// The classes of each patch of a batch, `[512, 512]`, 0..=12.
-fn classify(network: &Network, inputs: &Inputs, folded: &Folded) -> candle_core::Result<Classes> {
-    Classes::of(&logits(network, inputs, Mode::predict(folded))?)
+fn classify(network: &Network, inputs: &Inputs, plan: &Plan) -> candle_core::Result<Classes> {
+    Classes::of(&logits(network, inputs, Mode::predict(plan))?)
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

@@ -14,7 +14,7 @@ use flair_baselines::{
     config::Config,
     data::{Dataset, Preprocessor},
     models::{Collapse, Network, utt::UttConfig},
-    nn::{Folded, Mode, with_plain_tensors},
+    nn::{Map, Mode, Plan, at_each_level, with_plain_tensors},
     weights,
 };
 use flair_scoring::PatchId;
@@ -102,7 +102,8 @@ fn every(x: &Tensor, step: usize) -> Tensor {
 }
 
 /// The first 8 channels of a map, thinned to 16 pixels a side.
-fn thinned(map: &Tensor) -> Tensor {
+fn thinned(map: &Map) -> Tensor {
+    let map = map.tensor().unwrap();
     every(&map.i((.., ..8)).unwrap(), (map.dim(D::Minus1).unwrap() / 16).max(1))
 }
 
@@ -181,7 +182,17 @@ fn golden_forward_in_f32_at_every_stage() {
 #[test]
 #[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
 fn golden_forward_in_f32_on_plain_tensors_with_folded_norms() {
-    with_plain_tensors(|| forward_in_f32(Mode::predict(&Folded::default())));
+    with_plain_tensors(|| forward_in_f32(Mode::predict(&Plan::default())));
+}
+
+/// As predictions are computed on the CPU.
+#[test]
+#[ignore = "needs FLAIR_BENCH_SAMPLE and FLAIR_BENCH_GOLDEN"]
+fn golden_forward_in_f32_by_a_plan_at_each_level_of_instructions() {
+    at_each_level(|level| {
+        println!("{level}");
+        forward_in_f32(Mode::predict(&Plan::default()));
+    });
 }
 
 fn forward_in_f32(mode: Mode<'_>) {
@@ -197,13 +208,13 @@ fn forward_in_f32(mode: Mode<'_>) {
             let encoded = network.layers.encode(&case.aerial, Some(&metadata), mode).unwrap();
             let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, mode).unwrap();
             // The stored encoder maps do not include the metadata.
-            let plain = network.layers.aerial.encoder.forward(&case.aerial, mode).unwrap();
+            let plain = network.layers.aerial.encoder.forward(&case.aerial.clone().into(), mode).unwrap();
             for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
                 case.assert_f32(&thinned(before), &format!("encoder{level}"));
                 case.assert_f32(&thinned(after), &format!("fused{level}"));
             }
             let decoded = network.layers.aerial.decoder.forward(&fused, mode).unwrap();
-            case.assert_f32(&every(&decoded, 16), "decoder");
+            case.assert_f32(&every(&decoded.tensor().unwrap(), 16), "decoder");
             let logits = network
                 .layers
                 .forward(&case.aerial, Some((&images, &dates)), Some(&metadata), Collapse::FirstOfBatch, mode)

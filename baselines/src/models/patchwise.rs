@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     data::{Sample, SuperPatch},
-    nn::{Mode, Parameters},
+    nn::{Map, Mode, Parameters},
 };
 
 /// The inputs of a batch of patches, on the network's device.
@@ -74,7 +74,7 @@ impl Inputs {
 ///
 /// # Errors
 /// If the device fails.
-pub fn logits(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Tensor> {
+pub fn logits(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Map> {
     let (maps, _) = fused(network, inputs, mode)?;
     network.layers.aerial.decode(&maps, mode)
 }
@@ -83,19 +83,19 @@ pub fn logits(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Tens
 ///
 /// # Errors
 /// If the device fails.
-pub fn logits_of_branches(network: &Network, inputs: &Inputs) -> Result<Logits> {
+pub fn logits_of_branches(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Logits> {
     let layers = &network.layers;
-    let (maps, satellite_features) = fused(network, inputs, Mode::EVAL)?;
+    let (maps, satellite_features) = fused(network, inputs, mode)?;
     let satellite = layers
         .satellite
         .as_ref()
         .zip(satellite_features)
-        .map(|(branch, features)| branch.classify(&features, Mode::EVAL));
-    Ok(Logits { aerial: layers.aerial.decode(&maps, Mode::EVAL)?, satellite: satellite.transpose()? })
+        .map(|(branch, features)| branch.classify(&features, mode));
+    Ok(Logits { aerial: layers.aerial.decode(&maps, mode)?.tensor()?, satellite: satellite.transpose()? })
 }
 
 /// The aerial encoder's maps after fusion, and the satellite features.
-fn fused(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<(Vec<Tensor>, Option<Tensor>)> {
+fn fused(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<(Vec<Map>, Option<Tensor>)> {
     let layers = &network.layers;
     let maps = layers.encode(&inputs.images, inputs.metadata.as_ref(), mode)?;
     let Some(branch) = &layers.satellite else { return Ok((maps, None)) };

@@ -1,9 +1,9 @@
 //! `ResNet34` as an encoder: feature maps at six resolutions (He et al. 2015; torchvision's layout, names and initial
 //! values, as `segmentation_models_pytorch` uses it).
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
-use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Mode, Padding, Scope, max_pool_3x3_s2};
+use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Map, Mode, Padding, Scope};
 
 /// Channels of the finest feature map of `ResNet34`.
 pub const WIDTH: usize = 64;
@@ -61,9 +61,9 @@ impl ResNet34 {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Vec<Tensor>> {
+    pub fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Vec<Map>> {
         let stem = self.stem.forward(x, After::Relu, mode)?;
-        let mut x = max_pool_3x3_s2(&stem)?;
+        let mut x = stem.max_pool()?;
         let mut maps = vec![stem];
         for stage in &self.stages {
             for block in stage {
@@ -106,7 +106,7 @@ impl BasicBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+    fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
         let y = self.first.forward(x, After::Relu, mode)?;
         let around = match &self.downsample {
             Some(downsample) => downsample.forward(x, After::Nothing, mode)?,

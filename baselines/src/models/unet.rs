@@ -1,9 +1,9 @@
 //! U-Net (Ronneberger et al. 2015) around a `ResNet34`, as `segmentation_models_pytorch` 0.3.3 builds it.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::resnet34::{self, ResNet34};
-use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Mode, Scope, nearest};
+use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Map, Mode, Scope};
 
 /// Channels of the decoder's five blocks, from coarse to fine, where the encoder's finest map has `width`, a multiple
 /// of 4.
@@ -41,7 +41,7 @@ impl Unet {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+    pub fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
         self.decode(&self.encoder.forward(x, mode)?, mode)
     }
 
@@ -49,7 +49,7 @@ impl Unet {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn decode(&self, maps: &[Tensor], mode: Mode<'_>) -> Result<Tensor> {
+    pub fn decode(&self, maps: &[Map], mode: Mode<'_>) -> Result<Map> {
         self.classify(&self.decoder.forward(maps, mode)?, mode)
     }
 
@@ -57,8 +57,8 @@ impl Unet {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn classify(&self, map: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        self.head.forward(map, mode)
+    pub fn classify(&self, map: &Map, mode: Mode<'_>) -> Result<Map> {
+        self.head.forward_map(map, mode)
     }
 }
 
@@ -86,7 +86,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, maps: &[Tensor], mode: Mode<'_>) -> Result<Tensor> {
+    pub fn forward(&self, maps: &[Map], mode: Mode<'_>) -> Result<Map> {
         let mut coarse_to_fine = maps.iter().rev();
         let Some(mut x) = coarse_to_fine.next().cloned() else { candle_core::bail!("a decoder needs maps") };
         for block in &self.blocks {
@@ -111,13 +111,8 @@ impl DecoderBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode<'_>) -> Result<Tensor> {
-        let (_, _, height, width) = x.dims4()?;
-        let x = nearest(x, 2 * height, 2 * width)?;
-        let x = match skip {
-            Some(skip) => Tensor::cat(&[&x, skip], 1)?,
-            None => x,
-        };
+    fn forward(&self, x: &Map, skip: Option<&Map>, mode: Mode<'_>) -> Result<Map> {
+        let x = x.doubled_and_joined(skip)?;
         self.conv2.forward(&self.conv1.forward(&x, After::Relu, mode)?, After::Relu, mode)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     utae::{Utae, UtaeConfig},
 };
 use crate::{
-    nn::{Conv2d, Conv2dConfig, ConvInit, Mode, Scope, center_crop, nearest, wide},
+    nn::{Conv2d, Conv2dConfig, ConvInit, Map, Mode, Scope, center_crop, nearest, wide},
     random::Generator,
 };
 
@@ -118,14 +118,14 @@ impl Utt {
     ) -> Result<Logits> {
         let Some(branch) = &self.satellite else {
             let maps = self.encode(aerial, metadata, mode)?;
-            return Ok(Logits { aerial: self.aerial.decode(&maps, mode)?, satellite: None });
+            return Ok(Logits { aerial: self.aerial.decode(&maps, mode)?.tensor()?, satellite: None });
         };
         let Some((images, dates)) = series else { candle_core::bail!("this network needs a Sentinel-2 series") };
         let satellite_features = branch.encode_series(images, dates, mode)?;
         let maps = self.encode(aerial, metadata, mode)?;
         let maps = branch.fuse(&maps, &satellite_features, collapse, mode)?;
         Ok(Logits {
-            aerial: self.aerial.decode(&maps, mode)?,
+            aerial: self.aerial.decode(&maps, mode)?.tensor()?,
             satellite: Some(branch.classify(&satellite_features, mode)?),
         })
     }
@@ -134,11 +134,11 @@ impl Utt {
     ///
     /// # Errors
     /// If the metadata is missing, the shapes do not fit, or the device fails.
-    pub fn encode(&self, aerial: &Tensor, metadata: Option<&Tensor>, mode: Mode<'_>) -> Result<Vec<Tensor>> {
-        let mut maps = self.aerial.encoder.forward(aerial, mode)?;
+    pub fn encode(&self, aerial: &Tensor, metadata: Option<&Tensor>, mode: Mode<'_>) -> Result<Vec<Map>> {
+        let mut maps = self.aerial.encoder.forward(&aerial.clone().into(), mode)?;
         if let (Some(mlp), Some(coarsest)) = (&self.metadata, maps.last_mut()) {
             let Some(metadata) = metadata else { candle_core::bail!("this network needs the patches' metadata") };
-            *coarsest = mlp.add_to(coarsest, metadata, mode)?;
+            *coarsest = mlp.add_to(&coarsest.tensor()?, metadata, mode)?.into();
         }
         Ok(maps)
     }
@@ -185,11 +185,11 @@ impl SatelliteBranch {
     /// If the shapes do not fit, or the device fails.
     pub fn fuse(
         &self,
-        maps: &[Tensor],
+        maps: &[Map],
         satellite_features: &Tensor,
         collapse: Collapse,
         mode: Mode<'_>,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Vec<Map>> {
         if self.drop >= 1.0 || self.is_dropped(mode) {
             return Ok(maps.to_vec());
         }
@@ -204,7 +204,7 @@ impl SatelliteBranch {
             let (_, _, height, width) = map.dims4()?;
             let near = self.cropped.forward(&crop, level, (height, width), mode)?;
             let around = self.collapsed.forward(&mean, level, mode)?;
-            map + near.broadcast_add(&around)?
+            Ok(Map::from((map.tensor()? + near.broadcast_add(&around)?)?))
         });
         fused.collect()
     }

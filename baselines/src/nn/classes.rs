@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::arithmetic::wide;
+use super::{Map, arithmetic::wide};
 #[cfg(feature = "cuda")]
 use super::{cuda, take_on_gpu};
 
@@ -25,11 +25,12 @@ impl Classes {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn of(logits: &Tensor) -> Result<Self> {
+    pub fn of(logits: &Map) -> Result<Self> {
+        let logits = logits.tensor()?;
         let pixels = logits.dims().iter().skip(2).product();
         #[cfg(feature = "cuda")]
-        if take_on_gpu(logits) {
-            let found = Found::OnTheWay(cuda::Download::start(&cuda::largest_logits(logits)?)?);
+        if take_on_gpu(&logits) {
+            let found = Found::OnTheWay(cuda::Download::start(&cuda::largest_logits(&logits)?)?);
             return Ok(Self { found, pixels });
         }
         let logits = logits.to_dtype(wide(logits.dtype()))?;
@@ -65,9 +66,9 @@ mod tests {
     fn the_first_of_equal_logits_is_the_class_and_broken_patches_have_none() {
         let logits = [[1f32, 3.0, 3.0], [2.0, 2.0, 1.0], [0.0, f32::NAN, 0.0], [f32::INFINITY, 0.0, 1.0]];
         let logits = Tensor::new(&logits, &Device::Cpu).unwrap().reshape((4, 3, 1, 1)).unwrap();
-        let classes = Classes::of(&logits).unwrap().read().unwrap();
+        let classes = Classes::of(&logits.clone().into()).unwrap().read().unwrap();
         assert_eq!(classes, [Some(vec![1]), Some(vec![0]), None, None]);
         let logits = logits.narrow(0, 0, 2).unwrap().reshape((1, 3, 2, 1)).unwrap().to_dtype(DType::F64).unwrap();
-        assert_eq!(Classes::of(&logits).unwrap().read().unwrap(), [Some(vec![1, 0])]);
+        assert_eq!(Classes::of(&logits.clone().into()).unwrap().read().unwrap(), [Some(vec![1, 0])]);
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::{BatchNorm, Conv2d, Conv2dConfig, Folded, Mode, Padding, conv::conv2d, relu, take_on_cpu};
+use super::{BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan, conv::conv2d, relu};
 
 /// What follows the norm.
 #[derive(Clone, Copy, Debug)]
@@ -12,16 +12,19 @@ pub enum After<'a> {
     /// A rectifier.
     Relu,
     /// The addition of a residual, and a rectifier.
-    ResidualRelu(&'a Tensor),
+    ResidualRelu(&'a Map),
 }
 
-#[cfg(feature = "cuda")]
 impl<'a> After<'a> {
-    fn residual(self) -> Option<&'a Tensor> {
+    fn residual(self) -> Option<&'a Map> {
         match self {
             Self::Nothing | Self::Relu => None,
             Self::ResidualRelu(residual) => Some(residual),
         }
+    }
+
+    fn rectifies(self) -> bool {
+        !matches!(self, Self::Nothing)
     }
 }
 
@@ -42,29 +45,35 @@ impl ConvNorm {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, x: &Tensor, after: After<'_>, mode: Mode<'_>) -> Result<Tensor> {
-        // On the CPU's kernels a prediction has the bits of a validation, which folds nothing.
-        match mode.folded() {
-            Some(folded) if !take_on_cpu(x) => self.folded(x, after, folded),
-            _ => and_then(self.norm.forward(&self.conv.forward(x, mode)?, mode)?, after),
+    pub fn forward(&self, x: &Map, after: After<'_>, mode: Mode<'_>) -> Result<Map> {
+        if let Some(plan) = x.on_plan(mode.plan()) {
+            return x.convolved((&self.conv, Some(&self.norm)), (after.residual(), after.rectifies()), plan);
         }
+        let x = x.tensor()?;
+        let y = match mode.plan() {
+            Some(plan) => return self.folded(&x, after, plan),
+            None => self.norm.forward(&self.conv.forward(&x, mode)?, mode)?,
+        };
+        and_then(y, after)
     }
 
-    fn folded(&self, x: &Tensor, after: After<'_>, folded: &Folded) -> Result<Tensor> {
-        let (weight, bias) = self.weights(x.dtype(), folded)?;
+    fn folded(&self, x: &Tensor, after: After<'_>, plan: &Plan) -> Result<Map> {
+        let (weight, bias) = self.weights(x.dtype(), plan)?;
         let Conv2dConfig { stride, padding, padding_mode, .. } = self.conv.config();
         let (x, padding) =
             if padding_mode == Padding::Zeros { (x.clone(), padding) } else { (padding_mode.pad(x, padding)?, 0) };
         #[cfg(feature = "cuda")]
-        if super::take_on_gpu(&x) && !matches!(after, After::Nothing) {
-            return super::conv::conv2d_rectified(&x, &weight, &bias, after.residual(), (stride, padding));
+        if super::take_on_gpu(&x) && after.rectifies() {
+            let residual = after.residual().map(Map::tensor).transpose()?;
+            let y = super::conv::conv2d_rectified(&x, &weight, &bias, residual.as_ref(), (stride, padding))?;
+            return Ok(y.into());
         }
         and_then(conv2d(&x, &weight, Some(&bias), stride, padding)?, after)
     }
 
     /// The weight times the norm's scale, in `dtype`, and the bias, in the parameters' type.
-    fn weights(&self, dtype: DType, folded: &Folded) -> Result<(Tensor, Tensor)> {
-        folded.get(self.conv.id(), dtype, || {
+    fn weights(&self, dtype: DType, plan: &Plan) -> Result<(Tensor, Tensor)> {
+        plan.folded(self.conv.id(), dtype, || {
             let ((weight, bias), (scale, shift)) = (self.conv.parameters(), self.norm.scale_and_shift()?);
             let bias = match bias {
                 Some(bias) => ((bias * &scale)? + shift)?,
@@ -75,12 +84,12 @@ impl ConvNorm {
     }
 }
 
-fn and_then(y: Tensor, after: After<'_>) -> Result<Tensor> {
-    match after {
-        After::Nothing => Ok(y),
-        After::Relu => relu(&y),
-        After::ResidualRelu(residual) => relu(&(y + residual)?),
-    }
+fn and_then(y: Tensor, after: After<'_>) -> Result<Map> {
+    let y = match after.residual() {
+        Some(residual) => (y + residual.tensor()?)?,
+        None => y,
+    };
+    Ok(if after.rectifies() { relu(&y)?.into() } else { y.into() })
 }
 
 #[cfg(test)]
@@ -88,7 +97,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::{Builder, ConvInit, gradcheck::image, with_plain_tensors};
+    use crate::nn::{Builder, ConvInit, gradcheck::image};
 
     #[test]
     fn folding_changes_no_more_than_rounding() {
@@ -100,17 +109,14 @@ mod tests {
             let norm = BatchNorm::new(&scope.at("norm"), 4).unwrap();
             // Statistics that are not those of a new norm.
             norm.forward(&(image(&[3, 4, 2, 2]) * 3.0).unwrap(), Mode::TRAIN_WITHOUT_DROPOUT).unwrap();
-            let (layer, folded) = (ConvNorm::new(conv, norm), Folded::default());
-            let (x, residual) = (image(&[2, 3, 6, 8]), image(&[2, 4, 3, 4]));
+            let (layer, plan) = (ConvNorm::new(conv, norm), Plan::default());
+            let (x, residual) = (Map::from(image(&[2, 3, 6, 8])), Map::from(image(&[2, 4, 3, 4])));
             for after in [After::Nothing, After::Relu, After::ResidualRelu(&residual)] {
-                let plain = layer.forward(&x, after, Mode::EVAL).unwrap();
-                let apart =
-                    |y: &Tensor| (y - &plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
-                let on_kernels = layer.forward(&x, after, Mode::predict(&folded)).unwrap();
-                assert_eq!(apart(&on_kernels).to_bits(), 0f64.to_bits(), "the kernels of the CPU fold nothing");
+                let plain = layer.forward(&x, after, Mode::EVAL).unwrap().tensor().unwrap();
                 for _ in 0..2 {
-                    let y = with_plain_tensors(|| layer.forward(&x, after, Mode::predict(&folded))).unwrap();
-                    assert!(apart(&y) < 1e-13, "{}", apart(&y));
+                    let y = layer.forward(&x, after, Mode::predict(&plan)).unwrap().tensor().unwrap();
+                    let apart = (y - &plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+                    assert!(apart < 1e-13, "{apart}");
                 }
             }
         }

@@ -22,17 +22,18 @@ pub(crate) mod cuda;
 #[path = "cuda/as_c.rs"]
 mod cuda_as_c;
 mod dropout;
-mod folded;
 #[cfg(test)]
 mod gradcheck;
 mod init;
 mod kernels;
 mod linear;
+mod map;
 mod mode;
 mod norm;
 mod on_device;
 mod padding;
 mod parameters;
+mod plan;
 mod pool;
 mod resize;
 
@@ -44,19 +45,21 @@ pub use classes::Classes;
 pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
 pub use conv_norm::{After, ConvNorm};
+pub use cpu::at_each_level;
 pub use dropout::Dropout;
-pub use folded::Folded;
 pub use init::{ConvInit, Init};
 pub(crate) use kernels::take_on_cpu;
 #[cfg(feature = "cuda")]
 pub(crate) use kernels::take_on_gpu;
 pub use kernels::with_plain_tensors;
 pub use linear::Linear;
+pub use map::Map;
 pub use mode::Mode;
 pub(crate) use norm::standardise;
 pub use norm::{BatchNorm, GroupNorm};
 pub(crate) use on_device::on_device;
 pub use padding::Padding;
 pub use parameters::{Builder, Kind, Mismatch, NORM_MOMENTUM, Parameter, Parameters, Scope};
+pub use plan::Plan;
 pub use pool::{average_pool, max_pool_3x3_s2};
 pub use resize::{bilinear, center_crop, nearest};

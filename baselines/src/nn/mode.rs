@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Arrivals, Folded};
+use super::{Arrivals, Plan};
 use crate::random::Generator;
 
 /// Training or evaluation mode.
@@ -13,18 +13,18 @@ use crate::random::Generator;
 pub struct Mode<'a> {
     is_training: bool,
     dropout: Option<&'a Mutex<Generator>>,
-    folded: Option<&'a Folded>,
+    plan: Option<&'a Plan>,
     arrivals: Option<&'a Arc<dyn Arrivals>>,
 }
 
 impl<'a> Mode<'a> {
     /// Evaluation.
-    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None, folded: None, arrivals: None };
+    pub const EVAL: Mode<'static> = Mode { is_training: false, dropout: None, plan: None, arrivals: None };
 
-    /// Evaluation with norms folded into the convolutions before them, where that pays: on a GPU. The weights must not
-    /// change as long as `folded` is used.
-    pub fn predict(folded: &'a Folded) -> Self {
-        Self { folded: Some(folded), ..Mode::EVAL }
+    /// Evaluation with norms folded into the convolutions before them, and on the CPU in f32 by its fastest kernels. The
+    /// weights must not change as long as `plan` is used.
+    pub fn predict(plan: &'a Plan) -> Self {
+        Self { plan: Some(plan), ..Mode::EVAL }
     }
 
     /// Training: batch statistics, gradients, and dropout drawn from `generator`.
@@ -34,7 +34,7 @@ impl<'a> Mode<'a> {
 
     /// Training without dropout, for parity with a recorded run.
     pub const TRAIN_WITHOUT_DROPOUT: Mode<'static> =
-        Mode { is_training: true, dropout: None, folded: None, arrivals: None };
+        Mode { is_training: true, dropout: None, plan: None, arrivals: None };
 
     /// The same, and tells `arrivals` of each gradient in the backward pass.
     #[must_use]
@@ -47,9 +47,9 @@ impl<'a> Mode<'a> {
         self.is_training
     }
 
-    /// Where folded weights are kept; `None` if norms are computed on their own.
-    pub(super) fn folded(self) -> Option<&'a Folded> {
-        self.folded
+    /// What prediction has prepared; `None` if norms are computed on their own.
+    pub(super) fn plan(self) -> Option<&'a Plan> {
+        self.plan
     }
 
     /// What is told of gradients.

@@ -41,13 +41,25 @@ impl Padding {
         x.contiguous()?.index_select(&rows, D::Minus2)?.index_select(&columns, D::Minus1)
     }
 
+    /// The source of pixel `i` of an axis of `size` pixels that is padded by `width`, which its size allows; `None` for a
+    /// zero.
+    #[inline(always)]
+    pub(super) fn source(self, i: usize, width: usize, size: usize) -> Option<usize> {
+        if let Some(inside) = i.checked_sub(width).filter(|&inside| inside < size) {
+            return Some(inside);
+        }
+        let last = size - 1;
+        match self {
+            Self::Zeros => None,
+            Self::Reflect if i < width => Some(width - i),
+            Self::Reflect => Some((2 * last + width).saturating_sub(i)),
+            Self::Replicate => Some(if i < width { 0 } else { last }),
+            Self::Circular => Some((i + size - width % size) % size),
+        }
+    }
+
     /// The source index of each of the `size + 2 width` pixels of a padded axis.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        clippy::cast_sign_loss,
-        reason = "indices into an image, between 0 and its size"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "indices into an image, between 0 and its size")]
     fn indices(self, size: usize, width: usize) -> Result<Vec<u32>> {
         let farthest = match self {
             Self::Reflect => size.saturating_sub(1),
@@ -57,14 +69,7 @@ impl Padding {
         if size == 0 || width > farthest {
             bail!("an axis of {size} is too short for a {self:?} padding of {width}");
         }
-        let (n, w) = (size as i64, width as i64);
-        let source = |i: i64| match self {
-            Self::Reflect if i < 0 => -i,
-            Self::Reflect if i >= n => 2 * (n - 1) - i,
-            Self::Circular => i.rem_euclid(n),
-            _ => i.clamp(0, n - 1),
-        };
-        Ok((-w..n + w).map(|i| source(i) as u32).collect())
+        Ok((0..size + 2 * width).map(|i| self.source(i, width, size).unwrap_or_default() as u32).collect())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits_of_branches},
     },
+    nn::{Mode, Plan},
     ranks::{Ranks, RanksError},
 };
 
@@ -120,6 +121,8 @@ impl Validator<'_> {
             self.patches.iter().copied().skip(self.ranks.rank()).step_by(self.ranks.size()).collect();
         progress.event(Event::Started { stage: "validation", steps: own.len() as u64 });
         let (mut matrix, mut losses, mut shown) = (ConfusionMatrix::empty(CLASS_COUNT), Vec::new(), None);
+        // The weights have changed since the last validation.
+        let plan = Plan::default();
         let make = |i: usize| self.examples.example(own[i]);
         let is_whole = in_order(own.len(), self.prefetch, make, |examples| {
             loop {
@@ -130,7 +133,7 @@ impl Validator<'_> {
                 if batch.is_empty() {
                     return Ok::<_, TrainError>(true);
                 }
-                let (loss, predictions) = self.batch(&batch)?;
+                let (loss, predictions) = self.batch(&batch, &plan)?;
                 losses.push(loss);
                 for (example, prediction) in batch.into_iter().zip(predictions) {
                     count(&mut matrix, &example.target, &prediction)?;
@@ -159,11 +162,11 @@ impl Validator<'_> {
 
     /// The loss of a batch, and the predicted class ids of its patches. Patches are predicted one by one, as in
     /// prediction.
-    fn batch(&self, examples: &[Example]) -> Result<(f64, Vec<Vec<u8>>), TrainError> {
+    fn batch(&self, examples: &[Example], plan: &Plan) -> Result<(f64, Vec<Vec<u8>>), TrainError> {
         let ids: Vec<PatchId> = examples.iter().map(|example| example.sample.id).collect();
         let compute = || {
             let inputs = Inputs::of(examples.iter().map(|example| &example.sample), &self.network.parameters)?;
-            let logits = logits_of_branches(self.network, &inputs)?;
+            let logits = logits_of_branches(self.network, &inputs, Mode::predict(plan))?;
             let target = Batch::targets(examples, self.network.parameters.device())?;
             let losses = two_branch(&logits, &target, &target, self.weights)?;
             Ok::<_, candle_core::Error>((scalar(&losses.total)?, classes(&logits.aerial)?))

@@ -11,7 +11,7 @@ use self::op::conv_transpose2d;
 pub(super) use self::op::conv2d;
 #[cfg(feature = "cuda")]
 pub(super) use self::op::conv2d_rectified;
-use super::{ConvInit, Init, Mode, Padding, Parameter, Scope};
+use super::{ConvInit, Init, Map, Mode, Padding, Parameter, Scope};
 
 /// Geometry of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,17 @@ impl Conv2d {
 }
 
 impl Conv2d {
+    /// The same of a map.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn forward_map(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
+        match x.on_plan(mode.plan()) {
+            Some(plan) => x.convolved((self, None), (None, false), plan),
+            None => Ok(self.forward(&x.tensor()?, mode)?.into()),
+        }
+    }
+
     /// Its weight and its bias, in evaluation.
     pub(super) fn parameters(&self) -> (Tensor, Option<Tensor>) {
         let value = |parameter: &Parameter| parameter.var().as_detached_tensor();

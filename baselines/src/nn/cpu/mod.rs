@@ -3,14 +3,27 @@
 //! Every kernel divides its work into parts that depend on the shape of one sample only, and computes each part on one
 //! thread. So results are bit-identical for any number of threads and any batch.
 
+mod blocks;
+mod buffers;
 mod columns;
+mod convolution;
+mod direct;
+mod lanes;
+mod pool;
 mod product;
+mod winograd;
 
 use std::{cell::RefCell, thread::LocalKey};
 
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 
+pub(super) use blocks::{Source, blocks_of};
+pub(super) use buffers::{Buffer, Buffers};
 pub(super) use columns::Windows;
+pub(super) use convolution::{Convolution, Image, InputForm};
+pub use lanes::at_each_level;
+pub(super) use lanes::{BLOCK, Block, Level};
+pub(super) use pool::pool;
 pub(super) use product::{Adds, Matrix, multiply_add};
 
 /// f32 or f64.

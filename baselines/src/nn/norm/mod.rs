@@ -82,6 +82,19 @@ impl BatchNorm {
         Ok((scale, shift))
     }
 
+    /// The same, computed in f64.
+    pub(super) fn scale_and_shift_in_f64(&self) -> Result<(Vec<f64>, Vec<f64>)> {
+        let numbers = |p: &Parameter| p.var().as_detached_tensor().to_dtype(DType::F64)?.to_vec1::<f64>();
+        let scale: Vec<f64> = numbers(&self.weight)?
+            .iter()
+            .zip(numbers(&self.running_var)?)
+            .map(|(weight, variance)| weight / (variance + EPSILON).sqrt())
+            .collect();
+        let (bias, mean) = (numbers(&self.bias)?, numbers(&self.running_mean)?);
+        let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(bias, (mean, scale))| bias - mean * scale).collect();
+        Ok((scale, shift))
+    }
+
     /// Updates the running statistics with those of a batch of `count` values per channel.
     fn update_running_stats(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
         let update = |running: &Parameter, value: &Tensor| {

@@ -1,0 +1,77 @@
+//! Maps in blocks of 16 channels, `[block, H, W, 16]`: what the kernels in f32 compute on. All channels of a pixel that a
+//! vector holds lie beside each other, so that no kernel shuffles.
+
+use super::lanes::{BLOCK, Block, Lanes};
+
+/// Channels of an input: blocks of an image of some size, or of half that size whose pixels are read twice on each axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// `[block, height, width]`.
+    pub(crate) blocks: &'a [Block],
+    /// Stored height and width.
+    pub(crate) size: (usize, usize),
+    /// Each stored pixel is four pixels of the image (nearest neighbour).
+    pub(crate) is_doubled: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn planes(&self) -> impl Iterator<Item = Plane<'a>> + use<'a> {
+        let Self { size: (height, width), is_doubled, .. } = *self;
+        self.blocks.chunks_exact(height * width).map(move |pixels| Plane { pixels, width, is_doubled })
+    }
+}
+
+/// One block of the channels of a [`Source`].
+#[derive(Clone, Copy)]
+pub(super) struct Plane<'a> {
+    pub(super) pixels: &'a [Block],
+    /// Stored pixels in a row.
+    pub(super) width: usize,
+    pub(super) is_doubled: bool,
+}
+
+impl<'a> Plane<'a> {
+    /// A pixel of the image.
+    #[inline(always)]
+    pub(super) fn at(&self, y: usize, x: usize) -> &'a Block {
+        let shift = u32::from(self.is_doubled);
+        &self.pixels[(y >> shift) * self.width + (x >> shift)]
+    }
+}
+
+/// What follows a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epilogue<'a> {
+    /// Of each block of output channels.
+    pub(crate) bias: &'a [Block],
+    /// Added, in the form of the output.
+    pub(crate) residual: Option<&'a [Block]>,
+    /// Whether negative numbers become 0.
+    pub(crate) rectifies: bool,
+}
+
+impl Epilogue<'_> {
+    /// Of one block of output channels, which has so many pixels.
+    pub(super) fn of_block(&self, block: usize, pixels: usize) -> Self {
+        Self {
+            bias: &self.bias[block..=block],
+            residual: self.residual.map(|residual| &residual[block * pixels..][..pixels]),
+            ..*self
+        }
+    }
+
+    /// Of a vector of the block's only bias, at a pixel.
+    #[inline(always)]
+    pub(super) fn apply<L: Lanes>(&self, lanes: L, value: L::Vector, from: usize, pixel: usize) -> L::Vector {
+        let mut value = lanes.add(value, lanes.load(&self.bias[0], from));
+        if let Some(residual) = self.residual {
+            value = lanes.add(value, lanes.load(&residual[pixel], from));
+        }
+        if self.rectifies { lanes.rectify(value) } else { value }
+    }
+}
+
+/// Blocks that hold `channels`.
+pub(crate) fn blocks_of(channels: usize) -> usize {
+    channels.div_ceil(BLOCK)
+}

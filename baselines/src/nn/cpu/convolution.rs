@@ -1,0 +1,175 @@
+//! Convolutions of prediction: weights in the form that their kernel reads, a norm folded in.
+
+use std::ops::Range;
+
+use candle_core::{Result, bail};
+
+use super::{
+    blocks::{Epilogue, Source, blocks_of},
+    buffers::{Buffer, Buffers},
+    direct::{Direct, Padded, pad_blocks, pad_planes},
+    lanes::{BLOCK, Block, Level, ZEROS},
+    winograd::{Size, Winograd},
+};
+use crate::nn::{Conv2dConfig, Padding};
+
+/// What a convolution is prepared for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct InputForm {
+    /// Channels of each part, which begins with a block of its own.
+    pub(crate) parts: Vec<usize>,
+    /// Height and width.
+    pub(crate) size: (usize, usize),
+    /// One part as planes `[C, H, W]`, and not in blocks.
+    pub(crate) is_planes: bool,
+}
+
+impl InputForm {
+    /// The input channels of each block.
+    fn blocks(&self) -> Vec<Range<usize>> {
+        let mut first = 0;
+        let mut blocks = Vec::new();
+        for &channels in &self.parts {
+            let end = first + channels;
+            blocks.extend((first..end).step_by(BLOCK).map(|start| start..(start + BLOCK).min(end)));
+            first = end;
+        }
+        blocks
+    }
+}
+
+/// A convolution whose weights are prepared.
+#[derive(Debug)]
+pub(crate) struct Convolution {
+    kernel: Kernel,
+    bias: Vec<Block>,
+    config: Conv2dConfig,
+    /// Output channels.
+    channels: usize,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    Winograd(Winograd),
+    Direct(Direct),
+}
+
+/// An image that a convolution reads.
+#[derive(Clone, Copy)]
+pub(crate) enum Image<'a> {
+    /// `[C, H, W]`.
+    Planes(&'a [f32]),
+    /// In blocks.
+    Blocks(&'a [Source<'a>]),
+}
+
+impl Convolution {
+    /// Of `weight [N, C, k, k]`, times `scale` and plus `bias` for each output channel.
+    ///
+    /// # Errors
+    /// If they do not fit each other and the input.
+    pub(crate) fn new(
+        weight: &[f32],
+        scale: &[f64],
+        bias: &[f32],
+        config: Conv2dConfig,
+        input: &InputForm,
+    ) -> Result<Self> {
+        let Conv2dConfig { kernel, stride, padding, padding_mode } = config;
+        let channels: usize = input.parts.iter().sum();
+        if weight.len() != scale.len() * channels * kernel * kernel || scale.len() != bias.len() || channels == 0 {
+            bail!("an image of {channels} channels does not fit a convolution of {} numbers", weight.len());
+        }
+        let level = Level::of_this_thread();
+        let is_winograd = (kernel, stride, padding) == (3, 1, 1) && !input.is_planes;
+        let kernel = if is_winograd {
+            let form = (Size::of(input.size), padding_mode);
+            Kernel::Winograd(Winograd::new(weight, scale, &input.blocks(), form, level))
+        } else if input.is_planes {
+            let all = std::iter::once(0..channels).collect::<Vec<_>>();
+            Kernel::Direct(Direct::new(weight, scale, &all, channels, (kernel, stride)))
+        } else {
+            Kernel::Direct(Direct::new(weight, scale, &input.blocks(), BLOCK, (kernel, stride)))
+        };
+        let mut blocks = vec![ZEROS; blocks_of(bias.len())];
+        blocks.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
+        Ok(Self { kernel, bias: blocks, config, channels: bias.len() })
+    }
+
+    /// Output channels.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Height and width of the output of an image of `size`.
+    ///
+    /// # Errors
+    /// If the image is too small.
+    pub(crate) fn output(&self, size: (usize, usize)) -> Result<(usize, usize)> {
+        let Conv2dConfig { kernel, stride, padding, padding_mode } = self.config;
+        let least = match padding_mode {
+            Padding::Zeros | Padding::Replicate => 1,
+            Padding::Reflect => padding + 1,
+            Padding::Circular => padding.max(1),
+        };
+        let side = |size: usize| {
+            let free = (size + 2 * padding).checked_sub(kernel).filter(|_| size >= least)?;
+            free.checked_div(stride).map(|steps| steps + 1)
+        };
+        match (side(size.0), side(size.1)) {
+            (Some(height), Some(width)) => Ok((height, width)),
+            _ => bail!("an image of {size:?} is too small for {:?}", self.config),
+        }
+    }
+
+    /// The convolution of an image of `size` to `y`, `[block, H', W']`.
+    ///
+    /// # Errors
+    /// If the image is too small.
+    pub(crate) fn apply(
+        &self,
+        image: Image<'_>,
+        size: (usize, usize),
+        (residual, rectifies): (Option<&[Block]>, bool),
+        y: &mut [Block],
+        buffers: &Buffers,
+    ) -> Result<()> {
+        let level = Level::of_this_thread();
+        let epilogue = Epilogue { bias: &self.bias, residual, rectifies };
+        match (&self.kernel, image) {
+            (Kernel::Winograd(kernel), Image::Blocks(sources)) => kernel.convolve(sources, size, &epilogue, y, level),
+            (Kernel::Direct(kernel), image) => {
+                let padded = self.padded(image, size, buffers);
+                let by = 2 * self.config.padding;
+                let channels = match image {
+                    Image::Planes(planes) => planes.len() / (size.0 * size.1),
+                    Image::Blocks(sources) => sources.iter().map(|s| s.planes().count()).sum::<usize>() * BLOCK,
+                };
+                let values = &padded.as_flattened()[..(size.0 + by) * (size.1 + by) * channels];
+                let x = Padded { values, size: (size.0 + by, size.1 + by) };
+                kernel.convolve(x, self.output(size)?, &epilogue, y, level);
+            }
+            (Kernel::Winograd(_), Image::Planes(_)) => bail!("this convolution reads blocks"),
+        }
+        Ok(())
+    }
+
+    /// A copy of an image with padding.
+    fn padded(&self, image: Image<'_>, size: (usize, usize), buffers: &Buffers) -> Buffer {
+        let Conv2dConfig { padding, padding_mode, .. } = self.config;
+        let pixels = (size.0 + 2 * padding) * (size.1 + 2 * padding);
+        match image {
+            Image::Planes(planes) => {
+                let mut padded = buffers.take((pixels * (planes.len() / (size.0 * size.1))).div_ceil(BLOCK));
+                pad_planes(planes, size, (padding_mode, padding), padded.as_flattened_mut());
+                padded
+            }
+            Image::Blocks(sources) => {
+                let planes: usize = sources.iter().map(|source| source.planes().count()).sum();
+                let mut padded = buffers.take(planes * pixels);
+                pad_blocks(sources, size, (padding_mode, padding), &mut padded);
+                padded
+            }
+        }
+    }
+}

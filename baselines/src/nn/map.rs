@@ -1,0 +1,397 @@
+//! Feature maps, which layers pass to each other.
+
+use std::sync::Arc;
+
+use candle_core::{Device, DType, Result, Storage, Tensor, bail};
+use rayon::prelude::*;
+
+use super::{
+    BatchNorm, Conv2d, Plan,
+    cpu::{BLOCK, Block, Buffer, Buffers, Convolution, Image, InputForm, Level, Source, blocks_of, pool, values},
+    kernels::take_on_cpu,
+    max_pool_3x3_s2, nearest,
+};
+
+/// A feature map `[B, C, H, W]`: a tensor, or where prediction computes on the CPU in f32, blocks of channels. Doubling the
+/// size and joining channels cost nothing there: the next convolution reads the parts where they are.
+#[derive(Clone, Debug)]
+pub struct Map(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Tensor(Tensor),
+    Blocks(Blocks),
+}
+
+/// Parts whose channels follow each other.
+#[derive(Clone, Debug)]
+struct Blocks {
+    parts: Vec<Part>,
+    batch: usize,
+    size: (usize, usize),
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    /// `[B, block, h, w]` of 16 channels each; those after the last channel are 0.
+    values: Arc<Buffer>,
+    channels: usize,
+    /// Stored at half the height and width.
+    is_doubled: bool,
+}
+
+impl From<Tensor> for Map {
+    fn from(tensor: Tensor) -> Self {
+        Self(Form::Tensor(tensor))
+    }
+}
+
+impl Map {
+    /// As a tensor `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn tensor(&self) -> Result<Tensor> {
+        match &self.0 {
+            Form::Tensor(tensor) => Ok(tensor.clone()),
+            Form::Blocks(blocks) => blocks.tensor(),
+        }
+    }
+
+    /// Batch, channels, height and width.
+    ///
+    /// # Errors
+    /// If it is a tensor of another rank.
+    pub fn dims4(&self) -> Result<(usize, usize, usize, usize)> {
+        match &self.0 {
+            Form::Tensor(tensor) => tensor.dims4(),
+            Form::Blocks(blocks) => {
+                let channels = blocks.parts.iter().map(|part| part.channels).sum();
+                Ok((blocks.batch, channels, blocks.size.0, blocks.size.1))
+            }
+        }
+    }
+
+    /// Twice the height and width, by nearest neighbour, and the channels of `skip` after its own.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn doubled_and_joined(&self, skip: Option<&Self>) -> Result<Self> {
+        let (batch, _, height, width) = self.dims4()?;
+        let size = (2 * height, 2 * width);
+        if let Some((skip_batch, _, height, width)) = skip.map(Self::dims4).transpose()?
+            && (skip_batch, (height, width)) != (batch, size)
+        {
+            bail!("a skip connection of {skip_batch} maps of {height}×{width} does not fit {batch} of {size:?}");
+        }
+        if let Form::Blocks(blocks) = &self.0
+            && blocks.parts.iter().all(|part| !part.is_doubled)
+        {
+            let mut parts: Vec<_> = blocks.parts.iter().map(|part| Part { is_doubled: true, ..part.clone() }).collect();
+            if let Some(skip) = skip {
+                parts.extend(skip.blocks(blocks.buffers())?.parts);
+            }
+            return Ok(Self(Form::Blocks(Blocks { parts, batch, size })));
+        }
+        let doubled = nearest(&self.tensor()?, size.0, size.1)?;
+        Ok(match skip {
+            Some(skip) => Tensor::cat(&[&doubled, &skip.tensor()?], 1)?.into(),
+            None => doubled.into(),
+        })
+    }
+
+    /// [`max_pool_3x3_s2`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn max_pool(&self) -> Result<Self> {
+        match &self.0 {
+            Form::Blocks(blocks) if let [part] = &blocks.parts[..] && !part.is_doubled => {
+                let (height, width) = blocks.size;
+                let size = (height.div_ceil(2), width.div_ceil(2));
+                let mut pooled = blocks.buffers().take(blocks.batch * blocks_of(part.channels) * size.0 * size.1);
+                pool(&part.values, blocks.size, &mut pooled, Level::of_this_thread());
+                Ok(Blocks::of(pooled, part.channels, blocks.batch, size).into())
+            }
+            _ => Ok(max_pool_3x3_s2(&self.tensor()?)?.into()),
+        }
+    }
+
+    /// In blocks, if prediction computes so: what the layer then computes, and the plan.
+    pub(super) fn on_plan<'a>(&self, plan: Option<&'a Plan>) -> Option<&'a Plan> {
+        plan.filter(|_| match &self.0 {
+            Form::Tensor(tensor) => take_on_cpu(tensor) && tensor.dtype() == DType::F32,
+            Form::Blocks(_) => true,
+        })
+    }
+
+    fn blocks(&self, buffers: &Buffers) -> Result<Blocks> {
+        match &self.0 {
+            Form::Tensor(tensor) => Blocks::copied(tensor, buffers),
+            Form::Blocks(blocks) => Ok(blocks.clone()),
+        }
+    }
+
+    /// The convolution with its norm, then the addition of a residual and the rectifier, if any, by a plan.
+    pub(super) fn convolved(
+        &self,
+        (conv, norm): (&Conv2d, Option<&BatchNorm>),
+        (residual, rectifies): (Option<&Self>, bool),
+        plan: &Plan,
+    ) -> Result<Self> {
+        let buffers = plan.buffers();
+        let (batch, channels, height, width) = self.dims4()?;
+        let config = conv.config();
+        // An image of few channels is read as it is: as a block it would be mostly zeros.
+        let is_planes =
+            matches!(self.0, Form::Tensor(_)) && channels < BLOCK && (config.kernel, config.stride) != (3, 1);
+        let (planes, blocks) = match &self.0 {
+            Form::Tensor(tensor) if is_planes => (Some(tensor.contiguous()?), None),
+            _ => (None, Some(self.blocks(buffers)?)),
+        };
+        let parts = match &blocks {
+            Some(blocks) => blocks.parts.iter().map(|part| part.channels).collect(),
+            None => vec![channels],
+        };
+        let size = (height, width);
+        let convolution = plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| {
+            prepare(conv, norm, form)
+        })?;
+        let output = convolution.output(size)?;
+        let residual = residual.map(|residual| residual.blocks(buffers)).transpose()?;
+        if let Some(residual) = &residual
+            && (residual.parts.len(), residual.parts[0].channels, residual.parts[0].is_doubled, residual.size)
+                != (1, convolution.channels(), false, output)
+        {
+            bail!("a residual that does not fit the convolution's output");
+        }
+        let of_image = blocks_of(convolution.channels()) * output.0 * output.1;
+        let mut y = buffers.take(batch * of_image);
+        for (image, y) in y.chunks_exact_mut(of_image).enumerate() {
+            let residual = residual.as_ref().map(|residual| &residual.parts[0].values[image * of_image..][..of_image]);
+            if let Some(blocks) = &blocks {
+                let sources = blocks.sources(image);
+                convolution.apply(Image::Blocks(&sources), size, (residual, rectifies), y, buffers)?;
+            } else if let Some(planes) = &planes {
+                with_values(planes, |all| {
+                    let planes = &all[image * channels * height * width..][..channels * height * width];
+                    convolution.apply(Image::Planes(planes), size, (residual, rectifies), y, buffers)
+                })?;
+            }
+        }
+        Ok(Blocks::of(y, convolution.channels(), batch, output).into())
+    }
+}
+
+/// Weights of a convolution, with its norm folded in.
+fn prepare(conv: &Conv2d, norm: Option<&BatchNorm>, form: &InputForm) -> Result<Convolution> {
+    let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+    let (weight, bias) = conv.parameters();
+    let channels = weight.dim(0)?;
+    let bias = bias.map_or_else(|| Ok(vec![0.0; channels]), |bias| numbers(&bias))?;
+    let (scale, bias) = match norm {
+        None => (vec![1.0; channels], bias),
+        Some(norm) => {
+            let (scale, shift) = norm.scale_and_shift_in_f64()?;
+            #[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
+            let bias = bias.iter().zip(scale.iter().zip(&shift)).map(|(&b, (a, s))| (f64::from(b) * a + s) as f32);
+            let bias = bias.collect();
+            (scale, bias)
+        }
+    };
+    with_values(&weight.contiguous()?, |weight| Convolution::new(weight, &scale, &bias, conv.config(), form))
+}
+
+/// Runs `f` on the numbers of a contiguous tensor on the CPU.
+fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { bail!("tensor is not on the CPU") };
+    f(values::<f32>(storage, layout)?)
+}
+
+impl From<Blocks> for Map {
+    fn from(blocks: Blocks) -> Self {
+        Self(Form::Blocks(blocks))
+    }
+}
+
+impl Blocks {
+    fn of(values: Buffer, channels: usize, batch: usize, size: (usize, usize)) -> Self {
+        Self { parts: vec![Part { values: Arc::new(values), channels, is_doubled: false }], batch, size }
+    }
+
+    fn buffers(&self) -> &Buffers {
+        self.parts[0].values.home()
+    }
+
+    /// The parts of an image.
+    fn sources(&self, image: usize) -> Vec<Source<'_>> {
+        let mut sources = Vec::with_capacity(self.parts.len());
+        for Part { values, channels, is_doubled } in &self.parts {
+            let size = if *is_doubled { (self.size.0 / 2, self.size.1 / 2) } else { self.size };
+            let length = blocks_of(*channels) * size.0 * size.1;
+            sources.push(Source { blocks: &values[image * length..][..length], size, is_doubled: *is_doubled });
+        }
+        sources
+    }
+
+    /// A tensor `[B, C, H, W]` in blocks.
+    fn copied(tensor: &Tensor, buffers: &Buffers) -> Result<Self> {
+        let (batch, channels, height, width) = tensor.dims4()?;
+        let pixels = height * width;
+        let mut copy = buffers.take(batch * blocks_of(channels) * pixels);
+        with_values(&tensor.contiguous()?, |values| {
+            copy.par_chunks_exact_mut(pixels.max(1)).enumerate().for_each(|(index, copy)| {
+                let (image, block) = (index / blocks_of(channels), index % blocks_of(channels));
+                let first = image * channels + block * BLOCK;
+                let count = (channels - block * BLOCK).min(BLOCK);
+                to_blocks(&values[first * pixels..][..count * pixels], copy);
+            });
+            Ok(())
+        })?;
+        Ok(Self::of(copy, channels, batch, (height, width)))
+    }
+
+    fn tensor(&self) -> Result<Tensor> {
+        let (height, width) = self.size;
+        let parts = self.parts.iter().map(|part| {
+            let size = if part.is_doubled { (height / 2, width / 2) } else { self.size };
+            let (pixels, blocks) = (size.0 * size.1, blocks_of(part.channels));
+            let mut planes = vec![0f32; self.batch * part.channels * pixels];
+            planes.par_chunks_exact_mut(pixels.max(1)).enumerate().for_each(|(index, plane)| {
+                let (image, channel) = (index / part.channels, index % part.channels);
+                let from = &part.values[(image * blocks + channel / BLOCK) * pixels..][..pixels];
+                plane.iter_mut().zip(from).for_each(|(value, block)| *value = block[channel % BLOCK]);
+            });
+            let tensor = Tensor::from_vec(planes, (self.batch, part.channels, size.0, size.1), &Device::Cpu)?;
+            if part.is_doubled { nearest(&tensor, height, width) } else { Ok(tensor) }
+        });
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
+    }
+}
+
+/// At most 16 planes as a block.
+fn to_blocks(planes: &[f32], blocks: &mut [Block]) {
+    /// Pixels whose planes and blocks fit the first-level cache together.
+    const PIXELS: usize = 64;
+    let pixels = blocks.len();
+    for (start, blocks) in (0..pixels).step_by(PIXELS).zip(blocks.chunks_mut(PIXELS)) {
+        if planes.len() < BLOCK * pixels {
+            blocks.fill([0.0; BLOCK]);
+        }
+        for (lane, plane) in planes.chunks_exact(pixels).enumerate() {
+            blocks.iter_mut().zip(&plane[start..]).for_each(|(block, &value)| block[lane] = value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{After, Builder, Conv2dConfig, ConvInit, ConvNorm, Mode, Padding, at_each_level, gradcheck::image};
+
+    /// The same layer in f32 and f64.
+    fn layers(c_in: usize, c_out: usize, config: Conv2dConfig) -> [ConvNorm; 2] {
+        let layer = |dtype| {
+            let builder = Builder::new(dtype, &Device::Cpu, 7);
+            let conv = Conv2d::new(&builder.root().at("conv"), c_in, c_out, config, ConvInit::Torch).unwrap();
+            let norm = BatchNorm::new(&builder.root().at("norm"), c_out).unwrap();
+            let seen = image(&[3, c_out, 2, 2]).to_dtype(dtype).unwrap();
+            norm.forward(&seen, Mode::TRAIN_WITHOUT_DROPOUT).unwrap();
+            ConvNorm::new(conv, norm)
+        };
+        [layer(DType::F32), layer(DType::F64)]
+    }
+
+    fn in_f32(x: &Tensor) -> Map {
+        x.to_dtype(DType::F32).unwrap().into()
+    }
+
+    fn assert_near(found: &Map, expected: &Map, what: &str) {
+        let (found, expected) = (found.tensor().unwrap().to_dtype(DType::F64).unwrap(), expected.tensor().unwrap());
+        assert_eq!(found.dims(), expected.dims(), "{what}");
+        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+        let (apart, of) = (largest(&(found - &expected).unwrap()), largest(&expected));
+        assert!(apart <= 1e-5 * of, "{what}: {apart} of {of}");
+    }
+
+    #[test]
+    fn convolutions_of_a_plan_are_those_of_the_definition() {
+        at_each_level(|level| {
+            for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (7, 2, 3), (4, 2, 1)] {
+                for padding_mode in [Padding::Zeros, Padding::Reflect, Padding::Replicate, Padding::Circular] {
+                    let config = Conv2dConfig { kernel, stride, padding, padding_mode };
+                    for (c_in, c_out) in [(5, 16), (16, 13), (37, 20)] {
+                        let [f32, f64] = layers(c_in, c_out, config);
+                        // Tiles that end with the image, and beyond; few, and many.
+                        for (batch, height, width) in [(2, 8, 12), (1, 9, 7), (1, 35, 38)] {
+                            let x = image(&[batch, c_in, height, width]);
+                            let plan = Plan::default();
+                            let after = |y: &Map| y.tensor().unwrap().affine(-0.5, 0.25).unwrap();
+                            let expected = f64.forward(&x.clone().into(), After::Relu, Mode::EVAL).unwrap();
+                            let residual = after(&expected);
+                            let with_residual = After::ResidualRelu(&residual.clone().into());
+                            let what = format!("{level} {config:?} {c_in} {c_out} {height} {width}");
+                            let found = f32.forward(&in_f32(&x), After::Relu, Mode::predict(&plan)).unwrap();
+                            assert_near(&found, &expected, &what);
+                            let expected = f64.forward(&x.clone().into(), with_residual, Mode::EVAL).unwrap();
+                            let with_residual = After::ResidualRelu(&in_f32(&residual));
+                            let found = f32.forward(&in_f32(&x), with_residual, Mode::predict(&plan)).unwrap();
+                            assert_near(&found, &expected, &what);
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn maps_are_doubled_joined_and_pooled_where_they_are() {
+        at_each_level(|level| {
+            let config = Conv2dConfig::same(3);
+            for (c_in, skip) in [(16, 16), (20, 5), (7, 0)] {
+                let [first, first_in_f64] = layers(4, c_in, config);
+                let [last, last_in_f64] = layers(c_in + skip, 9, config);
+                let plan = Plan::default();
+                let run = |first: &ConvNorm, last: &ConvNorm, of: &dyn Fn(&Tensor) -> Map, mode: Mode<'_>| {
+                    let x = first.forward(&of(&image(&[2, 4, 14, 18])), After::Relu, mode).unwrap().max_pool().unwrap();
+                    let skip = (skip > 0).then(|| of(&image(&[2, skip, 14, 18])));
+                    last.forward(&x.doubled_and_joined(skip.as_ref()).unwrap(), After::Nothing, mode).unwrap()
+                };
+                let found = run(&first, &last, &in_f32, Mode::predict(&plan));
+                let expected = run(&first_in_f64, &last_in_f64, &|t| t.clone().into(), Mode::EVAL);
+                assert_near(&found, &expected, &format!("{level} {c_in} {skip}"));
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_lost() {
+        at_each_level(|level| {
+            let [layer, _] = layers(4, 16, Conv2dConfig::same(3));
+            let plan = Plan::default();
+            let mut values = vec![0f32; 4 * 12 * 12];
+            values[70] = f32::NAN;
+            let x = Map::from(Tensor::from_vec(values, (1, 4, 12, 12), &Device::Cpu).unwrap());
+            let y = layer.forward(&x, After::Relu, Mode::predict(&plan)).unwrap().max_pool().unwrap();
+            let y = y.tensor().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(y.iter().any(|y| y.is_nan()), "{level}");
+        });
+    }
+
+    #[test]
+    fn a_sample_has_the_same_bits_in_every_batch_and_with_every_number_of_threads() {
+        let [layer, _] = layers(20, 36, Conv2dConfig::same(3));
+        let x = image(&[3, 20, 40, 36]).to_dtype(DType::F32).unwrap();
+        let bits = |x: Tensor, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let plan = Plan::default();
+                let y = layer.forward(&x.into(), After::Relu, Mode::predict(&plan)).unwrap().tensor().unwrap();
+                y.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            })
+        };
+        let (all, last) = (bits(x.clone(), 1), bits(x.narrow(0, 2, 1).unwrap(), 3));
+        assert_eq!(all[all.len() - last.len()..], last);
+    }
+}
