@@ -86,11 +86,8 @@ pub fn logits(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Map>
 pub fn logits_of_branches(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Logits> {
     let layers = &network.layers;
     let (maps, satellite_features) = fused(network, inputs, mode)?;
-    let satellite = layers
-        .satellite
-        .as_ref()
-        .zip(satellite_features)
-        .map(|(branch, features)| branch.classify(&features, mode));
+    let satellite =
+        layers.satellite.as_ref().zip(satellite_features).map(|(branch, features)| branch.classify(&features, mode));
     Ok(Logits { aerial: layers.aerial.decode(&maps, mode)?.tensor()?, satellite: satellite.transpose()? })
 }
 

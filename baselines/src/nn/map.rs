@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, DType, Result, Storage, Tensor, bail};
+use candle_core::{DType, Device, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
     BatchNorm, Conv2d, Plan,
-    cpu::{BLOCK, Block, Buffer, Buffers, Convolution, Image, InputForm, Level, Source, blocks_of, pool, values},
+    cpu::{BLOCK, Buffer, Buffers, Convolution, Image, InputForm, Level, Source, blocks_of, pool, to_blocks, values},
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
 };
@@ -106,7 +106,10 @@ impl Map {
     /// If the device fails.
     pub fn max_pool(&self) -> Result<Self> {
         match &self.0 {
-            Form::Blocks(blocks) if let [part] = &blocks.parts[..] && !part.is_doubled => {
+            Form::Blocks(blocks)
+                if let [part] = &blocks.parts[..]
+                    && !part.is_doubled =>
+            {
                 let (height, width) = blocks.size;
                 let size = (height.div_ceil(2), width.div_ceil(2));
                 let mut pooled = blocks.buffers().take(blocks.batch * blocks_of(part.channels) * size.0 * size.1);
@@ -154,9 +157,8 @@ impl Map {
             None => vec![channels],
         };
         let size = (height, width);
-        let convolution = plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| {
-            prepare(conv, norm, form)
-        })?;
+        let convolution =
+            plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| prepare(conv, norm, form))?;
         let output = convolution.output(size)?;
         let residual = residual.map(|residual| residual.blocks(buffers)).transpose()?;
         if let Some(residual) = &residual
@@ -245,7 +247,7 @@ impl Blocks {
                 let (image, block) = (index / blocks_of(channels), index % blocks_of(channels));
                 let first = image * channels + block * BLOCK;
                 let count = (channels - block * BLOCK).min(BLOCK);
-                to_blocks(&values[first * pixels..][..count * pixels], copy);
+                to_blocks(&values[first * pixels..][..count * pixels], pixels, 0, copy);
             });
             Ok(())
         })?;
@@ -267,21 +269,6 @@ impl Blocks {
             if part.is_doubled { nearest(&tensor, height, width) } else { Ok(tensor) }
         });
         Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
-    }
-}
-
-/// At most 16 planes as a block.
-fn to_blocks(planes: &[f32], blocks: &mut [Block]) {
-    /// Pixels whose planes and blocks fit the first-level cache together.
-    const PIXELS: usize = 64;
-    let pixels = blocks.len();
-    for (start, blocks) in (0..pixels).step_by(PIXELS).zip(blocks.chunks_mut(PIXELS)) {
-        if planes.len() < BLOCK * pixels {
-            blocks.fill([0.0; BLOCK]);
-        }
-        for (lane, plane) in planes.chunks_exact(pixels).enumerate() {
-            blocks.iter_mut().zip(&plane[start..]).for_each(|(block, &value)| block[lane] = value);
-        }
     }
 }
 

@@ -8,7 +8,13 @@ use std::ops::Range;
 use candle_core::Result;
 use rayon::prelude::*;
 
-use crate::nn::cpu::{Adds, Matrix, Real, Windows, multiply_add, with_scratch};
+use crate::nn::{
+    Padding,
+    cpu::{
+        self, Adds, BLOCK, Edge, Epilogue, Image, Level, Matrix, Real, Shape, Size, Target, Windows, Winograd,
+        blocks_of, multiply_add, with_scratch,
+    },
+};
 
 /// Bytes of a tile: half of a typical second-level cache.
 const TILE_BYTES: usize = 1 << 19;
@@ -42,6 +48,15 @@ impl Sizes {
         self.count.0 * self.count.1
     }
 
+    /// The sizes for Winograd's tiles, if they compute this convolution: of 3×3 with stride 1, of images that have a pixel
+    /// around.
+    fn by_tiles(&self) -> Option<Shape> {
+        let Windows { image: size, kernel, stride, padding } = self.windows;
+        let edge = Edge { width: padding, padding: Padding::Zeros };
+        let is_suitable = kernel == (3, 3) && stride == 1 && padding <= 2;
+        is_suitable.then_some(Shape { channels: self.channels, size, edge })
+    }
+
     /// Ranges of the windows of an image, as many as fit a tile of `rows` rows.
     fn tiles<T>(&self, rows: usize) -> (usize, impl Iterator<Item = Range<usize>> + use<T>) {
         let all = self.all();
@@ -70,6 +85,11 @@ impl Sizes {
 
 /// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, to `[B, N, H', W']`.
 pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, sizes: &Sizes) -> Vec<T> {
+    if let Some(shape) = sizes.by_tiles()
+        && let (Some(x), Some(weight)) = (T::as_f32(x), T::as_f32(weight))
+    {
+        return T::of_f32(by_tiles(x, weight, bias.and_then(T::as_f32), sizes.batch, &shape));
+    }
     let (c_in, c_out) = sizes.channels;
     let (rows, all) = (c_in * sizes.windows.taps(), sizes.all());
     let (tile, _) = sizes.tiles::<T>(rows);
@@ -145,8 +165,32 @@ pub(super) fn gradient_of_input<T: Real>(gradient: &[T], weight: &[T], sizes: &S
     x
 }
 
+/// The same by Winograd's tiles.
+fn by_tiles(x: &[f32], weight: &[f32], bias: Option<&[f32]>, batch: usize, shape: &Shape) -> Vec<f32> {
+    let Shape { channels: (c_in, c_out), size, edge } = *shape;
+    let level = Level::of_this_thread();
+    let inputs: Vec<_> = (0..c_in).step_by(BLOCK).map(|first| first..(first + BLOCK).min(c_in)).collect();
+    let tiles = Winograd::new(weight, &vec![1.0; c_out], &inputs, (Size::of(size), edge), level);
+    let mut blocks = vec![[0.0; BLOCK]; blocks_of(c_out)];
+    if let Some(bias) = bias {
+        blocks.as_flattened_mut()[..c_out].copy_from_slice(bias);
+    }
+    let epilogue = Epilogue { bias: &blocks, residual: None, rectifies: false };
+    let of_image = c_out * (size.0 + 2 * edge.width - 2) * (size.1 + 2 * edge.width - 2);
+    let mut y = vec![0.0; batch * of_image];
+    for (x, y) in x.chunks_exact(c_in * size.0 * size.1).zip(y.chunks_exact_mut(of_image)) {
+        tiles.convolve(Image::Planes(x), size, &epilogue, Target::Planes(y), level);
+    }
+    y
+}
+
 /// Gradient of the weights, from that of the output: `[N, C, k, k]`.
 pub(super) fn gradient_of_weight<T: Real>(x: &[T], gradient: &[T], sizes: &Sizes) -> Vec<T> {
+    if let Some(shape) = sizes.by_tiles()
+        && let (Some(x), Some(gradient)) = (T::as_f32(x), T::as_f32(gradient))
+    {
+        return T::of_f32(cpu::gradient_of_weight(x, gradient, &shape, Level::of_this_thread()));
+    }
     let Sizes { batch, channels: (c_in, c_out), windows, .. } = *sizes;
     let (taps, all) = (windows.taps(), sizes.all());
     let blocks = c_in.div_ceil(CHANNELS_OF_A_TASK);

@@ -335,7 +335,10 @@ impl CustomOp1 for BiasGradient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::gradcheck::{assert_agree, assert_gradients, image};
+    use crate::nn::{
+        at_each_level,
+        gradcheck::{assert_agree, assert_gradients, image},
+    };
 
     /// Kernel, stride and padding of the models' convolutions, and some others.
     const GEOMETRIES: [(usize, usize, usize); 9] =
@@ -370,6 +373,35 @@ mod tests {
             let (x, weight) = (image(&[2, 5, size, size]), image(&[9, 5, 7, 7]));
             assert_agree(&[&x, &weight], |t| conv2d(&t[0], &t[1], None, 2, 3), |t| composed(&t[0], &t[1], None, 2, 3));
         }
+    }
+
+    #[test]
+    fn tiles_in_f32_are_the_definition_in_f64() {
+        at_each_level(|level| {
+            // Tiles that end with the image and beyond, in one part and in several; blocks that are full, and not.
+            for (dims, c_out) in
+                [([2, 5, 16, 12], 20), ([1, 33, 7, 9], 16), ([3, 16, 66, 70], 3), ([1, 80, 18, 18], 70)]
+            {
+                for padding in 0..=2 {
+                    let (x, weight, bias) = (image(&dims), image(&[c_out, dims[1], 3, 3]), image(&[c_out]));
+                    let run = |dtype| {
+                        let of = |t: &Tensor| candle_core::Var::from_tensor(&t.to_dtype(dtype).unwrap()).unwrap();
+                        let (x, weight, bias) = (of(&x), of(&weight), of(&bias));
+                        let y = conv2d(&x, &weight, Some(&bias), 1, padding).unwrap();
+                        let store = (&y * image(y.dims()).to_dtype(dtype).unwrap()).unwrap().backward().unwrap();
+                        let found =
+                            [&y, store.get(&x).unwrap(), store.get(&weight).unwrap(), store.get(&bias).unwrap()];
+                        found.map(|t| t.to_dtype(candle_core::DType::F64).unwrap())
+                    };
+                    let [f32, f64] = [candle_core::DType::F32, candle_core::DType::F64].map(run);
+                    for (what, (found, expected)) in ["y", "x", "weight", "bias"].iter().zip(f32.iter().zip(&f64)) {
+                        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+                        let (apart, of) = (largest(&(found - expected).unwrap()), largest(expected));
+                        assert!(apart <= 1e-5 * of, "{level} {dims:?} {c_out} {padding} {what}: {apart} of {of}");
+                    }
+                }
+            }
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Maps in blocks of 16 channels, `[block, H, W, 16]`: what the kernels in f32 compute on. All channels of a pixel that a
 //! vector holds lie beside each other, so that no kernel shuffles.
 
-use super::lanes::{BLOCK, Block, Lanes};
+use super::lanes::{BLOCK, Block, Lanes, ZEROS};
 
 /// Channels of an input: blocks of an image of some size, or of half that size whose pixels are read twice on each axis.
 #[derive(Clone, Copy, Debug)]
@@ -17,14 +17,25 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn planes(&self) -> impl Iterator<Item = Plane<'a>> + use<'a> {
         let Self { size: (height, width), is_doubled, .. } = *self;
-        self.blocks.chunks_exact(height * width).map(move |pixels| Plane { pixels, width, is_doubled })
+        self.blocks.chunks_exact(height * width).map(move |pixels| Plane { pixels, first: 0, width, is_doubled })
     }
 }
 
-/// One block of the channels of a [`Source`].
+/// An image that a convolution reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Image<'a> {
+    /// `[C, H, W]`, as tensors have them.
+    Planes(&'a [f32]),
+    /// In blocks.
+    Blocks(&'a [Source<'a>]),
+}
+
+/// One block of the channels of an image, or some rows of it.
 #[derive(Clone, Copy)]
 pub(super) struct Plane<'a> {
     pub(super) pixels: &'a [Block],
+    /// Number of the first row.
+    pub(super) first: usize,
     /// Stored pixels in a row.
     pub(super) width: usize,
     pub(super) is_doubled: bool,
@@ -35,7 +46,7 @@ impl<'a> Plane<'a> {
     #[inline(always)]
     pub(super) fn at(&self, y: usize, x: usize) -> &'a Block {
         let shift = u32::from(self.is_doubled);
-        &self.pixels[(y >> shift) * self.width + (x >> shift)]
+        &self.pixels[((y >> shift) - self.first) * self.width + (x >> shift)]
     }
 }
 
@@ -70,6 +81,30 @@ impl Epilogue<'_> {
         if self.rectifies { lanes.rectify(value) } else { value }
     }
 }
+
+/// At most 16 planes of `pixels` each as blocks: the pixels from `first` on, as many as there are blocks.
+pub(crate) fn to_blocks(planes: &[f32], pixels: usize, first: usize, blocks: &mut [Block]) {
+    let count = planes.len() / pixels;
+    for (chunk, blocks) in blocks.chunks_mut(PIXELS_AT_ONCE).enumerate() {
+        if count < BLOCK {
+            blocks.fill(ZEROS);
+        }
+        for (lane, plane) in planes.chunks_exact(pixels).enumerate() {
+            let plane = &plane[first + chunk * PIXELS_AT_ONCE..][..blocks.len()];
+            blocks.iter_mut().zip(plane).for_each(|(block, &value)| block[lane] = value);
+        }
+    }
+}
+
+/// The way back, to pieces of as many planes as are wanted.
+pub(crate) fn to_planes<'a>(blocks: &[Block], planes: impl Iterator<Item = &'a mut [f32]>) {
+    for (lane, plane) in planes.enumerate() {
+        plane.iter_mut().zip(blocks).for_each(|(value, block)| *value = block[lane]);
+    }
+}
+
+/// Pixels whose planes and blocks fit the first-level cache together.
+const PIXELS_AT_ONCE: usize = 64;
 
 /// Blocks that hold `channels`.
 pub(crate) fn blocks_of(channels: usize) -> usize {

@@ -5,11 +5,11 @@ use std::ops::Range;
 use candle_core::{Result, bail};
 
 use super::{
-    blocks::{Epilogue, Source, blocks_of},
+    blocks::{Epilogue, Image, blocks_of},
     buffers::{Buffer, Buffers},
     direct::{Direct, Padded, pad_blocks, pad_planes},
     lanes::{BLOCK, Block, Level, ZEROS},
-    winograd::{Size, Winograd},
+    winograd::{Edge, Size, Target, Winograd},
 };
 use crate::nn::{Conv2dConfig, Padding};
 
@@ -54,15 +54,6 @@ enum Kernel {
     Direct(Direct),
 }
 
-/// An image that a convolution reads.
-#[derive(Clone, Copy)]
-pub(crate) enum Image<'a> {
-    /// `[C, H, W]`.
-    Planes(&'a [f32]),
-    /// In blocks.
-    Blocks(&'a [Source<'a>]),
-}
-
 impl Convolution {
     /// Of `weight [N, C, k, k]`, times `scale` and plus `bias` for each output channel.
     ///
@@ -83,7 +74,7 @@ impl Convolution {
         let level = Level::of_this_thread();
         let is_winograd = (kernel, stride, padding) == (3, 1, 1) && !input.is_planes;
         let kernel = if is_winograd {
-            let form = (Size::of(input.size), padding_mode);
+            let form = (Size::of(input.size), Edge { width: padding, padding: padding_mode });
             Kernel::Winograd(Winograd::new(weight, scale, &input.blocks(), form, level))
         } else if input.is_planes {
             let all = std::iter::once(0..channels).collect::<Vec<_>>();
@@ -137,7 +128,7 @@ impl Convolution {
         let level = Level::of_this_thread();
         let epilogue = Epilogue { bias: &self.bias, residual, rectifies };
         match (&self.kernel, image) {
-            (Kernel::Winograd(kernel), Image::Blocks(sources)) => kernel.convolve(sources, size, &epilogue, y, level),
+            (Kernel::Winograd(kernel), image) => kernel.convolve(image, size, &epilogue, Target::Blocks(y), level),
             (Kernel::Direct(kernel), image) => {
                 let padded = self.padded(image, size, buffers);
                 let by = 2 * self.config.padding;
@@ -149,7 +140,6 @@ impl Convolution {
                 let x = Padded { values, size: (size.0 + by, size.1 + by) };
                 kernel.convolve(x, self.output(size)?, &epilogue, y, level);
             }
-            (Kernel::Winograd(_), Image::Planes(_)) => bail!("this convolution reads blocks"),
         }
         Ok(())
     }

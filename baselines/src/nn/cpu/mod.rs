@@ -17,32 +17,58 @@ use std::{cell::RefCell, thread::LocalKey};
 
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 
-pub(super) use blocks::{Source, blocks_of};
+pub(super) use blocks::{Epilogue, Image, Source, blocks_of, to_blocks};
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use columns::Windows;
-pub(super) use convolution::{Convolution, Image, InputForm};
+pub(super) use convolution::{Convolution, InputForm};
 pub use lanes::at_each_level;
 pub(super) use lanes::{BLOCK, Block, Level};
 pub(super) use pool::pool;
 pub(super) use product::{Adds, Matrix, multiply_add};
+pub(super) use winograd::{Edge, Shape, Size, Target, Winograd, gradient_of_weight};
 
 /// f32 or f64.
 pub(super) trait Real: WithDType {
     /// Buffer of this thread, kept between calls: fresh pages cost more than the arithmetic on them.
     fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>>;
+    /// The numbers, if they are f32.
+    fn as_f32(values: &[Self]) -> Option<&[f32]>;
+    /// Numbers that were computed in f32.
+    fn of_f32(values: Vec<f32>) -> Vec<Self>;
 }
 
-macro_rules! real {
-    ($($t:ty),*) => {$(
-        impl Real for $t {
-            fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>> {
-                thread_local!(static SCRATCH: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) });
-                &SCRATCH
-            }
+macro_rules! scratch {
+    ($t:ty) => {
+        fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>> {
+            thread_local!(static SCRATCH: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) });
+            &SCRATCH
         }
-    )*};
+    };
 }
-real!(f32, f64);
+
+impl Real for f32 {
+    scratch!(f32);
+
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn of_f32(values: Vec<f32>) -> Vec<Self> {
+        values
+    }
+}
+
+impl Real for f64 {
+    scratch!(f64);
+
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn of_f32(values: Vec<f32>) -> Vec<Self> {
+        values.into_iter().map(Self::from).collect()
+    }
+}
 
 /// Runs `body` with `$t` standing for the type of the numbers in `$storage`.
 macro_rules! by_type {

@@ -9,15 +9,21 @@
 //! 0, ±1, ±2, ∞ by 2 to 3 times. All factors of the transforms are exact in f32. The transformed weights are computed in
 //! f64.
 
+mod gradient;
+mod tile;
+
 use std::{cell::RefCell, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
-    blocks::{Epilogue, Plane, Source},
+    blocks::{Epilogue, Image, Plane, Source, blocks_of, to_blocks, to_planes},
     lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS, accumulate},
 };
 use crate::nn::Padding;
+
+pub(crate) use self::gradient::{Shape, gradient_of_weight};
+use self::tile::{Four, Tile, Two};
 
 /// Weights transformed for tiles.
 #[derive(Debug)]
@@ -27,7 +33,23 @@ pub(crate) struct Winograd {
     inputs: usize,
     outputs: usize,
     tile: Size,
-    padding: Padding,
+    edge: Edge,
+}
+
+/// The pixels around an image: how many on each side, and where they come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    /// At most 2.
+    pub(crate) width: usize,
+    pub(crate) padding: Padding,
+}
+
+impl Edge {
+    /// Height and width of the output of an image of `size`, at least one pixel.
+    fn output(self, size: (usize, usize)) -> (usize, usize) {
+        let side = |size: usize| size + 2 * self.width - 2;
+        (side(size.0), side(size.1))
+    }
 }
 
 /// The size of tiles.
@@ -54,92 +76,6 @@ impl Size {
     }
 }
 
-/// The transforms of one axis.
-trait Tile<const N: usize, const M: usize> {
-    /// Input pixels of a tile.
-    const N: usize = N;
-    /// The kernel's three taps at each point.
-    const KERNEL: [[f64; 3]; N];
-    /// A row of input pixels at each point.
-    fn input<L: Lanes>(lanes: L, pixels: [L::Vector; N]) -> [L::Vector; N];
-    /// Values at each point to a row of output pixels.
-    fn output<L: Lanes>(lanes: L, values: [L::Vector; N]) -> [L::Vector; M];
-}
-
-/// Tiles of 2×2, points 0, 1, -1, ∞.
-struct Two;
-
-impl Tile<4, 2> for Two {
-    const KERNEL: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-
-    #[inline(always)]
-    fn input<L: Lanes>(lanes: L, [d0, d1, d2, d3]: [L::Vector; 4]) -> [L::Vector; 4] {
-        [lanes.sub(d0, d2), lanes.add(d1, d2), lanes.sub(d2, d1), lanes.sub(d3, d1)]
-    }
-
-    #[inline(always)]
-    fn output<L: Lanes>(lanes: L, [m0, m1, m2, m3]: [L::Vector; 4]) -> [L::Vector; 2] {
-        let (sum, difference) = (lanes.add(m1, m2), lanes.sub(m1, m2));
-        [lanes.add(m0, sum), lanes.add(difference, m3)]
-    }
-}
-
-/// Tiles of 4×4, points 0, ±A, ±B, ∞.
-struct Four;
-
-const A: f32 = 0.75;
-const B: f32 = 1.5;
-const A2: f32 = A * A;
-const B2: f32 = B * B;
-
-impl Tile<6, 4> for Four {
-    const KERNEL: [[f64; 3]; 6] = {
-        let (a, b) = (A as f64, B as f64);
-        let (at_0, at_a, at_b) =
-            (1.0 / (a * a * b * b), 0.5 / (a * a * (a * a - b * b)), 0.5 / (b * b * (b * b - a * a)));
-        [
-            [at_0, 0.0, 0.0],
-            [at_a, a * at_a, a * a * at_a],
-            [at_a, -a * at_a, a * a * at_a],
-            [at_b, b * at_b, b * b * at_b],
-            [at_b, -b * at_b, b * b * at_b],
-            [0.0, 0.0, 1.0],
-        ]
-    };
-
-    #[inline(always)]
-    fn input<L: Lanes>(lanes: L, [d0, d1, d2, d3, d4, d5]: [L::Vector; 6]) -> [L::Vector; 6] {
-        let (even_a, odd_a) = (times(lanes, -B2, d2, d4), times(lanes, -B2, d1, d3));
-        let (even_b, odd_b) = (times(lanes, -A2, d2, d4), times(lanes, -A2, d1, d3));
-        [
-            times(lanes, A2 * B2, d0, times(lanes, -A2 - B2, d2, d4)),
-            times(lanes, A, odd_a, even_a),
-            times(lanes, -A, odd_a, even_a),
-            times(lanes, B, odd_b, even_b),
-            times(lanes, -B, odd_b, even_b),
-            times(lanes, A2 * B2, d1, times(lanes, -A2 - B2, d3, d5)),
-        ]
-    }
-
-    #[inline(always)]
-    fn output<L: Lanes>(lanes: L, [m0, m1, m2, m3, m4, m5]: [L::Vector; 6]) -> [L::Vector; 4] {
-        let (even_a, odd_a) = (lanes.add(m1, m2), lanes.sub(m1, m2));
-        let (even_b, odd_b) = (lanes.add(m3, m4), lanes.sub(m3, m4));
-        [
-            lanes.add(m0, lanes.add(even_a, even_b)),
-            times(lanes, A, odd_a, lanes.mul(lanes.splat(B), odd_b)),
-            times(lanes, A2, even_a, lanes.mul(lanes.splat(B2), even_b)),
-            times(lanes, A2 * A, odd_a, times(lanes, B2 * B, odd_b, m5)),
-        ]
-    }
-}
-
-/// `factor · x + plus`. (A closure would not be compiled for the level's instructions.)
-#[inline(always)]
-fn times<L: Lanes>(lanes: L, factor: f32, x: L::Vector, plus: L::Vector) -> L::Vector {
-    lanes.mul_add(lanes.splat(factor), x, plus)
-}
-
 #[inline(always)]
 fn column<V: Copy, const R: usize, const C: usize>(rows: &[[V; C]; R], j: usize) -> [V; R] {
     let mut column = [rows[0][j]; R];
@@ -149,8 +85,10 @@ fn column<V: Copy, const R: usize, const C: usize>(rows: &[[V; C]; R], j: usize)
     column
 }
 
-/// Bytes of the transformed pixels of a chunk of tiles, three quarters of a usual second-level cache.
-const CHUNK_BYTES: usize = 384 << 10;
+/// Bytes of the transformed pixels of a band, unless a row of tiles has more: three quarters of a usual second-level cache.
+const BAND_BYTES: usize = 384 << 10;
+/// Tiles whose products are computed together, a multiple of [`Lanes::PIXELS`].
+const CHUNK: usize = 24;
 /// Bytes of weights from which they are read once for all tiles, and not once for each band.
 const MANY_WEIGHTS: usize = 4 << 20;
 
@@ -161,7 +99,7 @@ impl Winograd {
         weight: &[f32],
         scale: &[f64],
         inputs: &[Range<usize>],
-        (tile, padding): (Size, Padding),
+        (tile, edge): (Size, Edge),
         level: Level,
     ) -> Self {
         let channels = weight.len() / scale.len().max(1) / 9;
@@ -175,92 +113,94 @@ impl Winograd {
                 Size::Four => level.run(OfKernels::<_, 6, 4>(task, Four)),
             }
         });
-        Self { weights, inputs: inputs.len(), outputs, tile, padding }
+        Self { weights, inputs: inputs.len(), outputs, tile, edge }
     }
 
-    /// The convolution of an image of `size`, whose channels are those of `sources`, to `y`: `[output block, H, W]`.
+    /// The convolution of an image of `size` to `y`.
     pub(crate) fn convolve(
         &self,
-        sources: &[Source<'_>],
+        image: Image<'_>,
         size: (usize, usize),
         epilogue: &Epilogue<'_>,
-        y: &mut [Block],
+        y: Target<'_>,
         level: Level,
     ) {
         match self.tile {
-            Size::Two => self.by_tiles::<Two, 4, 2>(sources, size, epilogue, y, level),
-            Size::Four => self.by_tiles::<Four, 6, 4>(sources, size, epilogue, y, level),
+            Size::Two => self.by_tiles::<Two, 4, 2>(image, size, epilogue, y, level),
+            Size::Four => self.by_tiles::<Four, 6, 4>(image, size, epilogue, y, level),
         }
     }
 
     fn by_tiles<T: Tile<N, M>, const N: usize, const M: usize>(
         &self,
-        sources: &[Source<'_>],
+        image: Image<'_>,
         size: (usize, usize),
         epilogue: &Epilogue<'_>,
-        y: &mut [Block],
+        y: Target<'_>,
         level: Level,
     ) {
-        let (height, width) = size;
-        let planes: Vec<_> = sources.iter().flat_map(Source::planes).collect();
-        assert!(planes.len() == self.inputs && y.len() == self.outputs * height * width, "an image of another layer");
-        let grid = Grid { size, across: width.div_ceil(M), padding: self.padding };
+        let image = Planes::of(image, size);
+        let grid = Grid::new(size, self.edge, M);
+        let (height, width) = grid.size;
         let all = height.div_ceil(M) * grid.across;
         let of_block = N * N * self.inputs * BLOCK;
+        let outputs = match &y {
+            Target::Blocks(y) => y.len() / (height * width),
+            Target::Planes(y) => blocks_of(y.len() / (height * width)),
+        };
+        assert!(image.len() == self.inputs && outputs == self.outputs, "an image of another layer");
         if size_of_val(self.weights.as_slice()) >= MANY_WEIGHTS {
             // Few tiles, many channels: first all tiles, then each block of output channels.
-            let mut tiles = vec![ZEROS; planes.len() * N * N * stride(all)];
-            tiles.par_chunks_exact_mut(N * N * stride(all)).zip(&planes).for_each(|(tiles, plane)| {
-                level.run(Inputs::<T, N, M>::new(*plane, grid, 0..all, tiles));
+            let mut tiles = vec![ZEROS; image.len() * N * N * stride(all)];
+            tiles.par_chunks_exact_mut(N * N * stride(all)).enumerate().for_each(|(block, tiles)| {
+                image.with_rows(block, 0..size.0, |plane| {
+                    level.run(Inputs::<T, N, M>::new(plane, grid, 0..all, tiles));
+                });
             });
-            y.par_chunks_exact_mut(height * width).zip(self.weights.par_chunks_exact(of_block)).enumerate().for_each(
-                |(block, (y, weights))| {
+            let pieces: Vec<_> = y.by_band(grid.size, height).into_iter().flatten().collect();
+            pieces.into_par_iter().zip(self.weights.par_chunks_exact(of_block)).enumerate().for_each(
+                |(block, (mut piece, weights))| {
+                    let epilogue = epilogue.of_block(block, height * width);
                     with_scratch([0, N * N * stride(all)], |_, sums| {
-                        level.run(Products { tiles: &tiles, weights, count: all, points: N * N, sums });
-                        let epilogue = epilogue.of_block(block, height * width);
-                        level.run(Outputs::<T, N, M>::new(sums, grid, 0..all, (0, y), epilogue));
+                        level.run(Products { tiles: &tiles, all, chunk: 0..all, weights, points: N * N, sums });
+                        piece.with_blocks(height * width, |y| {
+                            level.run(Outputs::<T, N, M>::new(sums, grid, 0..all, (0, y), epilogue));
+                        });
                     });
                 },
             );
             return;
         }
         // Bands of whole rows of tiles, each with a piece of every block of output channels.
-        let of_tile = planes.len() * N * N * BLOCK * size_of::<f32>();
-        let chunk = (CHUNK_BYTES / of_tile / BATCH * BATCH).max(BATCH);
-        let rows = (chunk / grid.across).max(1);
-        let mut bands: Vec<Vec<&mut [Block]>> = Vec::new();
-        bands.resize_with(height.div_ceil(rows * M), Vec::new);
-        for plane in y.chunks_exact_mut(height * width) {
-            for (band, piece) in bands.iter_mut().zip(plane.chunks_mut(rows * M * width)) {
-                band.push(piece);
-            }
-        }
-        bands.into_par_iter().enumerate().for_each(|(band, mut pieces)| {
+        let of_tile = image.len() * N * N * size_of::<Block>();
+        let rows = (BAND_BYTES / of_tile / grid.across).max(1);
+        y.by_band(grid.size, rows * M).into_par_iter().enumerate().for_each(|(band, mut pieces)| {
+            let lines = band * rows * M..((band + 1) * rows * M).min(height);
             let first = band * rows * grid.across;
-            let last = (first + rows * grid.across).min(all);
-            for start in (first..last).step_by(chunk) {
-                let tiles = start..(start + chunk).min(last);
-                let step = stride(tiles.len());
-                with_scratch([planes.len() * N * N * step, N * N * step], |inputs, sums| {
-                    for (inputs, plane) in inputs.chunks_exact_mut(N * N * step).zip(&planes) {
-                        level.run(Inputs::<T, N, M>::new(*plane, grid, tiles.clone(), inputs));
-                    }
-                    for ((block, piece), weights) in
-                        pieces.iter_mut().enumerate().zip(self.weights.chunks_exact(of_block))
-                    {
-                        level.run(Products { tiles: inputs, weights, count: tiles.len(), points: N * N, sums });
-                        let epilogue = epilogue.of_block(block, height * width);
-                        let piece = (band * rows * M, &mut **piece);
-                        level.run(Outputs::<T, N, M>::new(sums, grid, tiles.clone(), piece, epilogue));
-                    }
-                });
-            }
+            let count = lines.len().div_ceil(M) * grid.across;
+            let seen = grid.seen(&lines);
+            with_scratch([image.len() * N * N * stride(count), N * N * stride(CHUNK)], |tiles, sums| {
+                for (block, tiles) in tiles.chunks_exact_mut(N * N * stride(count)).enumerate() {
+                    image.with_rows(block, seen.clone(), |plane| {
+                        level.run(Inputs::<T, N, M>::new(plane, grid, first..first + count, tiles));
+                    });
+                }
+                for ((block, piece), weights) in pieces.iter_mut().enumerate().zip(self.weights.chunks_exact(of_block))
+                {
+                    let epilogue = epilogue.of_block(block, height * width);
+                    piece.with_blocks(lines.len() * width, |y| {
+                        for start in (0..count).step_by(CHUNK) {
+                            let chunk = start..(start + CHUNK).min(count);
+                            let of = first + chunk.start..first + chunk.end;
+                            level.run(Products { tiles, all: count, chunk, weights, points: N * N, sums });
+                            level.run(Outputs::<T, N, M>::new(sums, grid, of, (lines.start, &mut *y), epilogue));
+                        }
+                    });
+                }
+            });
         });
     }
 }
-
-/// Tiles of a chunk, unless there are fewer: a multiple of the pixels that every level computes together.
-const BATCH: usize = 12;
 
 /// Blocks from a point to the next: one more than there are tiles, so that the points' values for a tile do not have
 /// the same place in the caches.
@@ -268,36 +208,154 @@ fn stride(tiles: usize) -> usize {
     tiles + 1
 }
 
+thread_local! {
+    /// Of transformed tiles and of their products.
+    static SCRATCH: RefCell<[Vec<Block>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    /// Of rows on their way from planes and to planes.
+    static ROWS: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Runs `f` on two buffers of this thread, of `sizes` blocks with arbitrary values.
-pub(super) fn with_scratch<R>(sizes: [usize; 2], f: impl FnOnce(&mut [Block], &mut [Block]) -> R) -> R {
-    thread_local!(static SCRATCH: RefCell<[Vec<Block>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) });
-    SCRATCH.with_borrow_mut(|buffers| {
-        for (buffer, &size) in buffers.iter_mut().zip(&sizes) {
-            if buffer.len() < size {
-                buffer.resize(size, ZEROS);
+fn with_scratch<R>(sizes: [usize; 2], f: impl FnOnce(&mut [Block], &mut [Block]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|[a, b]| f(at_least(a, sizes[0]), at_least(b, sizes[1])))
+}
+
+fn with_rows<R>(size: usize, f: impl FnOnce(&mut [Block]) -> R) -> R {
+    ROWS.with_borrow_mut(|rows| f(at_least(rows, size)))
+}
+
+fn at_least(buffer: &mut Vec<Block>, size: usize) -> &mut [Block] {
+    if buffer.len() < size {
+        buffer.resize(size, ZEROS);
+    }
+    &mut buffer[..size]
+}
+
+/// Where a convolution writes.
+pub(crate) enum Target<'a> {
+    /// `[block, H, W]`.
+    Blocks(&'a mut [Block]),
+    /// `[N, H, W]`.
+    Planes(&'a mut [f32]),
+}
+
+/// Some rows of a block of output channels.
+enum Piece<'a> {
+    Blocks(&'a mut [Block]),
+    /// Of each channel.
+    Planes(Vec<&'a mut [f32]>),
+}
+
+impl<'a> Target<'a> {
+    /// For each band of `rows` rows, a piece of each block of output channels.
+    fn by_band(self, (height, width): (usize, usize), rows: usize) -> Vec<Vec<Piece<'a>>> {
+        let mut bands = Vec::new();
+        bands.resize_with(height.div_ceil(rows), Vec::new);
+        match self {
+            Self::Blocks(y) => {
+                for plane in y.chunks_exact_mut(height * width) {
+                    for (band, piece) in bands.iter_mut().zip(plane.chunks_mut(rows * width)) {
+                        band.push(Piece::Blocks(piece));
+                    }
+                }
+            }
+            Self::Planes(y) => {
+                for (channel, plane) in y.chunks_exact_mut(height * width).enumerate() {
+                    for (band, piece) in bands.iter_mut().zip(plane.chunks_mut(rows * width)) {
+                        match band.last_mut() {
+                            Some(Piece::Planes(planes)) if channel % BLOCK > 0 => planes.push(piece),
+                            _ => band.push(Piece::Planes(vec![piece])),
+                        }
+                    }
+                }
             }
         }
-        let [a, b] = buffers;
-        f(&mut a[..sizes[0]], &mut b[..sizes[1]])
-    })
+        bands
+    }
+}
+
+impl Piece<'_> {
+    /// Runs `f` on the piece's blocks.
+    fn with_blocks(&mut self, pixels: usize, f: impl FnOnce(&mut [Block])) {
+        match self {
+            Self::Blocks(blocks) => f(blocks),
+            Self::Planes(planes) => with_rows(pixels, |blocks| {
+                f(blocks);
+                to_planes(blocks, planes.iter_mut().map(|plane| &mut **plane));
+            }),
+        }
+    }
+}
+
+/// The channels of an image, block by block.
+enum Planes<'a> {
+    Blocks(Vec<Plane<'a>>),
+    /// `[C, H, W]`.
+    Planes(&'a [f32], (usize, usize)),
+}
+
+impl<'a> Planes<'a> {
+    fn of(image: Image<'a>, size: (usize, usize)) -> Self {
+        match image {
+            Image::Blocks(sources) => Self::Blocks(sources.iter().flat_map(Source::planes).collect()),
+            Image::Planes(planes) => Self::Planes(planes, size),
+        }
+    }
+
+    /// Blocks of channels.
+    fn len(&self) -> usize {
+        match self {
+            Self::Blocks(planes) => planes.len(),
+            Self::Planes(planes, size) => blocks_of(planes.len() / (size.0 * size.1)),
+        }
+    }
+
+    /// Runs `f` on some rows of a block of channels.
+    fn with_rows<R>(&self, block: usize, rows: Range<usize>, f: impl FnOnce(Plane<'_>) -> R) -> R {
+        match self {
+            Self::Blocks(planes) => f(planes[block]),
+            &Self::Planes(planes, (height, width)) => with_rows(rows.len() * width, |pixels| {
+                let of_block = &planes[block * BLOCK * height * width..];
+                let of_block = &of_block[..of_block.len().min(BLOCK * height * width)];
+                to_blocks(of_block, height * width, rows.start * width, pixels);
+                f(Plane { pixels, first: rows.start, width, is_doubled: false })
+            }),
+        }
+    }
 }
 
 /// The tiles of an image.
 #[derive(Clone, Copy)]
 struct Grid {
-    /// The image's height and width.
+    /// Height and width of the input.
+    input: (usize, usize),
+    /// Height and width of the output.
     size: (usize, usize),
     /// Tiles in a row.
     across: usize,
-    padding: Padding,
+    edge: Edge,
 }
 
 impl Grid {
-    /// The pixel of an axis that pixel `i` of the padded axis is, `None` for a zero. What is beyond the padding, in the last
-    /// tile, has no use: it is 0.
+    fn new(input: (usize, usize), edge: Edge, side: usize) -> Self {
+        let size = edge.output(input);
+        Self { input, size, across: size.1.div_ceil(side), edge }
+    }
+
+    /// The input's rows that some rows of the output are computed from. Only the circular padding reads others than those
+    /// around.
+    fn seen(&self, lines: &Range<usize>) -> Range<usize> {
+        if self.edge.padding == Padding::Circular {
+            return 0..self.input.0;
+        }
+        lines.start.saturating_sub(self.edge.width)..(lines.end + 2 - self.edge.width).min(self.input.0)
+    }
+
+    /// The pixel of an axis of the input that pixel `i` of the padded axis is, `None` for a zero. What is beyond the padding,
+    /// in the last tile, has no use: it is 0.
     #[inline(always)]
     fn source(&self, i: usize, size: usize) -> Option<usize> {
-        if i > size + 1 { None } else { self.padding.source(i, 1, size) }
+        if i >= size + 2 * self.edge.width { None } else { self.edge.padding.source(i, self.edge.width, size) }
     }
 }
 
@@ -380,22 +438,22 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Inputs<'_, T, N, M>
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let Self { plane, grid, tiles, to, .. } = self;
-        let (height, width) = grid.size;
+        let ((height, width), by) = (grid.input, grid.edge.width);
         let step = stride(tiles.len());
         for (t, tile) in tiles.enumerate() {
-            // The tile begins one pixel up and left of its output, where the padding is.
+            // In the padded image.
             let (top, left) = (tile / grid.across * M, tile % grid.across * M);
-            let is_inside = top > 0 && left > 0 && top + N - 1 <= height && left + N - 1 <= width;
+            let is_inside = top >= by && left >= by && top + N <= height + by && left + N <= width + by;
             let mut rows = [[&ZEROS; N]; N];
             for (i, row) in rows.iter_mut().enumerate() {
                 if is_inside && !plane.is_doubled {
-                    let pixels = &plane.pixels[(top + i - 1) * plane.width + left - 1..][..N];
+                    let pixels = &plane.pixels[(top + i - by - plane.first) * plane.width + left - by..][..N];
                     for (pixel, at) in row.iter_mut().zip(pixels) {
                         *pixel = at;
                     }
                 } else if is_inside {
                     for (j, pixel) in row.iter_mut().enumerate() {
-                        *pixel = plane.at(top + i - 1, left + j - 1);
+                        *pixel = plane.at(top + i - by, left + j - by);
                     }
                 } else if let Some(y) = grid.source(top + i, height) {
                     for (j, pixel) in row.iter_mut().enumerate() {
@@ -424,16 +482,18 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Inputs<'_, T, N, M>
     }
 }
 
-/// At each point, the products of the tiles' inputs and the weights of a block of output channels.
+/// At each point, the products of a chunk of tiles' inputs and the weights of a block of output channels.
 struct Products<'a> {
     /// `[input block, point, tile]`.
     tiles: &'a [Block],
+    /// How many they are.
+    all: usize,
+    /// Those that are computed.
+    chunk: Range<usize>,
     /// `[point, input channel]`.
     weights: &'a [Block],
-    /// Tiles.
-    count: usize,
     points: usize,
-    /// `[point, tile]`.
+    /// `[point, tile of the chunk]`.
     sums: &'a mut [Block],
 }
 
@@ -442,14 +502,15 @@ impl Task for Products<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let step = stride(self.count);
+        let count = self.chunk.len();
         let rows = self.weights.len() / self.points;
         for ((point, weights), sums) in
-            self.weights.chunks_exact(rows).enumerate().zip(self.sums.chunks_exact_mut(step))
+            self.weights.chunks_exact(rows).enumerate().zip(self.sums.chunks_exact_mut(stride(count)))
         {
-            let tiles = Tiles { all: self.tiles, from: point * step, step: self.points * step };
+            let from = point * stride(self.all) + self.chunk.start;
+            let tiles = Tiles { all: self.tiles, from, step: self.points * stride(self.all) };
             let mut first = 0;
-            while self.count - first >= L::PIXELS {
+            while count - first >= L::PIXELS {
                 // The only values of PIXELS are these.
                 match L::PIXELS {
                     12 => tiles.products::<L, 12>(lanes, first, weights, sums),
@@ -458,19 +519,12 @@ impl Task for Products<'_> {
                 }
                 first += L::PIXELS;
             }
-            match self.count - first {
-                0 => {}
-                1 => tiles.products::<L, 1>(lanes, first, weights, sums),
-                2 => tiles.products::<L, 2>(lanes, first, weights, sums),
-                3 => tiles.products::<L, 3>(lanes, first, weights, sums),
-                4 => tiles.products::<L, 4>(lanes, first, weights, sums),
-                5 => tiles.products::<L, 5>(lanes, first, weights, sums),
-                rest => {
-                    tiles.products::<L, 6>(lanes, first, weights, sums);
-                    for first in first + 6..first + rest {
-                        tiles.products::<L, 1>(lanes, first, weights, sums);
-                    }
-                }
+            while count - first >= 4 {
+                tiles.products::<L, 4>(lanes, first, weights, sums);
+                first += 4;
+            }
+            for first in first..count {
+                tiles.products::<L, 1>(lanes, first, weights, sums);
             }
         }
     }
@@ -480,7 +534,7 @@ impl Task for Products<'_> {
 #[derive(Clone, Copy)]
 struct Tiles<'a> {
     all: &'a [Block],
-    /// The first block's.
+    /// The first tile of the first block.
     from: usize,
     /// From a block's to the next.
     step: usize,
