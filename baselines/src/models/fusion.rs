@@ -2,9 +2,10 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::nn::{Conv2d, Conv2dConfig, ConvInit, Dropout, Linear, Mode, Scope, bilinear, relu};
+use crate::nn::{Conv2d, Conv2dConfig, ConvInit, Dropout, Linear, Mode, Scope, relu};
 
-/// Cropped fusion: the features of the patch's area, with a 1×1 convolution and a bilinear resize for each encoder map.
+/// Cropped fusion: the features of the patch's area, with a 1×1 convolution for each encoder map, whose output is then
+/// resized bilinearly.
 ///
 /// Names: `conv_list.{i}`, the first of which is for the image itself and unused.
 #[derive(Clone, Debug)]
@@ -24,12 +25,12 @@ impl Cropped {
         Ok(Self { convs: widths.iter().enumerate().map(conv).collect::<Result<_>>()? })
     }
 
-    /// Projects the crop `[B, C, h, w]` for level `level`: `[B, widths[level], height, width]`.
+    /// Projects the crop `[B, C, h, w]` for level `level`: `[B, widths[level], h, w]`.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, crop: &Tensor, level: usize, size: (usize, usize), mode: Mode<'_>) -> Result<Tensor> {
-        bilinear(&self.convs[level].forward(crop, mode)?, size.0, size.1)
+    pub fn forward(&self, crop: &Tensor, level: usize, mode: Mode<'_>) -> Result<Tensor> {
+        self.convs[level].forward(crop, mode)
     }
 }
 

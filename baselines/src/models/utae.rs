@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ltae::{Ltae, LtaeConfig};
 use crate::nn::{
-    BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvTranspose2d, GroupNorm, Mode, Padding, Scope, average_pool,
-    bilinear, relu, standardise, take_on_cpu,
+    After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvTranspose2d, GroupNorm, Map, Mode, Padding, Scope,
+    average_pool, bilinear, conv_then_norm, relu, standardise, take_on_cpu,
 };
 
 /// Groups of the encoder's group norms.
@@ -169,7 +169,7 @@ impl Utae {
         if mode.is_training() {
             // The class scores of this head are unused; upstream computes them nevertheless, which updates the running
             // statistics of its batch norms.
-            self.out_conv.forward(&out.detach(), mode)?;
+            self.out_conv.forward(&out.detach().into(), mode)?;
         }
         Ok(decoded)
     }
@@ -250,12 +250,8 @@ impl Frames {
     ///
     /// Upstream fills in the padding value, and searches for padding again before each block; with the value 0 of all its
     /// configurations both are the same.
-    fn share(
-        &self,
-        x: &Tensor,
-        mode: Mode<'_>,
-        layer: impl FnOnce(&Tensor, Mode<'_>) -> Result<Tensor>,
-    ) -> Result<Tensor> {
+    fn share(&self, x: &Tensor, mode: Mode<'_>, layer: impl FnOnce(&Map, Mode<'_>) -> Result<Map>) -> Result<Tensor> {
+        let layer = |images: &Tensor, mode| layer(&images.clone().into(), mode)?.tensor();
         let (batch, dates, channels, height, width) = x.dims5()?;
         let images = x.reshape((batch * dates, channels, height, width))?;
         let maps = match &self.computed {
@@ -327,14 +323,14 @@ impl ConvLayer {
         Ok(Self { layers })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
-        self.layers.iter().try_fold(x.clone(), |x, (conv, norm)| {
-            let x = conv.forward(&x, mode)?;
-            relu(&match norm {
-                Norm::Group(norm) => norm.forward(&x, mode)?,
-                Norm::Batch(norm) => norm.forward(&x, mode)?,
-                Norm::Instance => standardise(&x, x.dim(1)?)?,
-            })
+    fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
+        self.layers.iter().try_fold(x.clone(), |x, (conv, norm)| match norm {
+            Norm::Group(norm) => norm.rectified(&conv.forward_map(&x, mode)?, mode),
+            Norm::Batch(norm) => conv_then_norm((conv, norm), &x, After::Relu, mode),
+            Norm::Instance => {
+                let x = conv.forward(&x.tensor()?, mode)?;
+                Ok(relu(&standardise(&x, x.dim(1)?)?)?.into())
+            }
         })
     }
 }
@@ -348,9 +344,9 @@ struct DownBlock {
 }
 
 impl DownBlock {
-    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+    fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
         let x = self.conv1.forward(&self.down.forward(x, mode)?, mode)?;
-        &x + self.conv2.forward(&x, mode)?
+        x.plus(&self.conv2.forward(&x, mode)?)
     }
 }
 
@@ -368,9 +364,11 @@ struct UpBlock {
 impl UpBlock {
     fn forward(&self, x: &Tensor, skip: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let x = relu(&self.up_norm.forward(&self.up.forward(x, mode)?, mode)?)?;
-        let skip = relu(&self.skip_norm.forward(&self.skip_conv.forward(skip, mode)?, mode)?)?;
-        let x = self.conv1.forward(&Tensor::cat(&[&x, &skip], 1)?, mode)?;
-        &x + self.conv2.forward(&x, mode)?
+        let layers = (&self.skip_conv, &self.skip_norm);
+        let skip = conv_then_norm(layers, &skip.clone().into(), After::Relu, mode)?;
+        let skip = skip.tensor()?;
+        let x = self.conv1.forward(&Tensor::cat(&[&x, &skip], 1)?.into(), mode)?;
+        x.plus(&self.conv2.forward(&x, mode)?)?.tensor()
     }
 }
 

@@ -201,10 +201,7 @@ impl SatelliteBranch {
         let mean = seen.flatten_from(2)?.mean(2)?; // [N, 64]
         // Level 0 is the image itself, which the decoder never reads: nothing is computed for it.
         let fused = maps.iter().zip(1..).map(|(map, level)| {
-            let (_, _, height, width) = map.dims4()?;
-            let near = self.cropped.forward(&crop, level, (height, width), mode)?;
-            let around = self.collapsed.forward(&mean, level, mode)?;
-            Ok(Map::from((map.tensor()? + near.broadcast_add(&around)?)?))
+            map.plus_resized(&self.cropped.forward(&crop, level, mode)?, &self.collapsed.forward(&mean, level, mode)?)
         });
         fused.collect()
     }

@@ -1,6 +1,6 @@
 //! A convolution and its batch norm, which prediction folds into one.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::{BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan, conv::conv2d, relu};
 
@@ -46,42 +46,46 @@ impl ConvNorm {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Map, after: After<'_>, mode: Mode<'_>) -> Result<Map> {
-        if let Some(plan) = x.on_plan(mode.plan()) {
-            return x.convolved((&self.conv, Some(&self.norm)), (after.residual(), after.rectifies()), plan);
-        }
-        let x = x.tensor()?;
-        let y = match mode.plan() {
-            Some(plan) => return self.folded(&x, after, plan),
-            None => self.norm.forward(&self.conv.forward(&x, mode)?, mode)?,
+        conv_then_norm((&self.conv, &self.norm), x, after, mode)
+    }
+}
+
+/// [`ConvNorm::forward`] of a convolution and a norm that are layers of their own.
+///
+/// # Errors
+/// If the shapes do not fit, or the device fails.
+pub fn conv_then_norm((conv, norm): (&Conv2d, &BatchNorm), x: &Map, after: After<'_>, mode: Mode<'_>) -> Result<Map> {
+    if let Some(plan) = x.on_plan(mode.plan()) {
+        return x.convolved((conv, Some(norm)), (after.residual(), after.rectifies()), plan);
+    }
+    let x = x.tensor()?;
+    match mode.plan() {
+        Some(plan) => folded((conv, norm), &x, after, plan),
+        None => and_then(norm.forward(&conv.forward(&x, mode)?, mode)?, after),
+    }
+}
+
+/// On a GPU, or on plain tensors.
+fn folded((conv, norm): (&Conv2d, &BatchNorm), x: &Tensor, after: After<'_>, plan: &Plan) -> Result<Map> {
+    // The weight times the norm's scale, in the type of the input, and the bias, in the parameters' type.
+    let (weight, bias) = plan.folded(conv.id(), x.dtype(), || {
+        let ((weight, bias), (scale, shift)) = (conv.parameters(), norm.scale_and_shift()?);
+        let bias = match bias {
+            Some(bias) => ((bias * &scale)? + shift)?,
+            None => shift,
         };
-        and_then(y, after)
+        Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?.to_dtype(x.dtype())?, bias))
+    })?;
+    let Conv2dConfig { stride, padding, padding_mode, .. } = conv.config();
+    let (x, padding) =
+        if padding_mode == Padding::Zeros { (x.clone(), padding) } else { (padding_mode.pad(x, padding)?, 0) };
+    #[cfg(feature = "cuda")]
+    if super::take_on_gpu(&x) && after.rectifies() {
+        let residual = after.residual().map(Map::tensor).transpose()?;
+        let y = super::conv::conv2d_rectified(&x, &weight, &bias, residual.as_ref(), (stride, padding))?;
+        return Ok(y.into());
     }
-
-    fn folded(&self, x: &Tensor, after: After<'_>, plan: &Plan) -> Result<Map> {
-        let (weight, bias) = self.weights(x.dtype(), plan)?;
-        let Conv2dConfig { stride, padding, padding_mode, .. } = self.conv.config();
-        let (x, padding) =
-            if padding_mode == Padding::Zeros { (x.clone(), padding) } else { (padding_mode.pad(x, padding)?, 0) };
-        #[cfg(feature = "cuda")]
-        if super::take_on_gpu(&x) && after.rectifies() {
-            let residual = after.residual().map(Map::tensor).transpose()?;
-            let y = super::conv::conv2d_rectified(&x, &weight, &bias, residual.as_ref(), (stride, padding))?;
-            return Ok(y.into());
-        }
-        and_then(conv2d(&x, &weight, Some(&bias), stride, padding)?, after)
-    }
-
-    /// The weight times the norm's scale, in `dtype`, and the bias, in the parameters' type.
-    fn weights(&self, dtype: DType, plan: &Plan) -> Result<(Tensor, Tensor)> {
-        plan.folded(self.conv.id(), dtype, || {
-            let ((weight, bias), (scale, shift)) = (self.conv.parameters(), self.norm.scale_and_shift()?);
-            let bias = match bias {
-                Some(bias) => ((bias * &scale)? + shift)?,
-                None => shift,
-            };
-            Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?.to_dtype(dtype)?, bias))
-        })
-    }
+    and_then(conv2d(&x, &weight, Some(&bias), stride, padding)?, after)
 }
 
 fn and_then(y: Tensor, after: After<'_>) -> Result<Map> {
@@ -94,7 +98,7 @@ fn and_then(y: Tensor, after: After<'_>) -> Result<Map> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
     use crate::nn::{Builder, ConvInit, gradcheck::image};

@@ -6,8 +6,11 @@ use candle_core::{DType, Device, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
-    BatchNorm, Conv2d, Plan,
-    cpu::{BLOCK, Buffer, Buffers, Convolution, Image, InputForm, Level, Source, blocks_of, pool, to_blocks, values},
+    BatchNorm, Conv2d, Plan, bilinear,
+    cpu::{
+        BLOCK, Buffer, Buffers, CHUNK, Convolution, Groups, Image, InputForm, Level, Source, add_resized, blocks_of,
+        pool, to_blocks, values,
+    },
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
 };
@@ -120,6 +123,80 @@ impl Map {
         }
     }
 
+    /// The sum of two maps.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        if let (Form::Blocks(a), Form::Blocks(b)) = (&self.0, &other.0)
+            && let ([first], [second]) = (&a.parts[..], &b.parts[..])
+            && (first.channels, first.is_doubled, a.batch, a.size) == (second.channels, false, b.batch, b.size)
+            && !second.is_doubled
+        {
+            let mut sum = a.buffers().take(first.values.len());
+            let pairs = first.values.par_chunks(BLOCKS_AT_ONCE).zip(second.values.par_chunks(BLOCKS_AT_ONCE));
+            sum.par_chunks_mut(BLOCKS_AT_ONCE).zip(pairs).for_each(|(sum, (a, b))| {
+                let pairs = a.as_flattened().iter().zip(b.as_flattened());
+                sum.as_flattened_mut().iter_mut().zip(pairs).for_each(|(sum, (a, b))| *sum = a + b);
+            });
+            return Ok(Blocks::of(sum, first.channels, a.batch, a.size).into());
+        }
+        Ok((self.tensor()? + other.tensor()?)?.into())
+    }
+
+    /// The map plus `small + shift`, resized bilinearly to its size: `small [B, C, h, w]`, `shift [1 or B, C, 1, 1]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn plus_resized(&self, small: &Tensor, shift: &Tensor) -> Result<Self> {
+        match &self.0 {
+            Form::Blocks(blocks)
+                if let [part] = &blocks.parts[..]
+                    && !part.is_doubled =>
+            {
+                let (batch, channels, height, width) = small.dims4()?;
+                if (batch, channels) != (blocks.batch, part.channels) {
+                    bail!(
+                        "a map of {batch} × {channels} channels cannot be added to {} × {}",
+                        blocks.batch,
+                        part.channels
+                    );
+                }
+                let small = Blocks::copied(&small.broadcast_add(shift)?, blocks.buffers())?;
+                let mut sum = blocks.buffers().take(part.values.len());
+                let (small, level) = (&small.parts[0].values, Level::of_this_thread());
+                add_resized(&part.values, blocks.size, small, (height, width), &mut sum, level);
+                Ok(Blocks::of(sum, channels, batch, blocks.size).into())
+            }
+            _ => {
+                let map = self.tensor()?;
+                let (.., height, width) = map.dims4()?;
+                Ok((map + bilinear(small, height, width)?.broadcast_add(shift)?)?.into())
+            }
+        }
+    }
+
+    /// A group norm and the rectifier by a plan; `None` if this map is not in blocks.
+    pub(super) fn normalised(
+        &self,
+        groups: usize,
+        weight: &Tensor,
+        bias: &Tensor,
+        epsilon: f64,
+    ) -> Result<Option<Self>> {
+        let Form::Blocks(blocks) = &self.0 else { return Ok(None) };
+        let [part] = &blocks.parts[..] else { return Ok(None) };
+        let (weight, bias) = (weight.to_vec1::<f32>()?, bias.to_vec1::<f32>()?);
+        if part.is_doubled || [weight.len(), bias.len()] != [part.channels; 2] || !part.channels.is_multiple_of(groups)
+        {
+            bail!("a norm of {} channels got a map of {}", weight.len(), part.channels);
+        }
+        let norm = Groups { channels: part.channels, groups, weight: &weight, bias: &bias, epsilon };
+        let mut y = blocks.buffers().take(part.values.len());
+        norm.normalise(&part.values, blocks.size.0 * blocks.size.1, &mut y, Level::of_this_thread());
+        Ok(Some(Blocks::of(y, part.channels, blocks.batch, blocks.size).into()))
+    }
+
     /// In blocks, if prediction computes so: what the layer then computes, and the plan.
     pub(super) fn on_plan<'a>(&self, plan: Option<&'a Plan>) -> Option<&'a Plan> {
         plan.filter(|_| match &self.0 {
@@ -184,6 +261,9 @@ impl Map {
         Ok(Blocks::of(y, convolution.channels(), batch, output).into())
     }
 }
+
+/// Blocks of a task of an elementwise kernel.
+const BLOCKS_AT_ONCE: usize = CHUNK / BLOCK;
 
 /// Weights of a convolution, with its norm folded in.
 fn prepare(conv: &Conv2d, norm: Option<&BatchNorm>, form: &InputForm) -> Result<Convolution> {

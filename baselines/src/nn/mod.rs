@@ -44,7 +44,7 @@ pub use arrivals::Arrivals;
 pub use classes::Classes;
 pub(crate) use constants::constant;
 pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
-pub use conv_norm::{After, ConvNorm};
+pub use conv_norm::{After, ConvNorm, conv_then_norm};
 pub use cpu::at_each_level;
 pub use dropout::Dropout;
 pub use init::{ConvInit, Init};

@@ -141,19 +141,23 @@ pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     rows.broadcast_left(batch * channels)?.contiguous()?.matmul(&wide)?.reshape((batch, channels, height, width))
 }
 
-/// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`: source = (i + ½) · from
-/// / to − ½, clipped at 0.
+/// Interpolation weights of `from` source pixels for each of `to` target pixels, `[to, from]`.
 fn bilinear_matrix(from: usize, to: usize) -> Result<Tensor> {
     let mut weights = vec![0.0f64; to * from];
-    let scale = from as f64 / to as f64;
     for (i, row) in weights.chunks_exact_mut(from).enumerate() {
-        let source = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
-        let low = (source as usize).min(from - 1);
-        let share = source - low as f64;
+        let (low, high, share) = between(i, from, to);
         row[low] += 1.0 - share;
-        row[(low + 1).min(from - 1)] += share;
+        row[high] += share;
     }
     Tensor::from_vec(weights, (to, from), &Device::Cpu)
+}
+
+/// The two of `from` source pixels between which target pixel `i` of `to` is, and the second one's share: source = (i + ½) ·
+/// from / to − ½, clipped at 0.
+pub(super) fn between(i: usize, from: usize, to: usize) -> (usize, usize, f64) {
+    let source = ((i as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0);
+    let low = (source as usize).min(from - 1);
+    (low, (low + 1).min(from - 1), source - low as f64)
 }
 
 /// Centre crop: `[…, H, W]` to `[…, size, size]`. `torchvision.transforms.CenterCrop`.

@@ -8,9 +8,11 @@ mod buffers;
 mod columns;
 mod convolution;
 mod direct;
+mod group_norm;
 mod lanes;
 mod pool;
 mod product;
+mod resize;
 mod winograd;
 
 use std::{cell::RefCell, thread::LocalKey};
@@ -21,10 +23,12 @@ pub(super) use blocks::{Epilogue, Image, Source, blocks_of, to_blocks};
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use columns::Windows;
 pub(super) use convolution::{Convolution, InputForm};
+pub(super) use group_norm::Groups;
 pub use lanes::at_each_level;
-pub(super) use lanes::{BLOCK, Block, Level};
+pub(super) use lanes::{BLOCK, Level};
 pub(super) use pool::pool;
 pub(super) use product::{Adds, Matrix, multiply_add};
+pub(super) use resize::add_resized;
 pub(super) use winograd::{Edge, Shape, Size, Target, Winograd, gradient_of_weight};
 
 /// f32 or f64.

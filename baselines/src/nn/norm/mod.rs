@@ -6,8 +6,9 @@ use candle_core::{D, DType, Result, Tensor, bail};
 
 use self::kernels::Normalise;
 use super::{
-    Init, Mode, Parameter, Scope,
+    Init, Map, Mode, Parameter, Scope,
     kernels::{take, take_on_cpu},
+    relu,
 };
 #[cfg(feature = "cuda")]
 use super::{cuda, kernels::take_on_gpu};
@@ -183,6 +184,18 @@ impl GroupNorm {
         standardise(x, self.groups)?
             .broadcast_mul(&self.weight.like(x, mode)?.reshape(&*shape)?)?
             .broadcast_add(&self.bias.like(x, mode)?.reshape(&*shape)?)
+    }
+
+    /// The same of a map, and the rectifier after it.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the device fails.
+    pub fn rectified(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
+        let value = |parameter: &Parameter| parameter.var().as_detached_tensor();
+        match x.normalised(self.groups, &value(&self.weight), &value(&self.bias), EPSILON)? {
+            Some(y) => Ok(y),
+            None => Ok(relu(&self.forward(&x.tensor()?, mode)?)?.into()),
+        }
     }
 }
 
