@@ -27,27 +27,22 @@ mod tests {
 
     use super::*;
 
-    /// The option of this number, set by its name in the environment of another process.
     #[test]
     fn the_option_is_that_of_its_name_and_the_users_value_wins() {
         const NAME: &str = "MIMALLOC_PURGE_DELAY";
-        let value = || {
-            keep_freed_memory();
-            #[expect(unsafe_code, reason = "a function of C")]
-            // SAFETY: it reads a number.
-            unsafe {
-                libmimalloc_sys::mi_option_get(PURGE_DELAY)
-            }
-        };
-        match std::env::var(NAME) {
-            Ok(set) => assert_eq!(value().to_string(), set),
-            Err(_) => {
-                assert_eq!(value(), -1);
-                let this = std::thread::current().name().unwrap().to_owned();
-                let mut again = Command::new(std::env::current_exe().unwrap());
-                let status = again.args([&*this, "--exact"]).env(NAME, "1234").status().unwrap();
-                assert!(status.success());
-            }
+        const THIS: &str = "runtime::allocator::tests::the_option_is_that_of_its_name_and_the_users_value_wins";
+        keep_freed_memory();
+        #[expect(unsafe_code, reason = "a function of C")]
+        // SAFETY: it reads a number.
+        let delay = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
+        if let Ok(set) = std::env::var(NAME) {
+            assert_eq!(delay.to_string(), set);
+        } else {
+            assert_eq!(delay, -1);
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            let output = again.args([THIS, "--exact"]).env(NAME, "1234").output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
         }
     }
 }
