@@ -15,9 +15,11 @@ use exit::{Exit, Failure};
 
 #[cfg(feature = "baselines")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: flair_baselines::runtime::Allocator = flair_baselines::runtime::Allocator;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "baselines")]
+    flair_baselines::runtime::keep_freed_memory();
     let arguments = match cli::Cli::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::usage(&error),

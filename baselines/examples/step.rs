@@ -10,7 +10,12 @@ use flair_baselines::{
     config::Config,
     models::{Collapse, Network},
     nn::{Kind, Mode},
+    runtime::{Allocator, keep_freed_memory},
 };
+
+/// The binary's, so that the times are those of its users.
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Minimum and median run time of `f` in seconds.
 fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()>) -> Result<()> {
@@ -51,6 +56,7 @@ fn pixels(dims: &[usize]) -> Result<Tensor> {
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
     let preset = arguments.next().unwrap_or_else(|| "unet".to_owned());
     let mut numbers = arguments.filter_map(|text| text.parse::<usize>().ok());

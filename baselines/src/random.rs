@@ -43,6 +43,17 @@ impl Generator {
         GeneratorState { key, stream, words }
     }
 
+    /// The generator after another `uniforms` draws of [`Generator::uniform`].
+    pub(crate) fn after(&self, uniforms: usize) -> Self {
+        let mut source = self.source.clone();
+        // A draw of 64 bits takes two words.
+        source.set_word_pos(source.get_word_pos() + 2 * uniforms as u128);
+        Self { source }
+    }
+
+    /// Draws of [`Generator::uniform`] in one of [`Generator::normal`].
+    pub(crate) const UNIFORMS_OF_NORMAL: usize = 2;
+
     /// Uniform in `[0, 1)`, with 53 bits.
     pub fn uniform(&mut self) -> f64 {
         (self.source.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -104,6 +115,18 @@ mod tests {
             let mut same = generator.clone();
             assert_eq!(values, (0..70).map(|_| same.uniform().to_bits()).collect::<Vec<_>>(), "{drawn}");
             generator.uniform();
+        }
+    }
+
+    #[test]
+    fn a_generator_after_some_draws_goes_on_as_if_it_had_drawn_them() {
+        let start = Generator::new(5, "ahead");
+        let mut generator = start.clone();
+        // Longer than the cipher's buffer.
+        for drawn in 0..100 {
+            let ahead = || start.after(drawn * Generator::UNIFORMS_OF_NORMAL);
+            assert_eq!(ahead().uniform().to_bits(), generator.clone().uniform().to_bits(), "{drawn}");
+            assert_eq!(ahead().normal().to_bits(), generator.normal().to_bits(), "{drawn}");
         }
     }
 

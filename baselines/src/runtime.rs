@@ -1,5 +1,6 @@
-//! The device of a run, and the record of hardware and versions that belongs to a measured time.
+//! The device of a run, the allocator, and the record of hardware and versions that belongs to a measured time.
 
+mod allocator;
 mod error;
 mod gpu;
 
@@ -9,6 +10,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    allocator::{Allocator, keep_freed_memory},
     error::{DeviceError, TensorError, advice_on_memory},
     gpu::Gpu,
 };

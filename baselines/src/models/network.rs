@@ -22,7 +22,19 @@ impl Network {
     /// # Errors
     /// If the sizes do not fit each other, or the device fails.
     pub fn new(config: &UttConfig, dtype: DType, device: &Device, seed: u64) -> Result<Self> {
-        let builder = Builder::new(dtype, device, seed).with_norm_momentum(config.norm_momentum);
+        Self::of(config, Builder::new(dtype, device, seed))
+    }
+
+    /// With weights of 0, which a checkpoint is to replace: without the second that drawing them takes.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn zeros(config: &UttConfig, dtype: DType, device: &Device) -> Result<Self> {
+        Self::of(config, Builder::zeros(dtype, device))
+    }
+
+    fn of(config: &UttConfig, builder: Builder) -> Result<Self> {
+        let builder = builder.with_norm_momentum(config.norm_momentum);
         let layers = Utt::new(&builder.root(), config)?;
         Ok(Self { layers, parameters: builder.finish() })
     }
@@ -41,6 +53,14 @@ impl Network {
     /// fails.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
         self.parameters.assign(tensors)
+    }
+
+    /// Loads a checkpoint's weights without a copy; see [`Parameters::take`].
+    ///
+    /// # Errors
+    /// As [`Network::assign`].
+    pub fn take(&self, tensors: BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
+        self.parameters.take(tensors)
     }
 }
 

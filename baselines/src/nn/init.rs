@@ -1,6 +1,11 @@
 //! Parameter initialisers of PyTorch, torchvision and `segmentation_models_pytorch` (SMP).
 
+use rayon::prelude::*;
+
 use crate::random::Generator;
+
+/// Number of values that a thread draws at once.
+const DRAWN: usize = 1 << 14;
 
 /// Distribution of a parameter's initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,14 +45,23 @@ impl Init {
         Self::Uniform { bound: (6.0 / (fan_in + fan_out) as f64).sqrt() }
     }
 
-    /// Draws `count` values.
-    pub(crate) fn draw(self, count: usize, generator: &mut Generator) -> Vec<f64> {
-        let mut draw = || match self {
-            Self::Constant(value) => value,
-            Self::Uniform { bound } => generator.between(-bound, bound),
-            Self::Normal { std } => std * generator.normal(),
+    /// Draws `count` values, on all threads: each part of them starts where the generator is after those before it.
+    pub(crate) fn draw(self, count: usize, generator: &Generator) -> Vec<f64> {
+        let uniforms = match self {
+            Self::Constant(value) => return vec![value; count],
+            Self::Uniform { .. } => 1,
+            Self::Normal { .. } => Generator::UNIFORMS_OF_NORMAL,
         };
-        (0..count).map(|_| draw()).collect()
+        let mut values = vec![0.0; count];
+        values.par_chunks_mut(DRAWN).enumerate().for_each(|(part, values)| {
+            let mut generator = generator.after(part * DRAWN * uniforms);
+            match self {
+                Self::Uniform { bound } => values.fill_with(|| generator.between(-bound, bound)),
+                Self::Normal { std } => values.fill_with(|| std * generator.normal()),
+                Self::Constant(_) => {}
+            }
+        });
+        values
     }
 }
 
@@ -85,7 +99,7 @@ mod tests {
     #[test]
     fn spreads_are_those_of_the_formulas() {
         let std = |init: Init| {
-            let values = init.draw(40_000, &mut Generator::new(1, "init"));
+            let values = init.draw(40_000, &Generator::new(1, "init"));
             (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt()
         };
         // A uniform distribution of bound b has the standard deviation b/√3.

@@ -4,10 +4,11 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
-    sync::Arc,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, Var};
 
 use flair_scoring::text::shown;
 
@@ -186,6 +187,31 @@ impl Parameters {
         Ok(Ok(()))
     }
 
+    /// As [`Parameters::assign`], but the parameters take the memory of the tensors where they can: a checkpoint needs no
+    /// second copy. Other handles of the tensors then hold other values.
+    ///
+    /// # Errors
+    /// As [`Parameters::assign`].
+    pub fn take(&self, tensors: BTreeMap<String, Tensor>) -> Result<std::result::Result<(), Mismatch>> {
+        if let Some(mismatch) = self.mismatch(&tensors) {
+            return Ok(Err(mismatch));
+        }
+        for (name, value) in tensors {
+            let var = &self.by_name[&name].var;
+            let is_whole = value.is_contiguous() && value.layout().start_offset() == 0;
+            if value.device().is_cpu() && self.device.is_cpu() && value.dtype() == var.dtype() && is_whole {
+                let held = Swap(Mutex::new(CpuStorage::U8(Vec::new())));
+                for tensor in [var.as_tensor(), &value, var.as_tensor()] {
+                    tensor.inplace_op1(&held)?;
+                }
+            } else {
+                let value = value.to_device(&self.device)?.to_dtype(var.dtype())?;
+                var.set(&value.contiguous()?)?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// All values by name, which share the parameters' memory.
     pub(crate) fn values(&self) -> BTreeMap<String, Tensor> {
         self.by_name.iter().map(|(name, p)| (name.clone(), p.var.as_detached_tensor())).collect()
@@ -221,13 +247,28 @@ impl Parameters {
     }
 }
 
+/// Exchanges a tensor's memory with the one that it holds.
+struct Swap(Mutex<CpuStorage>);
+
+impl InplaceOp1 for Swap {
+    fn name(&self) -> &'static str {
+        "swap"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
+        mem::swap(storage, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+}
+
 /// Collects the parameters of a network while it is built.
 #[derive(Debug)]
 pub struct Builder {
     by_name: RefCell<BTreeMap<String, Parameter>>,
     dtype: DType,
     device: Device,
-    seed: u64,
+    /// `None` if the weights are 0 until a checkpoint replaces them.
+    seed: Option<u64>,
     norm_momentum: f64,
 }
 
@@ -238,7 +279,12 @@ impl Builder {
     /// Parameters of `dtype` (f32 or f64) on `device`. Initial values depend on `seed` and the parameter's name only,
     /// so a part of a network has the same initial values in every network.
     pub fn new(dtype: DType, device: &Device, seed: u64) -> Self {
-        Self { by_name: RefCell::default(), dtype, device: device.clone(), seed, norm_momentum: NORM_MOMENTUM }
+        Self { seed: Some(seed), ..Self::zeros(dtype, device) }
+    }
+
+    /// Parameters whose weights are 0, which costs neither time nor memory: a checkpoint is to replace them.
+    pub fn zeros(dtype: DType, device: &Device) -> Self {
+        Self { by_name: RefCell::default(), dtype, device: device.clone(), seed: None, norm_momentum: NORM_MOMENTUM }
     }
 
     /// Sets the momentum of batch norms, `0..=1`; the default is [`NORM_MOMENTUM`].
@@ -286,11 +332,16 @@ impl Scope<'_> {
     /// # Errors
     /// If the device fails.
     pub fn weight(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Parameter> {
-        let name = self.name(name);
-        let shape = shape.into();
-        let values = init.draw(shape.elem_count(), &mut Generator::new(self.builder.seed, &name));
-        let value = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.builder.dtype)?;
-        self.insert(name, &value, Kind::Weight)
+        let (name, shape) = (self.name(name), shape.into());
+        let Builder { dtype, ref device, seed, .. } = *self.builder;
+        let var = match seed {
+            None => Var::zeros(shape, dtype, device)?,
+            Some(seed) => {
+                let values = init.draw(shape.elem_count(), &Generator::new(seed, &name));
+                Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)?
+            }
+        };
+        Ok(self.insert(name, var, Kind::Weight))
     }
 
     /// A running statistic, in the network's dtype.
@@ -299,7 +350,8 @@ impl Scope<'_> {
     /// If the device fails.
     pub fn statistic(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Parameter> {
         let value = Tensor::full(value, shape, &Device::Cpu)?.to_dtype(self.builder.dtype)?;
-        self.insert(self.name(name), &value, Kind::Buffer)
+        let var = Var::from_tensor(&value.to_device(&self.builder.device)?)?;
+        Ok(self.insert(self.name(name), var, Kind::Buffer))
     }
 
     /// A counter: an i64 scalar, initially 0.
@@ -307,16 +359,15 @@ impl Scope<'_> {
     /// # Errors
     /// If the device fails.
     pub fn counter(&self, name: &str) -> Result<Parameter> {
-        self.insert(self.name(name), &Tensor::new(0i64, &Device::Cpu)?, Kind::Buffer)
+        Ok(self.insert(self.name(name), Var::new(0i64, &self.builder.device)?, Kind::Buffer))
     }
 
-    fn insert(&self, name: String, value: &Tensor, kind: Kind) -> Result<Parameter> {
+    fn insert(&self, name: String, var: Var, kind: Kind) -> Parameter {
         let mut by_name = self.builder.by_name.borrow_mut();
-        let var = Var::from_tensor(&value.to_device(&self.builder.device)?)?;
         let parameter = Parameter { var, kind, order: by_name.len() };
         let before = by_name.insert(name, parameter.clone());
         debug_assert!(before.is_none(), "two parameters of one name");
-        Ok(parameter)
+        parameter
     }
 }
 
@@ -346,6 +397,25 @@ mod tests {
           misshapen   a.w: [3, 2], needed [2, 3]
         ");
         assert_eq!(parameters.get("a.b").unwrap().var().to_vec1::<f32>().unwrap(), [1.0; 3]);
+    }
+
+    #[test]
+    fn parameters_take_what_they_can_and_copy_the_rest() {
+        let parameters = parameters();
+        let range = |end: f32| Tensor::arange(0f32, end, &Device::Cpu).unwrap();
+        let taken = range(3.0);
+        let tensors = [
+            ("a.b", taken.clone()),
+            // Transposed, and a view that starts within its memory; of another type.
+            ("a.w", range(12.0).narrow(0, 6, 6).unwrap().reshape((3, 2)).unwrap().t().unwrap()),
+            ("n.seen", Tensor::new(7f32, &Device::Cpu).unwrap()),
+        ];
+        parameters.take(tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into()).unwrap().unwrap();
+        let var = |name: &str| parameters.get(name).unwrap().var().as_detached_tensor();
+        assert_eq!(var("a.b").to_vec1::<f32>().unwrap(), [0.0, 1.0, 2.0]);
+        assert_eq!(var("a.w").to_vec2::<f32>().unwrap(), [[6.0, 8.0, 10.0], [7.0, 9.0, 11.0]]);
+        assert_eq!(var("n.seen").to_scalar::<i64>().unwrap(), 7);
+        assert_eq!(taken.to_vec1::<f32>().unwrap(), [1.0; 3], "the memory was exchanged");
     }
 
     #[test]

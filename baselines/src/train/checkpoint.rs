@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use flair_scoring::files::sha256_of;
 use serde::{Deserialize, Serialize};
 
-use super::{Optimizer, OptimizerError, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
+use super::{Beginning, Optimizer, OptimizerError, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
     models::Network,
     random::GeneratorState,
@@ -124,6 +124,11 @@ impl Checkpoints {
         [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
     }
 
+    /// Whether a training that begins so continues from these files.
+    pub fn are_resumed(&self, beginning: Beginning) -> bool {
+        beginning == Beginning::Resume && self.exist()
+    }
+
     /// Writes the state and the weights; `provenance` are the settings to save with the weights.
     pub(super) fn save(
         &self,
@@ -216,7 +221,7 @@ impl Checkpoints {
         }
         let (weights, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(WEIGHTS));
-        if let Err(mismatch) = network.assign(&without_prefix(weights, WEIGHTS)).map_err(device)? {
+        if let Err(mismatch) = network.take(without_prefix(weights, WEIGHTS)).map_err(device)? {
             return Err(WeightsError::Mismatch { path, mismatch, advice: None }.into());
         }
         optimizer.load_state(&without_prefix(rest, OPTIMIZER)).map_err(|error| match error {

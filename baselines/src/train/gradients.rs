@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
 
 #[cfg(feature = "cuda")]
 use crate::nn::take_on_gpu;
@@ -77,14 +78,21 @@ impl Gradients {
             }
             g.to_dtype(DType::F64)?.sqr()?.sum_all()
         };
-        let scalars_and_squares =
-            scalars.iter().map(|scalar| scalar.to_dtype(DType::F64)).chain(self.0.values().map(square));
-        let scalars_and_squares = scalars_and_squares.collect::<Result<Vec<_>>>()?;
+        let scalars = scalars.iter().map(|scalar| scalar.to_dtype(DType::F64)).collect::<Result<Vec<_>>>()?;
+        let gradients: Vec<_> = self.0.values().collect();
+        // On the CPU, each of candle's operations here uses one thread; a GPU is given its work by one.
+        let squares: Vec<_> = if gradients.iter().all(|gradient| gradient.device().is_cpu()) {
+            gradients.into_par_iter().map(square).collect::<Result<_>>()?
+        } else {
+            gradients.into_iter().map(square).collect::<Result<_>>()?
+        };
+        let count = scalars.len();
+        let scalars_and_squares = [scalars, squares].concat();
         if scalars_and_squares.is_empty() {
             return Ok((Vec::new(), 0.0));
         }
         let mut values = Tensor::stack(&scalars_and_squares, 0)?.to_vec1::<f64>()?;
-        let squares = values.split_off(scalars.len());
+        let squares = values.split_off(count);
         Ok((values, squares.iter().sum::<f64>().sqrt()))
     }
 

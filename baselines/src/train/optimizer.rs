@@ -1,11 +1,14 @@
 //! Optimisers with torch's formulas, and their state by parameter name.
 
+mod one_pass;
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::one_pass::Factors;
 use super::{
     gradients::Gradients,
     schedule::{SettingError, check},
@@ -284,36 +287,65 @@ impl OptimizerConfig {
                 Ok(((value - (step * rate)?)?, Slots::from([(MOMENTUM, direction)])))
             }
             Self::Adam { beta1, beta2, epsilon, weight_decay } => {
-                adam(value, &decayed(weight_decay)?, past, [beta1, beta2, epsilon], rate)
+                adam(value, &decayed(weight_decay)?, past, Adam { betas: [beta1, beta2], epsilon, kept: None, rate })
             }
             Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
-                let shrunk = (value * (1.0 - rate * weight_decay))?;
-                adam(&shrunk, gradient, past, [beta1, beta2, epsilon], rate)
+                let kept = Some(1.0 - rate * weight_decay);
+                adam(value, gradient, past, Adam { betas: [beta1, beta2], epsilon, kept, rate })
             }
         }
     }
 }
 
-fn adam(
-    value: &Tensor,
-    gradient: &Tensor,
-    past: Option<&Slots>,
-    [beta1, beta2, epsilon]: [f64; 3],
+/// The settings of a step of Adam.
+#[derive(Clone, Copy)]
+struct Adam {
+    betas: [f64; 2],
+    epsilon: f64,
+    /// The fraction of the value that `AdamW`'s decay leaves.
+    kept: Option<f64>,
     rate: f64,
-) -> candle_core::Result<(Tensor, Slots)> {
-    let before = |slot| past.and_then(|slots| slots.get(slot)).map_or_else(|| value.zeros_like(), |t| Ok(t.clone()));
-    let steps = match past.and_then(|slots| slots.get(MOVES)) {
+}
+
+fn adam(value: &Tensor, gradient: &Tensor, past: Option<&Slots>, with: Adam) -> candle_core::Result<(Tensor, Slots)> {
+    let Adam { betas: [beta1, beta2], epsilon, kept, rate } = with;
+    let slot = |slot| past.and_then(|slots| slots.get(slot));
+    let steps = match slot(MOVES) {
         Some(steps) => steps.to_scalar::<i64>()? + 1,
         None => 1,
     };
-    let mean = ((before(MEAN)? * beta1)? + (gradient * (1.0 - beta1))?)?;
-    let squares = ((before(SQUARES)? * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
     // Bias correction: both means begin at 0 and are too small by these factors.
     let [bias1, bias2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(steps as f64));
-    let spread = ((squares.sqrt()? * (1.0 / bias2.sqrt()))? + epsilon)?;
-    let value = (value - ((&mean * (rate / bias1))? / spread)?)?;
+    let factors = Factors {
+        kept,
+        mean: [beta1, 1.0 - beta1],
+        squares: [beta2, 1.0 - beta2],
+        spread: [1.0 / bias2.sqrt(), epsilon],
+        rate: rate / bias1,
+    };
+    let past = slot(MEAN).zip(slot(SQUARES)).map(|(mean, squares)| [mean, squares]);
+    let update = if one_pass::applies(value) { one_pass::adam } else { adam_by_operations };
+    let [value, mean, squares] = update(value, gradient, past, &factors)?;
     let steps = Tensor::new(steps, &Device::Cpu)?;
     Ok((value, Slots::from([(MEAN, mean), (SQUARES, squares), (MOVES, steps)])))
+}
+
+/// The updated value, mean and mean of squares, on any device and in any type.
+fn adam_by_operations(
+    value: &Tensor,
+    gradient: &Tensor,
+    past: Option<[&Tensor; 2]>,
+    by: &Factors,
+) -> candle_core::Result<[Tensor; 3]> {
+    let shrunk = by.kept.map_or_else(|| Ok(value.clone()), |kept| value * kept)?;
+    let [mean, squares] = match past {
+        Some(past) => past.map(Clone::clone),
+        None => [value.zeros_like()?, value.zeros_like()?],
+    };
+    let mean = ((mean * by.mean[0])? + (gradient * by.mean[1])?)?;
+    let squares = ((squares * by.squares[0])? + (gradient.sqr()? * by.squares[1])?)?;
+    let spread = ((squares.sqrt()? * by.spread[0])? + by.spread[1])?;
+    Ok([(shrunk - ((&mean * by.rate)? / spread)?)?, mean, squares])
 }
 
 #[cfg(test)]

@@ -6,19 +6,15 @@ use std::{
     path::Path,
 };
 
-use candle_core::{DType, Device, Tensor};
-use flair_scoring::files::{Sha256Sum, open_regular, sha256, sha256_of, write_atomically};
-use safetensors::{SafeTensors, tensor::TensorView};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+use flair_scoring::files::{Sha256Sum, open_regular, sha256, write_atomically};
+use rayon::prelude::*;
 
-use super::{WeightsError, diagnosis, pytorch};
+use super::{WeightsError, diagnosis, pytorch, safetensors};
 use crate::models::Network;
 
 /// Maximum size of a checkpoint. U-T&T's has 110 MB.
 const MAX_FILE: u64 = 8 << 30;
-
-/// Maximum size of the header of a `.safetensors` file, in bytes. A tensor takes some 100 bytes of it, and 1 KB of memory
-/// when parsed: U-T&T's has 100 KB.
-const MAX_HEADER: u64 = 8 << 20;
 
 /// Number of elements that are checked at once for being finite.
 const CHECKED: usize = 1 << 20;
@@ -50,7 +46,8 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => damaged(&error.to_string()),
         _ => io_error(error),
     })?;
-    if file.metadata().map_err(io_error)?.len() > MAX_FILE {
+    let size = file.metadata().map_err(io_error)?.len();
+    if size > MAX_FILE {
         return Err(damaged("it is larger than 8 GiB"));
     }
     let mut start = Vec::new();
@@ -66,15 +63,8 @@ pub fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
             return Err(damaged("it changed while it was read"));
         }
         (tensors, BTreeMap::new(), sha256)
-    } else if let Some((length, [b'{', ..])) = start.split_first_chunk() {
-        let length = u64::from_le_bytes(*length);
-        if length > MAX_HEADER {
-            return Err(damaged(&format!("its header has {length} bytes, at most {MAX_HEADER}")));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_error)?;
-        let (tensors, metadata) = read_safetensors(path, &bytes)?;
-        (tensors, metadata, sha256_of(&bytes))
+    } else if let Some((_, [b'{', ..])) = start.split_first_chunk::<8>() {
+        safetensors::read(path, file, size)?
     } else {
         return Err(damaged(diagnosis::of_content(&start)));
     };
@@ -102,7 +92,8 @@ pub fn place(path: &Path, tensors: BTreeMap<String, Tensor>, network: &Network) 
     let tensors = adapted(tensors);
     check_finite(path, &tensors)?;
     let device = |source: candle_core::Error| WeightsError::Device { path: path.to_owned(), source: source.into() };
-    network.assign(&tensors).map_err(device)?.map_err(|mismatch| {
+    // Copies handles; the advice reads no values.
+    network.take(tensors.clone()).map_err(device)?.map_err(|mismatch| {
         mismatch.log();
         let advice = diagnosis::of_network(&mismatch, &tensors);
         WeightsError::Mismatch { path: path.to_owned(), mismatch, advice }
@@ -111,15 +102,16 @@ pub fn place(path: &Path, tensors: BTreeMap<String, Tensor>, network: &Network) 
 
 /// Returns an error if a weight is NaN or infinite: the network would predict one class for every pixel.
 pub(crate) fn check_finite(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
-    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
-        let finite = is_finite(tensor)
-            .map_err(|source| WeightsError::Device { path: path.to_owned(), source: source.into() })?;
-        if !finite {
+    let floats = tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()).collect::<Vec<_>>();
+    let broken = floats.par_iter().find_map_first(|(name, tensor)| match is_finite(tensor) {
+        Ok(true) => None,
+        Ok(false) => {
             let why = format!("its tensor `{name}` has values that are not finite");
-            return Err(WeightsError::Damaged { path: path.to_owned(), why });
+            Some(WeightsError::Damaged { path: path.to_owned(), why })
         }
-    }
-    Ok(())
+        Err(source) => Some(WeightsError::Device { path: path.to_owned(), source: source.into() }),
+    });
+    broken.map_or(Ok(()), Err)
 }
 
 /// SHA-256 of names, types, shapes and values of tensors, in hex.
@@ -131,13 +123,19 @@ pub(crate) fn digest<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>
     for (name, tensor) in tensors {
         let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
         sum.update(format!("{name} {:?} {:?}\\n", tensor.dtype(), tensor.dims()).as_bytes());
-        sum.update(&safetensors::tensor::View::data(&tensor));
+        sum.update(&::safetensors::tensor::View::data(&tensor));
     }
     Ok(sum.finish())
 }
 
 /// Whether all elements are finite; without a copy of a large tensor.
 fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    // Nearly all weights are f32.
+    let (storage, layout) = tensor.storage_and_layout();
+    if let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) = (&*storage, layout.contiguous_offsets()) {
+        // No early end, so that the compiler makes vectors of it.
+        return Ok(values[start..end].iter().fold(true, |finite, value| finite & value.is_finite()));
+    }
     let flat = tensor.flatten_all()?;
     let count = flat.elem_count();
     for start in (0..count).step_by(CHECKED) {
@@ -168,27 +166,6 @@ pub fn adapted(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor
     if tensors.keys().all(is_unet) { renamed(tensors, &|name| format!("arch_vhr.{name}")) } else { tensors }
 }
 
-/// Tensors by name, and the metadata.
-type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
-
-fn read_safetensors(path: &Path, bytes: &[u8]) -> Result<Content, WeightsError> {
-    let damaged = |why: String| WeightsError::Damaged { path: path.to_owned(), why };
-    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
-    let metadata = header.metadata().iter().flat_map(Clone::clone).collect();
-    let tensor = |(name, view): (String, TensorView<'_>)| {
-        // An axis of length 0 counts as 1: candle multiplies the others for its strides.
-        if view.shape().iter().try_fold(8usize, |n, &d| n.checked_mul(d.max(1))).is_none() {
-            return Err(damaged(format!("its tensor `{name}` has axes that are too long: {:?}", view.shape())));
-        }
-        let dtype = DType::try_from(view.dtype())
-            .map_err(|_| damaged(format!("its tensor `{name}` has an unsupported type: {:?}", view.dtype())))?;
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-        Ok((name.clone(), tensor.map_err(|e| damaged(format!("its tensor `{name}` cannot be built: {e}")))?))
-    };
-    Ok((file.tensors().into_iter().map(tensor).collect::<Result<_, _>>()?, metadata))
-}
-
 /// Writes tensors and metadata as `.safetensors`, atomically.
 ///
 /// # Errors
@@ -204,7 +181,7 @@ pub fn save(
         contiguous.insert(name.as_str(), tensor.to_device(&Device::Cpu).and_then(|t| t.contiguous()).map_err(device)?);
     }
     let metadata = metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let bytes = safetensors::serialize(&contiguous, Some(metadata))
+    let bytes = ::safetensors::serialize(&contiguous, Some(metadata))
         .map_err(|e| WeightsError::Damaged { path: path.to_owned(), why: e.to_string() })?;
     write_atomically(path, |file| io::Write::write_all(file, &bytes))
         .map_err(|source| WeightsError::Io { path: path.to_owned(), source })

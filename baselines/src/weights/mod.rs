@@ -9,6 +9,7 @@ mod error;
 mod pickle;
 mod provenance;
 mod pytorch;
+mod safetensors;
 
 pub use checkpoint::{Checkpoint, adapted, load, place, read, save};
 pub(crate) use checkpoint::{check_finite, digest};

@@ -47,7 +47,8 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
             let setup = Setup::new(&arguments.setup, purpose, Sharing::Alone, ranks, &bars)?;
             return Job::new(setup, &arguments.prediction)?.run(&bars);
         }
-        let mut setup = Setup::new(&arguments.setup, Purpose::Training, Sharing::Alone, ranks, &bars)?;
+        let purpose = Purpose::Training(training::beginning(&arguments.training));
+        let mut setup = Setup::new(&arguments.setup, purpose, Sharing::Alone, ranks, &bars)?;
         let predicted = prediction::patches(&setup, &arguments.prediction)?;
         let trained = match training::train(&setup, &arguments.training, &predicted, ranks, &bars)? {
             Ended::Interrupted => return Ok(Exit::Interrupted),
@@ -63,7 +64,8 @@ pub(crate) fn baseline(arguments: &BaselineArgs) -> Outcome {
 pub(crate) fn train(arguments: &TrainArgs) -> Outcome {
     joined(|ranks| {
         let bars = Bars::new();
-        let setup = Setup::new(&arguments.setup, Purpose::Training, Sharing::Alone, ranks, &bars)?;
+        let purpose = Purpose::Training(training::beginning(&arguments.training));
+        let setup = Setup::new(&arguments.setup, purpose, Sharing::Alone, ranks, &bars)?;
         match training::train(&setup, &arguments.training, &[], ranks, &bars)? {
             Ended::Interrupted => Ok(Exit::Interrupted),
             Ended::Done(trained, record) => {

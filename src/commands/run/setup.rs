@@ -12,6 +12,7 @@ use flair_baselines::{
     ranks::Ranks,
     runtime::{DeviceChoice, DeviceError, Environment, TensorError},
     toy::{self, ToyOptions},
+    train::{Beginning, Checkpoints},
     weights::{self, Checkpoint, Provenance},
 };
 use flair_scoring::{PatchId, files::read_text, lock::FolderLock, text::counted};
@@ -53,7 +54,7 @@ pub(super) struct Setup {
     /// The dataset's folder; `None` if the configuration names the parts one by one.
     pub(super) root: Option<PathBuf>,
     pub(super) is_toy: bool,
-    /// The network, with weights that are drawn by the seed unless there are others.
+    /// The network, with weights that are drawn by the seed unless a file has them; a resumed training is yet to load them.
     pub(super) network: Network,
     /// The weights that are in the network; `None` if they are drawn.
     pub(super) weights: Option<Weights>,
@@ -73,9 +74,24 @@ pub(super) struct Setup {
 /// The purpose of a setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose<'a> {
-    Training,
+    /// Training, of a new network or one that a checkpoint in the run's folder resumes.
+    Training(Beginning),
     /// Prediction of a split, with the weights of a file, or untrained.
     Prediction(Option<&'a Path>, Split),
+}
+
+impl Purpose<'_> {
+    fn is_training(self) -> bool {
+        matches!(self, Self::Training(_))
+    }
+
+    /// Whether a file has all the weights of the network.
+    fn has_weights(self, out: &Path) -> bool {
+        match self {
+            Self::Training(beginning) => Checkpoints::of(out).are_resumed(beginning),
+            Self::Prediction(weights, _) => weights.is_some(),
+        }
+    }
 }
 
 impl Setup {
@@ -96,23 +112,18 @@ impl Setup {
         let (root, is_toy) = data_root(arguments, &config, purpose, ranks, bars)?;
         let Taken { out, lock } = folder::take(arguments, &config, &name, sharing, ranks)?;
         log_to(&out, ranks)?;
-        if is_toy && purpose == Purpose::Training && arguments.config.is_none() {
+        if is_toy && purpose.is_training() && arguments.config.is_none() {
             config = configuration(arguments, &TOY_RECIPE, &Known::Nothing)?.1;
             say("note: training by the synthetic dataset's own recipe; --set changes it");
         }
         let dataset = Dataset::open(root.as_deref(), &config.data).or_input()?;
         write_findings(&mut stderr(), &dataset.findings)?;
-        let network =
-            Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed).or_else(|error| {
-                match TensorError::from(error) {
-                    full if full.is_out_of_memory() => {
-                        let why = "the device has too little memory for the network, or other programs use it";
-                        Err(anyhow!("{why} (`nvidia-smi` lists them): {full}")).or_environment()
-                    }
-                    other => Err(anyhow!("the network cannot be built: {other}")).or_usage(),
-                }
-            })?;
-        let network = network.computing_in(arguments.arithmetic());
+        let network = if purpose.has_weights(&out) {
+            Network::zeros(&config.network(), DType::F32, &device)
+        } else {
+            Network::new(&config.network(), DType::F32, &device, config.flair_bench.seed)
+        };
+        let network = network.map_err(TensorError::from).or_else(with_exit_code)?.computing_in(arguments.arithmetic());
         let weights = given.map(|(file, read)| Weights::place(file, read, &network)).transpose()?;
         let deviations = match known {
             Known::Settings(trained) => deviating(&trained, &config, purpose).or_usage()?,
@@ -129,7 +140,7 @@ impl Setup {
             root,
             is_toy,
             network,
-            ranks: (purpose == Purpose::Training && !ranks.is_alone()).then(|| ranks.size()),
+            ranks: (purpose.is_training() && !ranks.is_alone()).then(|| ranks.size()),
             arithmetic: arguments.arithmetic(),
             weights,
             deviations,
@@ -144,6 +155,17 @@ impl Setup {
 
     pub(super) fn device(&self) -> &Device {
         self.network.parameters.device()
+    }
+}
+
+/// Chooses the exit code of an error when the network is built.
+fn with_exit_code<T>(error: TensorError) -> Outcome<T> {
+    match error {
+        full if full.is_out_of_memory() => {
+            let why = "the device has too little memory for the network, or other programs use it";
+            Err(anyhow!("{why} (`nvidia-smi` lists them): {full}")).or_environment()
+        }
+        other => Err(anyhow!("the network cannot be built: {other}")).or_usage(),
     }
 }
 

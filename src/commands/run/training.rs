@@ -43,7 +43,7 @@ pub(super) fn train(
     bars: &Bars,
 ) -> Outcome<Ended> {
     let Setup { config, dataset, network, .. } = setup;
-    let beginning = if arguments.resume { Beginning::Resume } else { Beginning::Fresh };
+    let beginning = beginning(arguments);
     let patches = Split::Train.patches(dataset, &config.split()).or_input()?;
     let validation = match Split::Val.patches(dataset, &config.split()) {
         Err(error @ DataError::EmptySplit { .. }) => {
@@ -58,8 +58,7 @@ pub(super) fn train(
     if ranks.is_first() {
         usable(&preprocessor, &Vec::from_iter(all))?;
     }
-    let goes_on = Checkpoints::of(&setup.out).exist() && beginning == Beginning::Resume;
-    let encoder = if goes_on {
+    let encoder = if Checkpoints::of(&setup.out).are_resumed(beginning) {
         say(&format!("continuing the training in {}", setup.out.display()));
         None
     } else {
@@ -111,6 +110,11 @@ pub(super) fn train(
         return Ok(Ended::Interrupted);
     }
     Ok(Ended::Done(Box::new(trained), record.map(Box::new)))
+}
+
+/// Whether the user has a training resumed.
+pub(super) fn beginning(arguments: &TrainingArgs) -> Beginning {
+    if arguments.resume { Beginning::Resume } else { Beginning::Fresh }
 }
 
 /// Chooses the exit code of a training error.

@@ -141,6 +141,32 @@ fn parameters_in_f32_stay_in_f32() {
 }
 
 #[test]
+fn one_pass_has_the_bits_of_the_operations() {
+    // Longer than a part of a pass, with zeros of both signs.
+    let numbers = |stream: &str| {
+        let mut generator = crate::random::Generator::new(1, stream);
+        let numbers = (0..3_000).map(|i| [0.0, -0.0, generator.normal(), 1e-20 * generator.normal()][i % 4]);
+        Tensor::from_iter(numbers, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()
+    };
+    let gradient = numbers("gradient").reshape((50, 60)).unwrap().t().unwrap();
+    for (kept, rate) in [(None, 0.1), (Some(0.99), 1e-3)] {
+        let by = Factors { kept, mean: [0.9, 0.1], squares: [0.999, 0.001], spread: [1.7, 1e-8], rate };
+        let mut state = [numbers("value").reshape((60, 50)).unwrap(), gradient.clone(), gradient.clone()];
+        let mut past = None;
+        for _ in 0..3 {
+            let found = one_pass::adam(&state[0], &gradient, past, &by).unwrap();
+            let expected = adam_by_operations(&state[0], &gradient, past, &by).unwrap();
+            let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(bits(found).eq(bits(expected)));
+            }
+            state = found;
+            past = Some([&state[1], &state[2]]);
+        }
+    }
+}
+
+#[test]
 fn settings_are_checked() {
     let error = |config| Optimizer::new(config, &parameters()).unwrap_err().to_string();
     let sgd = |momentum, nesterov, weight_decay| OptimizerConfig::Sgd { momentum, nesterov, weight_decay };
