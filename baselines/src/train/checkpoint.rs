@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use flair_scoring::files::sha256_of;
 use serde::{Deserialize, Serialize};
 
-use super::{Beginning, Optimizer, OptimizerError, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
+use super::{Optimizer, OptimizerError, SchedulerState, TrainError, stopping::Best, validate::EpochMetrics};
 use crate::{
     models::Network,
     random::GeneratorState,
@@ -122,11 +122,6 @@ impl Checkpoints {
     /// Whether any checkpoint file exists.
     pub fn exist(&self) -> bool {
         [self.best(), self.last(), self.state()].iter().any(|path| path.exists())
-    }
-
-    /// Whether a training that begins so continues from these files.
-    pub fn are_resumed(&self, beginning: Beginning) -> bool {
-        beginning == Beginning::Resume && self.exist()
     }
 
     /// Writes the state and the weights; `provenance` are the settings to save with the weights.

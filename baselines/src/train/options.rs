@@ -66,6 +66,13 @@ pub enum Beginning {
     Resume,
 }
 
+impl Beginning {
+    /// Whether a training continues from these checkpoints.
+    pub fn resumes(self, checkpoints: &Checkpoints) -> bool {
+        self == Self::Resume && checkpoints.exist()
+    }
+}
+
 impl TrainOptions<'_> {
     /// All settings and data that the results depend on, by names for messages. The patience is not among them, nor,
     /// for schedules that do not depend on the length of the run, the number of epochs: they only determine the end.

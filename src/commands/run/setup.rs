@@ -88,7 +88,7 @@ impl Purpose<'_> {
     /// Whether a file has all the weights of the network.
     fn has_weights(self, out: &Path) -> bool {
         match self {
-            Self::Training(beginning) => Checkpoints::of(out).are_resumed(beginning),
+            Self::Training(beginning) => beginning.resumes(&Checkpoints::of(out)),
             Self::Prediction(weights, _) => weights.is_some(),
         }
     }

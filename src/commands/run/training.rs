@@ -58,7 +58,7 @@ pub(super) fn train(
     if ranks.is_first() {
         usable(&preprocessor, &Vec::from_iter(all))?;
     }
-    let encoder = if Checkpoints::of(&setup.out).are_resumed(beginning) {
+    let encoder = if beginning.resumes(&Checkpoints::of(&setup.out)) {
         say(&format!("continuing the training in {}", setup.out.display()));
         None
     } else {
