@@ -206,14 +206,14 @@ fn forward_in_f32(mode: Mode<'_>) {
             let satellite_features = maps.last().unwrap();
             case.assert_f32(satellite_features, "utae_map_last");
             let encoded = network.layers.encode(&case.aerial, Some(&metadata), mode).unwrap();
-            let fused = branch.fuse(&encoded, satellite_features, Collapse::Each, mode).unwrap();
+            let fused = branch.fuse(encoded, satellite_features, Collapse::Each, mode).unwrap();
             // The stored encoder maps do not include the metadata.
             let plain = network.layers.aerial.encoder.forward(&case.aerial.clone().into(), mode).unwrap();
             for (level, (before, after)) in (1..).zip(plain.iter().zip(&fused)) {
                 case.assert_f32(&thinned(before), &format!("encoder{level}"));
                 case.assert_f32(&thinned(after), &format!("fused{level}"));
             }
-            let decoded = network.layers.aerial.decoder.forward(&fused, mode).unwrap();
+            let decoded = network.layers.aerial.decoder.forward(fused.clone(), mode).unwrap();
             case.assert_f32(&every(&decoded.tensor().unwrap(), 16), "decoder");
             let logits = network
                 .layers

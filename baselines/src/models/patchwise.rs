@@ -76,7 +76,7 @@ impl Inputs {
 /// If the device fails.
 pub fn logits(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<Map> {
     let (maps, _) = fused(network, inputs, mode)?;
-    network.layers.aerial.decode(&maps, mode)
+    network.layers.aerial.decode(maps, mode)
 }
 
 /// The logits of both branches, computed as in [`logits`], for the validation loss.
@@ -88,7 +88,7 @@ pub fn logits_of_branches(network: &Network, inputs: &Inputs, mode: Mode<'_>) ->
     let (maps, satellite_features) = fused(network, inputs, mode)?;
     let satellite =
         layers.satellite.as_ref().zip(satellite_features).map(|(branch, features)| branch.classify(&features, mode));
-    Ok(Logits { aerial: layers.aerial.decode(&maps, mode)?.tensor()?, satellite: satellite.transpose()? })
+    Ok(Logits { aerial: layers.aerial.decode(maps, mode)?.tensor()?, satellite: satellite.transpose()? })
 }
 
 /// The aerial encoder's maps after fusion, and the satellite features.
@@ -110,5 +110,5 @@ fn fused(network: &Network, inputs: &Inputs, mode: Mode<'_>) -> Result<(Vec<Map>
         order.iter().zip(0..).for_each(|(&patch, place)| places[patch] = place);
         features.index_select(&Tensor::new(places, features.device())?, 0)?
     };
-    Ok((branch.fuse(&maps, &features, Collapse::Each, mode)?, Some(features)))
+    Ok((branch.fuse(maps, &features, Collapse::Each, mode)?, Some(features)))
 }

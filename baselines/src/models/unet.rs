@@ -42,14 +42,14 @@ impl Unet {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
-        self.decode(&self.encoder.forward(x, mode)?, mode)
+        self.decode(self.encoder.forward(x, mode)?, mode)
     }
 
     /// The encoder's five maps to logits `[B, K, H, W]`.
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn decode(&self, maps: &[Map], mode: Mode<'_>) -> Result<Map> {
+    pub fn decode(&self, maps: Vec<Map>, mode: Mode<'_>) -> Result<Map> {
         self.classify(&self.decoder.forward(maps, mode)?, mode)
     }
 
@@ -86,11 +86,10 @@ impl Decoder {
     ///
     /// # Errors
     /// If the shapes do not fit, or the device fails.
-    pub fn forward(&self, maps: &[Map], mode: Mode<'_>) -> Result<Map> {
-        let mut coarse_to_fine = maps.iter().rev();
-        let Some(mut x) = coarse_to_fine.next().cloned() else { candle_core::bail!("a decoder needs maps") };
+    pub fn forward(&self, mut maps: Vec<Map>, mode: Mode<'_>) -> Result<Map> {
+        let Some(mut x) = maps.pop() else { candle_core::bail!("a decoder needs maps") };
         for block in &self.blocks {
-            x = block.forward(&x, coarse_to_fine.next(), mode)?;
+            x = block.forward(x, maps.pop(), mode)?;
         }
         Ok(x)
     }
@@ -111,9 +110,13 @@ impl DecoderBlock {
         })
     }
 
-    fn forward(&self, x: &Map, skip: Option<&Map>, mode: Mode<'_>) -> Result<Map> {
-        let x = x.doubled_and_joined(skip)?;
-        self.conv2.forward(&self.conv1.forward(&x, After::Relu, mode)?, After::Relu, mode)
+    /// Takes its inputs, so that their memory is free for what it computes.
+    fn forward(&self, x: Map, skip: Option<Map>, mode: Mode<'_>) -> Result<Map> {
+        let joined = x.doubled_and_joined(skip.as_ref())?;
+        drop((x, skip));
+        let x = self.conv1.forward(&joined, After::Relu, mode)?;
+        drop(joined);
+        self.conv2.forward(&x, After::Relu, mode)
     }
 }
 

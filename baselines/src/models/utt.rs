@@ -118,14 +118,14 @@ impl Utt {
     ) -> Result<Logits> {
         let Some(branch) = &self.satellite else {
             let maps = self.encode(aerial, metadata, mode)?;
-            return Ok(Logits { aerial: self.aerial.decode(&maps, mode)?.tensor()?, satellite: None });
+            return Ok(Logits { aerial: self.aerial.decode(maps, mode)?.tensor()?, satellite: None });
         };
         let Some((images, dates)) = series else { candle_core::bail!("this network needs a Sentinel-2 series") };
         let satellite_features = branch.encode_series(images, dates, mode)?;
         let maps = self.encode(aerial, metadata, mode)?;
-        let maps = branch.fuse(&maps, &satellite_features, collapse, mode)?;
+        let maps = branch.fuse(maps, &satellite_features, collapse, mode)?;
         Ok(Logits {
-            aerial: self.aerial.decode(&maps, mode)?.tensor()?,
+            aerial: self.aerial.decode(maps, mode)?.tensor()?,
             satellite: Some(branch.classify(&satellite_features, mode)?),
         })
     }
@@ -185,13 +185,13 @@ impl SatelliteBranch {
     /// If the shapes do not fit, or the device fails.
     pub fn fuse(
         &self,
-        maps: &[Map],
+        maps: Vec<Map>,
         satellite_features: &Tensor,
         collapse: Collapse,
         mode: Mode<'_>,
     ) -> Result<Vec<Map>> {
         if self.drop >= 1.0 || self.is_dropped(mode) {
-            return Ok(maps.to_vec());
+            return Ok(maps);
         }
         let crop = center_crop(satellite_features, CROP)?;
         let seen = match collapse {
@@ -200,7 +200,7 @@ impl SatelliteBranch {
         };
         let mean = seen.flatten_from(2)?.mean(2)?; // [N, 64]
         // Level 0 is the image itself, which the decoder never reads: nothing is computed for it.
-        let fused = maps.iter().zip(1..).map(|(map, level)| {
+        let fused = maps.into_iter().zip(1..).map(|(map, level)| {
             map.plus_resized(&self.cropped.forward(&crop, level, mode)?, &self.collapsed.forward(&mean, level, mode)?)
         });
         fused.collect()

@@ -28,6 +28,44 @@ fn composed(x: &Tensor) -> Result<Tensor> {
     x.detach().le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
+/// `max(a + b, 0)`, equal shapes; NaN stays NaN. The sum is not kept for the backward pass.
+///
+/// # Errors
+/// If the device fails.
+pub(super) fn relu_of_sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !kernels::take_on_cpu(a) || a.shape() != b.shape() {
+        return relu(&(a + b)?);
+    }
+    a.contiguous()?.apply_op2(&b.contiguous()?, ReluOfSum)
+}
+
+struct ReluOfSum;
+
+impl CustomOp2 for ReluOfSum {
+    fn name(&self) -> &'static str {
+        "relu of a sum"
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(a, T => {
+            let (a, b) = (values::<T>(a, la)?, values::<T>(b, lb)?);
+            let mut y = vec![0.0; a.len()];
+            y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(y, (a, b))| {
+                y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| {
+                    let sum = a + b;
+                    *y = if sum <= 0.0 { 0.0 } else { sum };
+                });
+            });
+            Ok((T::to_cpu_storage_owned(y), la.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?.apply_op2_no_bwd(y, &WherePositive)?;
+        Ok((Some(gradient.clone()), Some(gradient)))
+    }
+}
+
 struct Relu;
 
 impl CustomOp1 for Relu {
@@ -107,6 +145,10 @@ mod tests {
             assert_agree(&[&image_with_ties(dims)], |t| relu(&t[0]), |t| composed(&t[0]));
         }
         assert_gradients(&[&image(&[2, 3, 5, 7])], |t| relu(&t[0]));
+        let other = (image(&[2, 3, 5, 7]) * -0.7).unwrap();
+        assert_gradients(&[&image(&[2, 3, 5, 7]), &other], |t| relu_of_sum(&t[0], &t[1]));
+        let sum = |t: &[Tensor]| relu(&(&t[0] + &t[1])?);
+        assert_agree(&[&image(&[2, 3, 5, 7]), &other], |t| relu_of_sum(&t[0], &t[1]), sum);
         assert_gradients(&[&image(&[4, 6])], |t| relu(&t[0].t()?));
     }
 

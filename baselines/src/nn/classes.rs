@@ -1,6 +1,6 @@
 //! The class of each pixel, and its way from the device.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::{Map, arithmetic::wide};
 #[cfg(feature = "cuda")]
@@ -26,6 +26,11 @@ impl Classes {
     /// # Errors
     /// If the device fails.
     pub fn of(logits: &Map) -> Result<Self> {
+        if let Some(bytes) = logits.classes() {
+            let (batch, _, height, width) = logits.dims4()?;
+            let found = Tensor::from_vec(bytes, (batch, 1 + height * width), &Device::Cpu)?;
+            return Ok(Self { found: Found::Here(found), pixels: height * width });
+        }
         let logits = logits.tensor()?;
         let pixels = logits.dims().iter().skip(2).product();
         #[cfg(feature = "cuda")]
@@ -58,8 +63,6 @@ impl Classes {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     #[test]

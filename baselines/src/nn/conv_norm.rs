@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan, conv::conv2d, relu};
+use super::{BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan, activation::relu_of_sum, conv::conv2d, relu};
 
 /// What follows the norm.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,7 @@ pub fn conv_then_norm((conv, norm): (&Conv2d, &BatchNorm), x: &Map, after: After
     let x = x.tensor()?;
     match mode.plan() {
         Some(plan) => folded((conv, norm), &x, after, plan),
+        None if matches!(after, After::Relu) => Ok(norm.forward_rectified(&conv.forward(&x, mode)?, mode)?.into()),
         None => and_then(norm.forward(&conv.forward(&x, mode)?, mode)?, after),
     }
 }
@@ -89,11 +90,12 @@ fn folded((conv, norm): (&Conv2d, &BatchNorm), x: &Tensor, after: After<'_>, pla
 }
 
 fn and_then(y: Tensor, after: After<'_>) -> Result<Map> {
-    let y = match after.residual() {
-        Some(residual) => (y + residual.tensor()?)?,
-        None => y,
-    };
-    Ok(if after.rectifies() { relu(&y)?.into() } else { y.into() })
+    Ok(match after {
+        After::Nothing => y,
+        After::Relu => relu(&y)?,
+        After::ResidualRelu(residual) => relu_of_sum(&y, &residual.tensor()?)?,
+    }
+    .into())
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use super::{
     BatchNorm, Conv2d, Plan, bilinear,
     cpu::{
         BLOCK, Buffer, Buffers, CHUNK, Convolution, Groups, Image, InputForm, Level, Source, add_resized, blocks_of,
-        pool, to_blocks, values,
+        classes, pool, to_blocks, values,
     },
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
+    resize::double_and_join,
 };
 
 /// A feature map `[B, C, H, W]`: a tensor, or where prediction computes on the CPU in f32, blocks of channels. Doubling the
@@ -96,10 +97,9 @@ impl Map {
             }
             return Ok(Self(Form::Blocks(Blocks { parts, batch, size })));
         }
-        let doubled = nearest(&self.tensor()?, size.0, size.1)?;
         Ok(match skip {
-            Some(skip) => Tensor::cat(&[&doubled, &skip.tensor()?], 1)?.into(),
-            None => doubled.into(),
+            Some(skip) => double_and_join(&self.tensor()?, &skip.tensor()?)?.into(),
+            None => nearest(&self.tensor()?, size.0, size.1)?.into(),
         })
     }
 
@@ -195,6 +195,24 @@ impl Map {
         let mut y = blocks.buffers().take(part.values.len());
         norm.normalise(&part.values, blocks.size.0 * blocks.size.1, &mut y, Level::of_this_thread());
         Ok(Some(Blocks::of(y, part.channels, blocks.batch, blocks.size).into()))
+    }
+
+    /// Of logits in blocks, for each image a byte that is 0 if all are finite, then the class of each pixel: `[B, 1 + H · W]`.
+    /// `None` if they are a tensor.
+    pub(super) fn classes(&self) -> Option<Vec<u8>> {
+        let Form::Blocks(blocks) = &self.0 else { return None };
+        let [part] = &blocks.parts[..] else { return None };
+        if part.is_doubled || part.channels > usize::from(u8::MAX) + 1 {
+            return None;
+        }
+        let pixels = blocks.size.0 * blocks.size.1;
+        let mut bytes = vec![0; blocks.batch * (1 + pixels)];
+        let logits = part.values.chunks_exact(blocks_of(part.channels) * pixels);
+        for (bytes, logits) in bytes.chunks_exact_mut(1 + pixels).zip(logits) {
+            let (is_broken, found) = bytes.split_at_mut(1);
+            is_broken[0] = u8::from(!classes(logits, part.channels, found));
+        }
+        Some(bytes)
     }
 
     /// In blocks, if prediction computes so: what the layer then computes, and the plan.

@@ -7,7 +7,7 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, DType, Device, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 #[cfg(feature = "cuda")]
@@ -41,6 +41,19 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     x.contiguous()?.index_select(&indices(h, height)?, 2)?.index_select(&indices(w, width)?, 3)
 }
 
+/// Nearest neighbour to twice the size, and the channels of `skip` after those of `x`: `[B, C, H, W]` and
+/// `[B, S, 2 H, 2 W]` to `[B, C + S, 2 H, 2 W]`.
+///
+/// # Errors
+/// If the shapes do not fit, or the device fails.
+pub(super) fn double_and_join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+    let ((batch, channels, height, width), size) = (x.dims4()?, skip.dims4()?);
+    if !kernels::take_on_cpu(x) || (size.0, size.2, size.3) != (batch, 2 * height, 2 * width) {
+        return Tensor::cat(&[&nearest(x, 2 * height, 2 * width)?, skip], 1);
+    }
+    x.contiguous()?.apply_op2(&skip.contiguous()?, DoubleAndJoin { channels })
+}
+
 /// Doubles the size with candle's operations: two broadcasts and one copy, with a plain sum as the gradient.
 fn composed_double(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, h, w) = x.dims4()?;
@@ -65,15 +78,9 @@ impl CustomOp1 for Double {
         by_type!(x, T => {
             let x = values::<T>(x, layout)?;
             let mut y = vec![0.0; 4 * x.len()];
-            // A row becomes two of twice its width.
             let by_plane = (h * w).max(1);
-            y.par_chunks_exact_mut(4 * by_plane).zip(x.par_chunks_exact(by_plane)).for_each(|(y, x)| {
-                for (rows, row) in y.chunks_exact_mut(4 * w).zip(x.chunks_exact(w)) {
-                    let (first, second) = rows.split_at_mut(2 * w);
-                    first.chunks_exact_mut(2).zip(row).for_each(|(pair, &value)| pair.fill(value));
-                    second.copy_from_slice(first);
-                }
-            });
+            let planes = y.par_chunks_exact_mut(4 * by_plane).zip(x.par_chunks_exact(by_plane));
+            planes.for_each(|(y, x)| double(x, w, y));
             Ok((T::to_cpu_storage_owned(y), (batch, channels, 2 * h, 2 * w).into()))
         })
     }
@@ -85,6 +92,85 @@ impl CustomOp1 for Double {
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour).map(Some)
+    }
+}
+
+/// A plane of rows of `width` pixels at twice the size: a row becomes two of twice its width.
+fn double<T: Copy>(x: &[T], width: usize, y: &mut [T]) {
+    for (rows, row) in y.chunks_exact_mut(4 * width).zip(x.chunks_exact(width)) {
+        let (first, second) = rows.split_at_mut(2 * width);
+        first.chunks_exact_mut(2).zip(row).for_each(|(pair, &value)| pair.fill(value));
+        second.copy_from_slice(first);
+    }
+}
+
+/// The sums of each 2×2 block of pixels of a plane, in rows of `width` sums.
+fn sums_of_four<T: WithDType>(y: &[T], width: usize, x: &mut [T]) {
+    for (row, rows) in x.chunks_exact_mut(width).zip(y.chunks_exact(4 * width)) {
+        let (first, second) = rows.split_at(2 * width);
+        for (x, (a, b)) in row.iter_mut().zip(first.chunks_exact(2).zip(second.chunks_exact(2))) {
+            *x = (a[0] + a[1]) + (b[0] + b[1]);
+        }
+    }
+}
+
+/// [`double_and_join`], `channels` doubled.
+struct DoubleAndJoin {
+    channels: usize,
+}
+
+impl CustomOp2 for DoubleAndJoin {
+    fn name(&self) -> &'static str {
+        "nearest neighbour, twice the size, and a skip connection"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, skip: &CpuStorage, ls: &Layout) -> Result<(CpuStorage, Shape)> {
+        let ((batch, channels, h, w), (_, skipped, ..)) = (lx.shape().dims4()?, ls.shape().dims4()?);
+        by_type!(x, T => {
+            let (x, skip) = (values::<T>(x, lx)?, values::<T>(skip, ls)?);
+            let (all, pixels) = (channels + skipped, h * w);
+            let mut y = vec![0.0; batch * all * 4 * pixels];
+            y.par_chunks_exact_mut((4 * pixels).max(1)).enumerate().for_each(|(index, y)| {
+                let (image, channel) = (index / all, index % all);
+                match channel.checked_sub(channels) {
+                    None => double(&x[(image * channels + channel) * pixels..][..pixels], w, y),
+                    Some(channel) => {
+                        y.copy_from_slice(&skip[(image * skipped + channel) * 4 * pixels..][..4 * pixels]);
+                    }
+                }
+            });
+            Ok((T::to_cpu_storage_owned(y), (batch, all, 2 * h, 2 * w).into()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of_skip = gradient.narrow(1, self.channels, y.dim(1)? - self.channels)?.contiguous()?;
+        Ok((Some(gradient.contiguous()?.apply_op1_no_bwd(&OfDoubled { channels: self.channels })?), Some(of_skip)))
+    }
+}
+
+/// The gradient of the first, doubled `channels` of a map, from that of all.
+struct OfDoubled {
+    channels: usize,
+}
+
+impl CustomOp1 for OfDoubled {
+    fn name(&self) -> &'static str {
+        "gradient of nearest neighbour before a skip connection"
+    }
+
+    fn cpu_fwd(&self, g: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, all, height, width) = layout.shape().dims4()?;
+        by_type!(g, T => {
+            let g = values::<T>(g, layout)?;
+            let pixels = height * width;
+            let mut x = vec![0.0; batch * self.channels * pixels / 4];
+            x.par_chunks_exact_mut((pixels / 4).max(1)).enumerate().for_each(|(index, x)| {
+                let (image, channel) = (index / self.channels, index % self.channels);
+                sums_of_four(&g[(image * all + channel) * pixels..][..pixels], width / 2, x);
+            });
+            Ok((T::to_cpu_storage_owned(x), (batch, self.channels, height / 2, width / 2).into()))
+        })
     }
 }
 
@@ -102,14 +188,8 @@ impl CustomOp1 for SumOfFour {
             let g = values::<T>(g, layout)?;
             let mut x = vec![0.0; g.len() / 4];
             let by_plane = (height * width / 4).max(1);
-            x.par_chunks_exact_mut(by_plane).zip(g.par_chunks_exact(4 * by_plane)).for_each(|(x, g)| {
-                for (row, rows) in x.chunks_exact_mut(width / 2).zip(g.chunks_exact(2 * width)) {
-                    let (first, second) = rows.split_at(width);
-                    for (x, (a, b)) in row.iter_mut().zip(first.chunks_exact(2).zip(second.chunks_exact(2))) {
-                        *x = (a[0] + a[1]) + (b[0] + b[1]);
-                    }
-                }
-            });
+            let planes = x.par_chunks_exact_mut(by_plane).zip(g.par_chunks_exact(4 * by_plane));
+            planes.for_each(|(x, g)| sums_of_four(g, width / 2, x));
             Ok((T::to_cpu_storage_owned(x), (batch, channels, height / 2, width / 2).into()))
         })
     }
@@ -184,6 +264,10 @@ mod tests {
             let x = gradcheck::image(&[2, 3, h, w]);
             assert_agree(&[&x], |t| nearest(&t[0], 2 * h, 2 * w), |t| composed_double(&t[0]));
             assert_gradients(&[&x], |t| nearest(&t[0], 2 * h, 2 * w));
+            let skip = gradcheck::image(&[2, 2, 2 * h, 2 * w]);
+            let composed = |t: &[Tensor]| Tensor::cat(&[&composed_double(&t[0])?, &t[1]], 1);
+            assert_agree(&[&x, &skip], |t| double_and_join(&t[0], &t[1]), composed);
+            assert_gradients(&[&x, &skip], |t| double_and_join(&t[0], &t[1]));
             assert_gradients(&[&x], |t| nearest(&t[0], 2 * h + 1, 3 * w));
             assert_gradients(&[&x], |t| nearest(&t[0], h, w.div_ceil(2)));
             assert_gradients(&[&x], |t| bilinear(&t[0], 2 * h + 1, w.div_ceil(2)));

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use crate::nn::{
     Padding,
     cpu::{
-        self, Adds, BLOCK, Edge, Epilogue, Image, Level, Matrix, Real, Shape, Size, Target, Windows, Winograd,
-        blocks_of, multiply_add, with_scratch,
+        self, Adds, BLOCK, Edge, Epilogue, Image, Level, Matrix, Real, Shape, Target, Windows, Winograd, blocks_of,
+        multiply_add, with_scratch,
     },
 };
 
@@ -48,12 +48,11 @@ impl Sizes {
         self.count.0 * self.count.1
     }
 
-    /// The sizes for Winograd's tiles, if they compute this convolution: of 3×3 with stride 1, of images that have a pixel
-    /// around.
+    /// The sizes for Winograd's tiles, if they compute this convolution: of 3×3 with stride 1.
     fn by_tiles(&self) -> Option<Shape> {
         let Windows { image: size, kernel, stride, padding } = self.windows;
         let edge = Edge { width: padding, padding: Padding::Zeros };
-        let is_suitable = kernel == (3, 3) && stride == 1 && padding <= 2;
+        let is_suitable = kernel == (3, 3) && stride == 1 && padding <= 2 && Winograd::pays(self.count);
         is_suitable.then_some(Shape { channels: self.channels, size, edge })
     }
 
@@ -170,7 +169,7 @@ fn by_tiles(x: &[f32], weight: &[f32], bias: Option<&[f32]>, batch: usize, shape
     let Shape { channels: (c_in, c_out), size, edge } = *shape;
     let level = Level::of_this_thread();
     let inputs: Vec<_> = (0..c_in).step_by(BLOCK).map(|first| first..(first + BLOCK).min(c_in)).collect();
-    let tiles = Winograd::new(weight, &vec![1.0; c_out], &inputs, (Size::of(size), edge), level);
+    let tiles = Winograd::new(weight, &vec![1.0; c_out], &inputs, edge, level);
     let mut blocks = vec![[0.0; BLOCK]; blocks_of(c_out)];
     if let Some(bias) = bias {
         blocks.as_flattened_mut()[..c_out].copy_from_slice(bias);

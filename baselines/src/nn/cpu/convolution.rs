@@ -9,7 +9,7 @@ use super::{
     buffers::{Buffer, Buffers},
     direct::{Direct, Padded, pad_blocks, pad_planes},
     lanes::{BLOCK, Block, Level, ZEROS},
-    winograd::{Edge, Size, Target, Winograd},
+    winograd::{Edge, Target, Winograd},
 };
 use crate::nn::{Conv2dConfig, Padding};
 
@@ -72,10 +72,10 @@ impl Convolution {
             bail!("an image of {channels} channels does not fit a convolution of {} numbers", weight.len());
         }
         let level = Level::of_this_thread();
-        let is_winograd = (kernel, stride, padding) == (3, 1, 1) && !input.is_planes;
+        let is_winograd = (kernel, stride, padding) == (3, 1, 1) && !input.is_planes && Winograd::pays(input.size);
         let kernel = if is_winograd {
-            let form = (Size::of(input.size), Edge { width: padding, padding: padding_mode });
-            Kernel::Winograd(Winograd::new(weight, scale, &input.blocks(), form, level))
+            let edge = Edge { width: padding, padding: padding_mode };
+            Kernel::Winograd(Winograd::new(weight, scale, &input.blocks(), edge, level))
         } else if input.is_planes {
             let all = std::iter::once(0..channels).collect::<Vec<_>>();
             Kernel::Direct(Direct::new(weight, scale, &all, channels, (kernel, stride)))

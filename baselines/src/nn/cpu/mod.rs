@@ -5,6 +5,7 @@
 
 mod blocks;
 mod buffers;
+mod classes;
 mod columns;
 mod convolution;
 mod direct;
@@ -21,6 +22,7 @@ use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 
 pub(super) use blocks::{Epilogue, Image, Source, blocks_of, to_blocks};
 pub(super) use buffers::{Buffer, Buffers};
+pub(super) use classes::classes;
 pub(super) use columns::Windows;
 pub(super) use convolution::{Convolution, InputForm};
 pub(super) use group_norm::Groups;
@@ -29,7 +31,7 @@ pub(super) use lanes::{BLOCK, Level};
 pub(super) use pool::pool;
 pub(super) use product::{Adds, Matrix, multiply_add};
 pub(super) use resize::add_resized;
-pub(super) use winograd::{Edge, Shape, Size, Target, Winograd, gradient_of_weight};
+pub(super) use winograd::{Edge, Shape, Target, Winograd, gradient_of_weight};
 
 /// f32 or f64.
 pub(super) trait Real: WithDType {

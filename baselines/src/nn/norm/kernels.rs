@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 use crate::nn::cpu::{CHUNK, Real, by_type, values};
@@ -46,6 +46,29 @@ fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
     }
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
     lanes.iter().sum::<f64>() + rest
+}
+
+/// Σ (x - mean) · g and Σ g, of the gradients that come through the rectifier, if there is one: where its output `y` is above
+/// 0. In f64, in eight lanes, in a fixed order.
+fn sums_of<T: Real>(x: &[T], gradient: &[T], y: Option<&[T]>, mean: f64) -> (f64, f64) {
+    let Some(y) = y else { return (sum(x, gradient, |x, g| (x - mean) * g), sum(gradient, gradient, |g, _| g)) };
+    let mut lanes = [(0.0, 0.0); 8];
+    let add = |(products, gradients): &mut (f64, f64), x: T, g: T, y: T| {
+        let g = if y <= T::zero() { 0.0 } else { g.to_f64() };
+        *products += (x.to_f64() - mean) * g;
+        *gradients += g;
+    };
+    let ((x, x_rest), (g, g_rest), (y, y_rest)) = (x.as_chunks::<8>(), gradient.as_chunks::<8>(), y.as_chunks::<8>());
+    for (x, (g, y)) in x.iter().zip(g.iter().zip(y)) {
+        for (lane, (&x, (&g, &y))) in lanes.iter_mut().zip(x.iter().zip(g.iter().zip(y))) {
+            add(lane, x, g, y);
+        }
+    }
+    let mut total = (0.0, 0.0);
+    for (&x, (&g, &y)) in x_rest.iter().zip(g_rest.iter().zip(y_rest)) {
+        add(&mut total, x, g, y);
+    }
+    lanes.iter().fold(total, |sum, lane| (sum.0 + lane.0, sum.1 + lane.1))
 }
 
 /// Sizes of a tensor `[B, C, …]`.
@@ -101,6 +124,8 @@ pub(super) struct Normalise {
     pub(super) mean: Vec<f64>,
     /// 1 / √(variance + ε) of each channel.
     pub(super) inverse: Vec<f64>,
+    /// Whether negative numbers then become 0; NaN stays NaN. The derivative at 0 is 0.
+    pub(super) rectifies: bool,
 }
 
 /// `f` of each number of `x` and what belongs to its channel.
@@ -140,7 +165,14 @@ impl CustomOp3 for Normalise {
                     (T::from_f64(self.mean[c]), T::from_f64(scale), bias[c])
                 })
                 .collect();
-            let y = by_channel(x, sizes, &of, |x, (mean, scale, bias)| (x - mean) * scale + bias);
+            let y = if self.rectifies {
+                by_channel(x, sizes, &of, |x, (mean, scale, bias)| {
+                    let y = (x - mean) * scale + bias;
+                    if y <= 0.0 { 0.0 } else { y }
+                })
+            } else {
+                by_channel(x, sizes, &of, |x, (mean, scale, bias)| (x - mean) * scale + bias)
+            };
             Ok((T::to_cpu_storage_owned(y), lx.shape().clone()))
         })
     }
@@ -150,11 +182,11 @@ impl CustomOp3 for Normalise {
         x: &Tensor,
         weight: &Tensor,
         _: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let (of_weight, of_bias) = self.sums(x, &gradient)?;
+        let (of_weight, of_bias) = self.sums(x, &gradient, y)?;
         let count = (x.elem_count() / of_bias.len()) as f64;
         let weights = weight.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>()?;
         let parameter = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(weight.dtype()).map(Some);
@@ -164,25 +196,28 @@ impl CustomOp3 for Normalise {
             let a = weights[c] * self.inverse[c];
             [a, -a * self.inverse[c] * of_weight[c] / count, -a * of_bias[c] / count, self.mean[c]]
         });
-        let of_x = x.track_op().then(|| gradient.apply_op2_no_bwd(x, &Combine(of.collect()))).transpose()?;
+        let combine = Combine { of: of.collect(), rectifies: self.rectifies };
+        let of_x = x.track_op().then(|| gradient.apply_op3_no_bwd(x, y, &combine)).transpose()?;
         Ok((of_x, of_weight_and_bias.0, of_weight_and_bias.1))
     }
 }
 
 impl Normalise {
     /// Σ g·x̂ and Σ g of each channel.
-    fn sums(&self, x: &Tensor, gradient: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    fn sums(&self, x: &Tensor, gradient: &Tensor, y: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
         let sizes = Sizes::of(x.shape())?;
-        let ((x, lx), (g, lg)) = (x.storage_and_layout(), gradient.storage_and_layout());
-        let (Storage::Cpu(x), Storage::Cpu(g)) = (&*x, &*g) else { bail!("tensor is not on the CPU") };
+        let ((x, lx), (g, lg), (y, ly)) =
+            (x.storage_and_layout(), gradient.storage_and_layout(), y.storage_and_layout());
+        let (Storage::Cpu(x), Storage::Cpu(g), Storage::Cpu(y)) = (&*x, &*g, &*y) else {
+            bail!("tensor is not on the CPU")
+        };
         by_type!(x, T => {
-            let (x, g) = (values::<T>(x, lx)?, values::<T>(g, lg)?);
+            let (x, g, y) = (values::<T>(x, lx)?, values::<T>(g, lg)?, values::<T>(y, ly)?);
             let of_channel = |c: usize| {
-                let mean = self.mean[c];
                 let mut total = (0.0, 0.0);
-                for (x, g) in sizes.planes(x, c).zip(sizes.planes(g, c)) {
-                    total.0 += sum(x, g, |x, g| (x - mean) * g);
-                    total.1 += sum(g, g, |g, _| g);
+                for (x, (g, y)) in sizes.planes(x, c).zip(sizes.planes(g, c).zip(sizes.planes(y, c))) {
+                    let sums = sums_of(x, g, self.rectifies.then_some(y), self.mean[c]);
+                    total = (total.0 + sums.0, total.1 + sums.1);
                 }
                 (total.0 * self.inverse[c], total.1)
             };
@@ -191,27 +226,49 @@ impl Normalise {
     }
 }
 
-/// Computes `g·a + (x - mean)·b + c` of `g` and `x`, with `[a, b, c, mean]` for each channel.
-struct Combine(Vec<[f64; 4]>);
+/// Computes `g·a + (x - mean)·b + c` of `g` and `x`, with `[a, b, c, mean]` for each channel. Where there is a rectifier, `g`
+/// counts only where its output `y` is above 0.
+struct Combine {
+    of: Vec<[f64; 4]>,
+    rectifies: bool,
+}
 
-impl CustomOp2 for Combine {
+impl CustomOp3 for Combine {
     fn name(&self) -> &'static str {
         "gradient of batch norm"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        lg: &Layout,
+        x: &CpuStorage,
+        lx: &Layout,
+        y: &CpuStorage,
+        ly: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let sizes = Sizes::of(lx.shape())?;
         by_type!(g, T => {
-            let (g, x) = (values::<T>(g, lg)?, values::<T>(x, lx)?);
-            let of: Vec<[T; 4]> = self.0.iter().map(|of| of.map(T::from_f64)).collect();
-            let mut y = vec![0.0; x.len()];
-            let planes = y.par_chunks_exact_mut(sizes.plane).enumerate();
+            let (g, x, y) = (values::<T>(g, lg)?, values::<T>(x, lx)?, values::<T>(y, ly)?);
+            let of: Vec<[T; 4]> = self.of.iter().map(|of| of.map(T::from_f64)).collect();
+            let mut gradient = vec![0.0; x.len()];
+            let planes = gradient.par_chunks_exact_mut(sizes.plane).enumerate();
             let seen = g.par_chunks_exact(sizes.plane).zip(x.par_chunks_exact(sizes.plane));
-            planes.zip(seen).with_min_len(sizes.planes_of_a_task()).for_each(|((plane, y), (g, x))| {
+            let seen = seen.zip(y.par_chunks_exact(sizes.plane));
+            planes.zip(seen).with_min_len(sizes.planes_of_a_task()).for_each(|((plane, gradient), ((g, x), y))| {
                 let [a, b, c, mean] = of[plane % sizes.channels];
-                y.iter_mut().zip(g.iter().zip(x)).for_each(|(y, (&g, &x))| *y = g * a + (x - mean) * b + c);
+                let seen = g.iter().zip(x.iter().zip(y));
+                if self.rectifies {
+                    gradient.iter_mut().zip(seen).for_each(|(gradient, (&g, (&x, &y)))| {
+                        *gradient = if y <= 0.0 { 0.0 } else { g } * a + (x - mean) * b + c;
+                    });
+                } else {
+                    gradient.iter_mut().zip(seen).for_each(|(gradient, (&g, (&x, _)))| {
+                        *gradient = g * a + (x - mean) * b + c;
+                    });
+                }
             });
-            Ok((T::to_cpu_storage_owned(y), lx.shape().clone()))
+            Ok((T::to_cpu_storage_owned(gradient), lx.shape().clone()))
         })
     }
 }

@@ -5,11 +5,7 @@ mod kernels;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use self::kernels::Normalise;
-use super::{
-    Init, Map, Mode, Parameter, Scope,
-    kernels::{take, take_on_cpu},
-    relu,
-};
+use super::{Init, Map, Mode, Parameter, Scope, kernels::take_on_cpu, relu};
 #[cfg(feature = "cuda")]
 use super::{cuda, kernels::take_on_gpu};
 
@@ -50,7 +46,20 @@ impl BatchNorm {
     /// # Errors
     /// If a training batch has a single value per channel, the shapes do not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        self.normalise(x, false, mode)
+    }
+
+    /// The same, and the rectifier after it.
+    ///
+    /// # Errors
+    /// Those of [`Self::forward`].
+    pub fn forward_rectified(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        self.normalise(x, true, mode)
+    }
+
+    fn normalise(&self, x: &Tensor, rectifies: bool, mode: Mode<'_>) -> Result<Tensor> {
         let (weight, bias) = (self.weight.value(mode)?, self.bias.value(mode)?);
+        let after = |y: Tensor| if rectifies { relu(&y) } else { Ok(y) };
         if !mode.is_training() {
             return if take_on_cpu(x) && !x.track_op() {
                 let numbers = |p: &Parameter| p.value(mode)?.to_dtype(DType::F64)?.to_vec1::<f64>();
@@ -58,18 +67,23 @@ impl BatchNorm {
                 x.contiguous()?.apply_op3_no_bwd(
                     &weight,
                     &bias,
-                    &Normalise { mean: numbers(&self.running_mean)?, inverse },
+                    &Normalise { mean: numbers(&self.running_mean)?, inverse, rectifies },
                 )
             } else {
                 let (scale, shift) = self.scale_and_shift()?;
-                scaled(x, &scale, &shift)
+                after(scaled(x, &scale, &shift)?)
             };
         }
         let count = x.elem_count() / x.dim(1)?.max(1);
         if count < 2 {
             bail!("batch norm needs more than one value per channel in training, got a tensor of shape {:?}", x.dims());
         }
-        let (y, mean, variance) = if take(x) { by_kernels(x, &weight, &bias)? } else { composed(x, &weight, &bias)? };
+        let (y, mean, variance) = if take_on_cpu(x) {
+            by_kernels(x, &weight, &bias, rectifies)?
+        } else {
+            let (y, mean, variance) = elsewhere(x, &weight, &bias)?;
+            (after(y)?, mean, variance)
+        };
         self.update_running_stats(&mean, &variance, count)?;
         Ok(y)
     }
@@ -112,17 +126,22 @@ impl BatchNorm {
 
 /// Normalises `x [B, C, …]` with its own statistics, then applies `weight` and `bias`. Also returns the mean and the
 /// biased variance, without gradients.
-fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+fn elsewhere(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     #[cfg(feature = "cuda")]
     if take_on_gpu(x) {
         return cuda::batch_norm(x, weight, bias, EPSILON);
     }
+    composed(x, weight, bias)
+}
+
+/// The same by the kernels of the CPU, and the rectifier, if there is one.
+fn by_kernels(x: &Tensor, weight: &Tensor, bias: &Tensor, rectifies: bool) -> Result<(Tensor, Tensor, Tensor)> {
     let x = x.contiguous()?;
     let (mean, variance) = kernels::statistics(&x)?;
     let to_device = |values: &[f64]| Tensor::new(values, x.device())?.to_dtype(x.dtype());
     let (of_mean, of_variance) = (to_device(&mean)?, to_device(&variance)?);
     let inverse = variance.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
-    Ok((x.apply_op3(weight, bias, Normalise { mean, inverse })?, of_mean, of_variance))
+    Ok((x.apply_op3(weight, bias, Normalise { mean, inverse, rectifies })?, of_mean, of_variance))
 }
 
 /// The same, composed of candle's operations, for other devices.
@@ -228,13 +247,19 @@ mod tests {
     fn gradients_are_right_and_both_ways_agree() {
         for dims in [&[2, 3, 5, 4][..], &[1, 2, 1, 7], &[3, 4], &[2, 1, 6]] {
             let (x, weight, bias) = (image(dims), image(&[dims[1]]), image(&[dims[1]]));
-            assert_gradients(&[&x, &weight, &bias], |t| Ok(by_kernels(&t[0], &t[1], &t[2])?.0));
+            assert_gradients(&[&x, &weight, &bias], |t| Ok(by_kernels(&t[0], &t[1], &t[2], false)?.0));
+            assert_gradients(&[&x, &weight, &bias], |t| Ok(by_kernels(&t[0], &t[1], &t[2], true)?.0));
+            assert_agree(
+                &[&x, &weight, &bias],
+                |t| Ok(by_kernels(&t[0], &t[1], &t[2], true)?.0),
+                |t| relu(&composed(&t[0], &t[1], &t[2])?.0),
+            );
             for output in 0..3 {
                 let pick = |(y, mean, variance): (Tensor, Tensor, Tensor)| [y, mean, variance][output].clone();
                 // The returned statistics have no gradient.
                 assert_agree(
                     &[&x, &weight, &bias],
-                    |t| Ok(pick(by_kernels(&t[0], &t[1], &t[2])?)),
+                    |t| Ok(pick(by_kernels(&t[0], &t[1], &t[2], false)?)),
                     |t| Ok(pick(composed(&t[0], &t[1], &t[2])?)),
                 );
             }

@@ -10,13 +10,10 @@ use super::{
         lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS},
     },
     BAND_BYTES, Edge, Grid, Image, Inputs, Planes, column, stride,
-    tile::{Four, Tile},
+    tile::{KERNEL, M, N, POINTS, spread},
     with_scratch,
 };
 
-/// Points and pixels of a tile's axis.
-const N: usize = 6;
-const M: usize = 4;
 /// Blocks of input channels that share the transformed gradients.
 const BLOCKS_OF_A_TASK: usize = 4;
 /// Tasks at least, of which each has its own sum, so that they can be computed in parallel.
@@ -45,7 +42,7 @@ pub(crate) fn gradient_of_weight(x: &[f32], gradient: &[f32], shape: &Shape, lev
         .map(|(x, gradient)| (Planes::of(Image::Planes(x), size), Planes::of(Image::Planes(gradient), grid.size)))
         .collect();
     // Bands of whole rows of tiles, of all images.
-    let rows = (BAND_BYTES / (BLOCKS_OF_A_TASK * N * N * size_of::<Block>()) / grid.across).max(1);
+    let rows = (BAND_BYTES / (BLOCKS_OF_A_TASK * POINTS * size_of::<Block>()) / grid.across).max(1);
     let bands: Vec<_> = (0..images.len())
         .flat_map(|image| {
             let lines = (0..grid.size.0).step_by(rows * M);
@@ -60,17 +57,17 @@ pub(crate) fn gradient_of_weight(x: &[f32], gradient: &[f32], shape: &Shape, lev
         .into_par_iter()
         .map(|(bands, index, group)| {
             // `[output block, point, input channel]`.
-            let of_block = N * N * group.len() * BLOCK;
+            let of_block = POINTS * group.len() * BLOCK;
             let mut sums = vec![ZEROS; outputs * of_block];
             for (image, lines) in bands {
                 let (x, gradient) = &images[*image];
                 let first = lines.start / M * grid.across;
                 let count = lines.len().div_ceil(M) * grid.across;
-                let step = N * N * stride(count);
+                let step = POINTS * stride(count);
                 with_scratch([group.len() * step, step], |tiles, spread| {
                     for (block, tiles) in group.clone().zip(tiles.chunks_exact_mut(step)) {
                         x.with_rows(block, grid.seen(lines), |plane| {
-                            level.run(Inputs::<Four, N, M>::new(plane, grid, first..first + count, tiles));
+                            level.run(Inputs::new(plane, grid, first..first + count, tiles));
                         });
                     }
                     for (block, sums) in sums.chunks_exact_mut(of_block).enumerate() {
@@ -87,7 +84,7 @@ pub(crate) fn gradient_of_weight(x: &[f32], gradient: &[f32], shape: &Shape, lev
     let mut weight = vec![0.0; c_out * c_in * 9];
     weight.par_chunks_mut(BLOCK * c_in * 9).enumerate().for_each(|(block, weight)| {
         for (index, group) in groups.iter().enumerate() {
-            let of_block = N * N * group.len() * BLOCK;
+            let of_block = POINTS * group.len() * BLOCK;
             let parts: Vec<_> =
                 sums.iter().filter(|(i, _)| *i == index).map(|(_, s)| &s[block * of_block..][..of_block]).collect();
             level.run(Kernels { parts: &parts, first: group.start * BLOCK, channels: c_in, weight: &mut *weight });
@@ -127,10 +124,10 @@ impl Task for Spread<'_> {
                     for (value, pixel) in pixels.iter_mut().zip(row) {
                         *value = lanes.load(pixel, from);
                     }
-                    *across = Four::spread(lanes, pixels);
+                    *across = spread(lanes, pixels);
                 }
                 for j in 0..N {
-                    let down = Four::spread(lanes, column(&across, j));
+                    let down = spread(lanes, column(&across, j));
                     for (i, value) in down.into_iter().enumerate() {
                         lanes.store(&mut to[(i * N + j) * step + t], from, value);
                     }
@@ -158,10 +155,10 @@ impl Task for Outer<'_> {
     fn run<L: Lanes>(self, lanes: L) {
         let Self { tiles, spread, count, sums } = self;
         let step = stride(count);
-        let channels = sums.len() / (N * N);
+        let channels = sums.len() / (POINTS);
         for (point, (sums, spread)) in sums.chunks_exact_mut(channels).zip(spread.chunks_exact(step)).enumerate() {
             let spread = &spread[..count];
-            for (tiles, sums) in tiles.chunks_exact(N * N * step).zip(sums.chunks_exact_mut(BLOCK)) {
+            for (tiles, sums) in tiles.chunks_exact(POINTS * step).zip(sums.chunks_exact_mut(BLOCK)) {
                 let tiles = &tiles[point * step..][..count];
                 // The only values of PIXELS are these.
                 match L::PIXELS {
@@ -222,7 +219,7 @@ impl Task for Kernels<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         let Self { parts, first, channels, weight } = self;
-        let rows = parts[0].len() / (N * N);
+        let rows = parts[0].len() / (POINTS);
         for row in 0..rows.min(channels - first) {
             let mut rows_of_kernel = [[[0f64; BLOCK]; N]; 3];
             for i in 0..N {
@@ -236,7 +233,7 @@ impl Task for Kernels<'_> {
                     }
                     for (tap, of_tap) in rows_of_kernel.iter_mut().enumerate() {
                         for lane in 0..BLOCK {
-                            of_tap[j][lane] += Four::KERNEL[i][tap] * sum[lane];
+                            of_tap[j][lane] += KERNEL[i][tap] * sum[lane];
                         }
                     }
                 }
@@ -246,7 +243,7 @@ impl Task for Kernels<'_> {
                     let mut sum = [0f64; BLOCK];
                     for (j, values) in of_row.iter().enumerate() {
                         for lane in 0..BLOCK {
-                            sum[lane] += Four::KERNEL[j][right] * values[lane];
+                            sum[lane] += KERNEL[j][right] * values[lane];
                         }
                     }
                     for (kernels, value) in weight.chunks_exact_mut(channels * 9).zip(sum) {

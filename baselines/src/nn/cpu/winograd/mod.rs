@@ -1,11 +1,11 @@
 //! Convolutions of 3×3, stride 1 and padding 1 by Winograd's minimal filtering (Lavin and Gray 2015, arXiv:1509.09308).
 //!
-//! A tile of `M`×`M` output pixels is computed from the `N`×`N` input pixels under it, `N` = `M` + 2: both the tile and the
-//! kernel are evaluated at `N` points on each axis, where the convolution is a product, and the results interpolated. A
-//! tile of 4×4 takes 36 products for each pair of channels, a direct convolution 144; one of 2×2 takes 16, and 36.
+//! A tile of 4×4 output pixels is computed from the 6×6 input pixels under it: both the tile and the kernel are evaluated at
+//! six points on each axis, where the convolution is a product, and the results interpolated. That takes 36 products for
+//! each pair of channels, a direct convolution 144.
 //!
-//! The price is rounding. The points 0, ±3/4, ±3/2, ∞ of the larger tile make the errors smallest (after Barabasz et al.
-//! 2020, arXiv:1803.10986): a network's maps err by some 1.5 times as much as those of direct sums, with the usual points
+//! The price is rounding. The points 0, ±3/4, ±3/2, ∞ make the errors smallest (after Barabasz et al. 2020,
+//! arXiv:1803.10986): a network's maps err by some 1.5 times as much as those of direct sums, with the usual points
 //! 0, ±1, ±2, ∞ by 2 to 3 times. All factors of the transforms are exact in f32. The transformed weights are computed in
 //! f64.
 
@@ -23,7 +23,7 @@ use super::{
 use crate::nn::Padding;
 
 pub(crate) use self::gradient::{Shape, gradient_of_weight};
-use self::tile::{Four, Tile, Two};
+use self::tile::{KERNEL, M, N, POINTS, input, output};
 
 /// Weights transformed for tiles.
 #[derive(Debug)]
@@ -32,7 +32,6 @@ pub(crate) struct Winograd {
     weights: Vec<Block>,
     inputs: usize,
     outputs: usize,
-    tile: Size,
     edge: Edge,
 }
 
@@ -52,30 +51,6 @@ impl Edge {
     }
 }
 
-/// The size of tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    /// 2×2 pixels.
-    Two,
-    /// 4×4 pixels.
-    Four,
-}
-
-impl Size {
-    /// The size that suits an image: of large tiles there must be so many that reading their weights is worth it, which are
-    /// 36 for each pair of channels, and 16 of small tiles.
-    pub(crate) fn of((height, width): (usize, usize)) -> Self {
-        if height.div_ceil(4) * width.div_ceil(4) >= 64 { Self::Four } else { Self::Two }
-    }
-
-    fn points(self) -> usize {
-        match self {
-            Self::Two => Two::N * Two::N,
-            Self::Four => Four::N * Four::N,
-        }
-    }
-}
-
 #[inline(always)]
 fn column<V: Copy, const R: usize, const C: usize>(rows: &[[V; C]; R], j: usize) -> [V; R] {
     let mut column = [rows[0][j]; R];
@@ -90,30 +65,28 @@ const BAND_BYTES: usize = 384 << 10;
 /// Tiles whose products are computed together, a multiple of [`Lanes::PIXELS`].
 const CHUNK: usize = 24;
 /// Bytes of weights from which they are read once for all tiles, and not once for each band.
-const MANY_WEIGHTS: usize = 4 << 20;
+const MANY_WEIGHTS: usize = 8 << 20;
+/// Tiles from which they pay: the weights are four times those of direct sums, and read for all tiles.
+const FEWEST_TILES: usize = 64;
 
 impl Winograd {
+    /// Whether tiles pay for an image of `size`.
+    pub(crate) fn pays((height, width): (usize, usize)) -> bool {
+        height.div_ceil(M) * width.div_ceil(M) >= FEWEST_TILES
+    }
+
     /// Transforms `weight [N, C, 3, 3]`, times the scale of each output channel; `inputs` gives the input channels of each
     /// block.
-    pub(crate) fn new(
-        weight: &[f32],
-        scale: &[f64],
-        inputs: &[Range<usize>],
-        (tile, edge): (Size, Edge),
-        level: Level,
-    ) -> Self {
+    pub(crate) fn new(weight: &[f32], scale: &[f64], inputs: &[Range<usize>], edge: Edge, level: Level) -> Self {
         let channels = weight.len() / scale.len().max(1) / 9;
         let (outputs, rows) = (scale.len().div_ceil(BLOCK), inputs.len() * BLOCK);
-        let mut weights = vec![ZEROS; outputs * tile.points() * rows];
-        weights.par_chunks_exact_mut(tile.points() * rows).enumerate().for_each(|(block, weights)| {
+        let mut weights = vec![ZEROS; outputs * POINTS * rows];
+        weights.par_chunks_exact_mut(POINTS * rows).enumerate().for_each(|(block, weights)| {
             let outputs = block * BLOCK..(block * BLOCK + BLOCK).min(scale.len());
             let task = Transform { weight, scale, outputs, channels, inputs, weights };
-            match tile {
-                Size::Two => level.run(OfKernels::<_, 4, 2>(task, Two)),
-                Size::Four => level.run(OfKernels::<_, 6, 4>(task, Four)),
-            }
+            level.run(task);
         });
-        Self { weights, inputs: inputs.len(), outputs, tile, edge }
+        Self { weights, inputs: inputs.len(), outputs, edge }
     }
 
     /// The convolution of an image of `size` to `y`.
@@ -125,25 +98,11 @@ impl Winograd {
         y: Target<'_>,
         level: Level,
     ) {
-        match self.tile {
-            Size::Two => self.by_tiles::<Two, 4, 2>(image, size, epilogue, y, level),
-            Size::Four => self.by_tiles::<Four, 6, 4>(image, size, epilogue, y, level),
-        }
-    }
-
-    fn by_tiles<T: Tile<N, M>, const N: usize, const M: usize>(
-        &self,
-        image: Image<'_>,
-        size: (usize, usize),
-        epilogue: &Epilogue<'_>,
-        y: Target<'_>,
-        level: Level,
-    ) {
         let image = Planes::of(image, size);
         let grid = Grid::new(size, self.edge, M);
         let (height, width) = grid.size;
         let all = height.div_ceil(M) * grid.across;
-        let of_block = N * N * self.inputs * BLOCK;
+        let of_block = POINTS * self.inputs * BLOCK;
         let outputs = match &y {
             Target::Blocks(y) => y.len() / (height * width),
             Target::Planes(y) => blocks_of(y.len() / (height * width)),
@@ -151,20 +110,20 @@ impl Winograd {
         assert!(image.len() == self.inputs && outputs == self.outputs, "an image of another layer");
         if size_of_val(self.weights.as_slice()) >= MANY_WEIGHTS {
             // Few tiles, many channels: first all tiles, then each block of output channels.
-            let mut tiles = vec![ZEROS; image.len() * N * N * stride(all)];
-            tiles.par_chunks_exact_mut(N * N * stride(all)).enumerate().for_each(|(block, tiles)| {
+            let mut tiles = vec![ZEROS; image.len() * POINTS * stride(all)];
+            tiles.par_chunks_exact_mut(POINTS * stride(all)).enumerate().for_each(|(block, tiles)| {
                 image.with_rows(block, 0..size.0, |plane| {
-                    level.run(Inputs::<T, N, M>::new(plane, grid, 0..all, tiles));
+                    level.run(Inputs::new(plane, grid, 0..all, tiles));
                 });
             });
             let pieces: Vec<_> = y.by_band(grid.size, height).into_iter().flatten().collect();
             pieces.into_par_iter().zip(self.weights.par_chunks_exact(of_block)).enumerate().for_each(
                 |(block, (mut piece, weights))| {
                     let epilogue = epilogue.of_block(block, height * width);
-                    with_scratch([0, N * N * stride(all)], |_, sums| {
-                        level.run(Products { tiles: &tiles, all, chunk: 0..all, weights, points: N * N, sums });
+                    with_scratch([0, POINTS * stride(all)], |_, sums| {
+                        level.run(Products { tiles: &tiles, all, chunk: 0..all, weights, sums });
                         piece.with_blocks(height * width, |y| {
-                            level.run(Outputs::<T, N, M>::new(sums, grid, 0..all, (0, y), epilogue));
+                            level.run(Outputs::new(sums, grid, 0..all, (0, y), epilogue));
                         });
                     });
                 },
@@ -172,17 +131,17 @@ impl Winograd {
             return;
         }
         // Bands of whole rows of tiles, each with a piece of every block of output channels.
-        let of_tile = image.len() * N * N * size_of::<Block>();
+        let of_tile = image.len() * POINTS * size_of::<Block>();
         let rows = (BAND_BYTES / of_tile / grid.across).max(1);
         y.by_band(grid.size, rows * M).into_par_iter().enumerate().for_each(|(band, mut pieces)| {
             let lines = band * rows * M..((band + 1) * rows * M).min(height);
             let first = band * rows * grid.across;
             let count = lines.len().div_ceil(M) * grid.across;
             let seen = grid.seen(&lines);
-            with_scratch([image.len() * N * N * stride(count), N * N * stride(CHUNK)], |tiles, sums| {
-                for (block, tiles) in tiles.chunks_exact_mut(N * N * stride(count)).enumerate() {
+            with_scratch([image.len() * POINTS * stride(count), POINTS * stride(CHUNK)], |tiles, sums| {
+                for (block, tiles) in tiles.chunks_exact_mut(POINTS * stride(count)).enumerate() {
                     image.with_rows(block, seen.clone(), |plane| {
-                        level.run(Inputs::<T, N, M>::new(plane, grid, first..first + count, tiles));
+                        level.run(Inputs::new(plane, grid, first..first + count, tiles));
                     });
                 }
                 for ((block, piece), weights) in pieces.iter_mut().enumerate().zip(self.weights.chunks_exact(of_block))
@@ -192,8 +151,8 @@ impl Winograd {
                         for start in (0..count).step_by(CHUNK) {
                             let chunk = start..(start + CHUNK).min(count);
                             let of = first + chunk.start..first + chunk.end;
-                            level.run(Products { tiles, all: count, chunk, weights, points: N * N, sums });
-                            level.run(Outputs::<T, N, M>::new(sums, grid, of, (lines.start, &mut *y), epilogue));
+                            level.run(Products { tiles, all: count, chunk, weights, sums });
+                            level.run(Outputs::new(sums, grid, of, (lines.start, &mut *y), epilogue));
                         }
                     });
                 }
@@ -369,16 +328,12 @@ struct Transform<'a> {
     weights: &'a mut [Block],
 }
 
-struct OfKernels<'a, T, const N: usize, const M: usize>(Transform<'a>, T)
-where
-    T: Tile<N, M>;
-
-impl<T: Tile<N, M>, const N: usize, const M: usize> Task for OfKernels<'_, T, N, M> {
+impl Task for Transform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        let Transform { weight, scale, outputs, channels, inputs, weights } = self.0;
+        let Self { weight, scale, outputs, channels, inputs, weights } = self;
         let rows = inputs.len() * BLOCK;
         for (block, range) in inputs.iter().enumerate() {
             for (row, channel) in range.clone().enumerate() {
@@ -391,7 +346,7 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for OfKernels<'_, T, N,
                 }
                 // The columns of the kernel at each point, then the rows.
                 let mut columns = [[[0f64; BLOCK]; 3]; N];
-                for (points, column) in T::KERNEL.iter().zip(&mut columns) {
+                for (points, column) in KERNEL.iter().zip(&mut columns) {
                     for (x, value) in column.iter_mut().enumerate() {
                         for lane in 0..BLOCK {
                             value[lane] = points[0] * taps[x][lane]
@@ -401,7 +356,7 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for OfKernels<'_, T, N,
                     }
                 }
                 for (i, column) in columns.iter().enumerate() {
-                    for (j, points) in T::KERNEL.iter().enumerate() {
+                    for (j, points) in KERNEL.iter().enumerate() {
                         let to = &mut weights[(i * N + j) * rows + block * BLOCK + row];
                         for lane in 0..BLOCK {
                             let value =
@@ -418,21 +373,20 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for OfKernels<'_, T, N,
 }
 
 /// Transforms tiles of a plane: to `[point, tile]`, `stride` apart.
-struct Inputs<'a, T, const N: usize, const M: usize> {
+struct Inputs<'a> {
     plane: Plane<'a>,
     grid: Grid,
     tiles: Range<usize>,
     to: &'a mut [Block],
-    of: std::marker::PhantomData<T>,
 }
 
-impl<'a, T, const N: usize, const M: usize> Inputs<'a, T, N, M> {
+impl<'a> Inputs<'a> {
     fn new(plane: Plane<'a>, grid: Grid, tiles: Range<usize>, to: &'a mut [Block]) -> Self {
-        Self { plane, grid, tiles, to, of: std::marker::PhantomData }
+        Self { plane, grid, tiles, to }
     }
 }
 
-impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Inputs<'_, T, N, M> {
+impl Task for Inputs<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -469,10 +423,10 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Inputs<'_, T, N, M>
                     for (value, pixel) in across.iter_mut().zip(row) {
                         *value = lanes.load(pixel, from);
                     }
-                    *across = T::input(lanes, *across);
+                    *across = input(lanes, *across);
                 }
                 for j in 0..N {
-                    let down = T::input(lanes, column(&across, j));
+                    let down = input(lanes, column(&across, j));
                     for (i, value) in down.into_iter().enumerate() {
                         lanes.store(&mut to[(i * N + j) * step + t], from, value);
                     }
@@ -492,7 +446,6 @@ struct Products<'a> {
     chunk: Range<usize>,
     /// `[point, input channel]`.
     weights: &'a [Block],
-    points: usize,
     /// `[point, tile of the chunk]`.
     sums: &'a mut [Block],
 }
@@ -503,12 +456,12 @@ impl Task for Products<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let count = self.chunk.len();
-        let rows = self.weights.len() / self.points;
+        let rows = self.weights.len() / POINTS;
         for ((point, weights), sums) in
             self.weights.chunks_exact(rows).enumerate().zip(self.sums.chunks_exact_mut(stride(count)))
         {
             let from = point * stride(self.all) + self.chunk.start;
-            let tiles = Tiles { all: self.tiles, from, step: self.points * stride(self.all) };
+            let tiles = Tiles { all: self.tiles, from, step: POINTS * stride(self.all) };
             let mut first = 0;
             while count - first >= L::PIXELS {
                 // The only values of PIXELS are these.
@@ -559,17 +512,16 @@ impl Tiles<'_> {
 }
 
 /// Interpolates the output pixels of tiles from `[point, tile]`.
-struct Outputs<'a, T, const N: usize, const M: usize> {
+struct Outputs<'a> {
     sums: &'a [Block],
     grid: Grid,
     tiles: Range<usize>,
     /// Rows of the image and the first one's number.
     to: (usize, &'a mut [Block]),
     epilogue: Epilogue<'a>,
-    of: std::marker::PhantomData<T>,
 }
 
-impl<'a, T, const N: usize, const M: usize> Outputs<'a, T, N, M> {
+impl<'a> Outputs<'a> {
     fn new(
         sums: &'a [Block],
         grid: Grid,
@@ -577,11 +529,11 @@ impl<'a, T, const N: usize, const M: usize> Outputs<'a, T, N, M> {
         to: (usize, &'a mut [Block]),
         epilogue: Epilogue<'a>,
     ) -> Self {
-        Self { sums, grid, tiles, to, epilogue, of: std::marker::PhantomData }
+        Self { sums, grid, tiles, to, epilogue }
     }
 }
 
-impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Outputs<'_, T, N, M> {
+impl Task for Outputs<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -599,10 +551,10 @@ impl<T: Tile<N, M>, const N: usize, const M: usize> Task for Outputs<'_, T, N, M
                     for (j, value) in row.iter_mut().enumerate() {
                         *value = lanes.load(&sums[(i * N + j) * step + t], from);
                     }
-                    *across = T::output(lanes, row);
+                    *across = output(lanes, row);
                 }
                 for j in 0..columns.min(M) {
-                    let down = T::output(lanes, column(&across, j));
+                    let down = output(lanes, column(&across, j));
                     for (i, value) in down.into_iter().enumerate().take(rows) {
                         let value = epilogue.apply(lanes, value, from, (top + i) * width + left + j);
                         lanes.store(&mut to[(top - first_row + i) * width + left + j], from, value);
