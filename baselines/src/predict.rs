@@ -52,6 +52,8 @@ pub struct PredictOptions {
     pub batch_size: usize,
     /// Threads that read data.
     pub workers: usize,
+    /// Whether the network gives its weights' memory back as they are prepared. It is then good for nothing else.
+    pub releases_weights: bool,
 }
 
 /// The result of a prediction.
@@ -177,7 +179,8 @@ pub fn predict(
                 },
             );
         });
-        let computed = compute(network, batches, failed, &mut result, &to_writer);
+        let plan = if options.releases_weights { Plan::releasing() } else { Plan::default() };
+        let computed = compute((network, &plan), batches, failed, &mut result, &to_writer);
         drop(to_writer);
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let wrote = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -227,13 +230,13 @@ impl Batch {
 /// Computes batches, and passes the predictions on. The network is given the next batch before the classes of the one
 /// before are read, so that a GPU never waits for this thread.
 fn compute(
-    network: &Network,
+    (network, plan): (&Network, &Plan),
     batches: mpsc::Receiver<Batch>,
     failed: &AtomicBool,
     result: &mut Predicted,
     to_writer: &mpsc::SyncSender<(PatchId, Vec<u8>)>,
 ) -> Result<(), PredictError> {
-    let (plan, mut computed) = (Plan::default(), None::<Computed>);
+    let mut computed = None::<Computed>;
     let finish = |computed: Option<Computed>, result: &mut Predicted| {
         let Some(Computed { mut samples, classes }) = computed else { return Ok(()) };
         let first = samples[0].id;
@@ -257,7 +260,7 @@ fn compute(
         if failed.load(Ordering::Relaxed) {
             break;
         }
-        let classes = inputs.and_then(|inputs| classify(network, &inputs, &plan));
+        let classes = inputs.and_then(|inputs| classify(network, &inputs, plan));
         let classes = classes.map_err(|source| PredictError::device(samples.len(), first, source));
         let before = computed.take();
         finish(before, result)?;

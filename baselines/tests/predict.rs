@@ -24,7 +24,8 @@ fn run(
     let preprocessor = Preprocessor::new(&config.inputs(), &dataset).unwrap();
     let patches = Split::All.patches(&dataset, &config.split()).unwrap();
     let clock = ScriptedClock::new([3, 10].map(Duration::from_secs));
-    predict(network, &preprocessor, &patches, out, PredictOptions { batch_size, workers: 2 }, &clock, &Silent)
+    let options = PredictOptions { batch_size, workers: 2, releases_weights: false };
+    predict(network, &preprocessor, &patches, out, options, &clock, &Silent)
 }
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {

@@ -58,11 +58,13 @@ pub fn conv_then_norm((conv, norm): (&Conv2d, &BatchNorm), x: &Map, after: After
     if let Some(plan) = x.on_plan(mode.plan()) {
         return x.convolved((conv, Some(norm)), (after.residual(), after.rectifies()), plan);
     }
-    let x = x.tensor()?;
-    match mode.plan() {
-        Some(plan) => folded((conv, norm), &x, after, plan),
-        None if matches!(after, After::Relu) => Ok(norm.forward_rectified(&conv.forward(&x, mode)?, mode)?.into()),
-        None => and_then(norm.forward(&conv.forward(&x, mode)?, mode)?, after),
+    if let Some(plan) = mode.plan() {
+        return folded((conv, norm), &x.tensor()?, after, plan);
+    }
+    let y = conv.forward_map(x, mode)?.tensor()?;
+    match after {
+        After::Relu => Ok(norm.forward_rectified(&y, mode)?.into()),
+        _ => and_then(norm.forward(&y, mode)?, after),
     }
 }
 

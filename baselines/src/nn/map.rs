@@ -13,7 +13,7 @@ use super::{
     },
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
-    resize::double_and_join,
+    resize::doubled_and_joined,
 };
 
 /// A feature map `[B, C, H, W]`: a tensor, or where prediction computes on the CPU in f32, blocks of channels. Doubling the
@@ -24,6 +24,8 @@ pub struct Map(Form);
 #[derive(Clone, Debug)]
 enum Form {
     Tensor(Tensor),
+    /// A tensor at half the size, and a skip connection, before they are joined.
+    Joined(Tensor, Option<Tensor>),
     Blocks(Blocks),
 }
 
@@ -58,6 +60,7 @@ impl Map {
     pub fn tensor(&self) -> Result<Tensor> {
         match &self.0 {
             Form::Tensor(tensor) => Ok(tensor.clone()),
+            Form::Joined(coarse, skip) => doubled_and_joined(coarse, skip.as_ref()),
             Form::Blocks(blocks) => blocks.tensor(),
         }
     }
@@ -69,6 +72,11 @@ impl Map {
     pub fn dims4(&self) -> Result<(usize, usize, usize, usize)> {
         match &self.0 {
             Form::Tensor(tensor) => tensor.dims4(),
+            Form::Joined(coarse, skip) => {
+                let (batch, channels, height, width) = coarse.dims4()?;
+                let skipped = skip.as_ref().map_or(Ok(0), |skip| skip.dim(1))?;
+                Ok((batch, channels + skipped, 2 * height, 2 * width))
+            }
             Form::Blocks(blocks) => {
                 let channels = blocks.parts.iter().map(|part| part.channels).sum();
                 Ok((blocks.batch, channels, blocks.size.0, blocks.size.1))
@@ -97,10 +105,15 @@ impl Map {
             }
             return Ok(Self(Form::Blocks(Blocks { parts, batch, size })));
         }
-        Ok(match skip {
-            Some(skip) => double_and_join(&self.tensor()?, &skip.tensor()?)?.into(),
-            None => nearest(&self.tensor()?, size.0, size.1)?.into(),
-        })
+        Ok(Self(Form::Joined(self.tensor()?, skip.map(Self::tensor).transpose()?)))
+    }
+
+    /// What is to be doubled, and what is to be joined to it, if that is all it is.
+    pub(super) fn as_joined(&self) -> Option<(&Tensor, Option<&Tensor>)> {
+        match &self.0 {
+            Form::Joined(coarse, skip) => Some((coarse, skip.as_ref())),
+            Form::Tensor(_) | Form::Blocks(_) => None,
+        }
     }
 
     /// [`max_pool_3x3_s2`].
@@ -218,7 +231,7 @@ impl Map {
     /// In blocks, if prediction computes so: what the layer then computes, and the plan.
     pub(super) fn on_plan<'a>(&self, plan: Option<&'a Plan>) -> Option<&'a Plan> {
         plan.filter(|_| match &self.0 {
-            Form::Tensor(tensor) => take_on_cpu(tensor) && tensor.dtype() == DType::F32,
+            Form::Tensor(tensor) | Form::Joined(tensor, _) => take_on_cpu(tensor) && tensor.dtype() == DType::F32,
             Form::Blocks(_) => true,
         })
     }
@@ -226,6 +239,7 @@ impl Map {
     fn blocks(&self, buffers: &Buffers) -> Result<Blocks> {
         match &self.0 {
             Form::Tensor(tensor) => Blocks::copied(tensor, buffers),
+            Form::Joined(..) => Blocks::copied(&self.tensor()?, buffers),
             Form::Blocks(blocks) => Ok(blocks.clone()),
         }
     }
@@ -252,8 +266,13 @@ impl Map {
             None => vec![channels],
         };
         let size = (height, width);
-        let convolution =
-            plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| prepare(conv, norm, form))?;
+        let convolution = plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| {
+            let prepared = prepare(conv, norm, form)?;
+            if plan.releases() {
+                conv.release()?;
+            }
+            Ok(prepared)
+        })?;
         let output = convolution.output(size)?;
         let residual = residual.map(|residual| residual.blocks(buffers)).transpose()?;
         if let Some(residual) = &residual

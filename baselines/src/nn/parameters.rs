@@ -55,6 +55,14 @@ impl Parameter {
         self.value(mode)?.to_dtype(x.dtype())
     }
 
+    /// Gives its memory back: it has no value any more, and what reads it fails.
+    ///
+    /// # Errors
+    /// If the device is not the CPU.
+    pub(super) fn release(&self) -> Result<()> {
+        self.var.inplace_op1(&Swap(Mutex::new(CpuStorage::F32(Vec::new()))))
+    }
+
     /// The variable itself.
     pub fn var(&self) -> &Var {
         &self.var

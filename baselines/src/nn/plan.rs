@@ -21,9 +21,22 @@ pub struct Plan {
     convolutions: Kept<(TensorId, InputForm), Arc<Convolution>>,
     /// Memory of maps on the CPU.
     buffers: Buffers,
+    /// Whether weights are given back as soon as they are prepared.
+    releases: bool,
 }
 
 impl Plan {
+    /// A plan that gives the network's memory back as it takes its weights, where it has its own: on the CPU. The network
+    /// then computes nothing but by this plan, on inputs of the same size.
+    pub fn releasing() -> Self {
+        Self { releases: true, ..Self::default() }
+    }
+
+    /// Whether weights are given back as soon as they are prepared.
+    pub(super) fn releases(&self) -> bool {
+        self.releases
+    }
+
     pub(super) fn folded(
         &self,
         of: TensorId,

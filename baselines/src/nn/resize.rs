@@ -41,12 +41,14 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     x.contiguous()?.index_select(&indices(h, height)?, 2)?.index_select(&indices(w, width)?, 3)
 }
 
-/// Nearest neighbour to twice the size, and the channels of `skip` after those of `x`: `[B, C, H, W]` and
+/// Nearest neighbour to twice the size, and the channels of `skip`, if there is one, after those of `x`: `[B, C, H, W]` and
 /// `[B, S, 2 H, 2 W]` to `[B, C + S, 2 H, 2 W]`.
 ///
 /// # Errors
 /// If the shapes do not fit, or the device fails.
-pub(super) fn double_and_join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+pub(super) fn doubled_and_joined(x: &Tensor, skip: Option<&Tensor>) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let Some(skip) = skip else { return nearest(x, 2 * height, 2 * width) };
     let ((batch, channels, height, width), size) = (x.dims4()?, skip.dims4()?);
     if !kernels::take_on_cpu(x) || (size.0, size.2, size.3) != (batch, 2 * height, 2 * width) {
         return Tensor::cat(&[&nearest(x, 2 * height, 2 * width)?, skip], 1);
@@ -114,7 +116,7 @@ fn sums_of_four<T: WithDType>(y: &[T], width: usize, x: &mut [T]) {
     }
 }
 
-/// [`double_and_join`], `channels` doubled.
+/// [`doubled_and_joined`], `channels` doubled.
 struct DoubleAndJoin {
     channels: usize,
 }
@@ -144,9 +146,18 @@ impl CustomOp2 for DoubleAndJoin {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let of_skip = gradient.narrow(1, self.channels, y.dim(1)? - self.channels)?.contiguous()?;
-        Ok((Some(gradient.contiguous()?.apply_op1_no_bwd(&OfDoubled { channels: self.channels })?), Some(of_skip)))
+        debug_assert_eq!(gradient.shape(), y.shape());
+        let (of_x, of_skip) = gradients_of_joined(gradient, self.channels)?;
+        Ok((Some(of_x), of_skip))
     }
+}
+
+/// The gradients of what was doubled, of `channels`, and of the skip connection, if there was one, from that of
+/// [`doubled_and_joined`], on the CPU.
+pub(super) fn gradients_of_joined(gradient: &Tensor, channels: usize) -> Result<(Tensor, Option<Tensor>)> {
+    let skipped = gradient.dim(1)? - channels;
+    let of_skip = (skipped > 0).then(|| gradient.narrow(1, channels, skipped)?.contiguous()).transpose()?;
+    Ok((gradient.contiguous()?.apply_op1_no_bwd(&OfDoubled { channels })?, of_skip))
 }
 
 /// The gradient of the first, doubled `channels` of a map, from that of all.
@@ -266,8 +277,8 @@ mod tests {
             assert_gradients(&[&x], |t| nearest(&t[0], 2 * h, 2 * w));
             let skip = gradcheck::image(&[2, 2, 2 * h, 2 * w]);
             let composed = |t: &[Tensor]| Tensor::cat(&[&composed_double(&t[0])?, &t[1]], 1);
-            assert_agree(&[&x, &skip], |t| double_and_join(&t[0], &t[1]), composed);
-            assert_gradients(&[&x, &skip], |t| double_and_join(&t[0], &t[1]));
+            assert_agree(&[&x, &skip], |t| doubled_and_joined(&t[0], Some(&t[1])), composed);
+            assert_gradients(&[&x, &skip], |t| doubled_and_joined(&t[0], Some(&t[1])));
             assert_gradients(&[&x], |t| nearest(&t[0], 2 * h + 1, 3 * w));
             assert_gradients(&[&x], |t| nearest(&t[0], h, w.div_ceil(2)));
             assert_gradients(&[&x], |t| bilinear(&t[0], 2 * h + 1, w.div_ceil(2)));

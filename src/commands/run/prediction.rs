@@ -158,7 +158,8 @@ impl<'a> Job<'a> {
             say(&format!("note: {note}"));
         }
         let Setup { network, workers, .. } = &self.setup;
-        let options = PredictOptions { batch_size: self.batch_size(), workers: *workers };
+        // The prediction is the last that a process does with its network.
+        let options = PredictOptions { batch_size: self.batch_size(), workers: *workers, releases_weights: true };
         let clock = MonotonicClock::default();
         let out = &ready.predictions;
         let predicted = match predict::predict(network, &ready.preprocessor, patches, out, options, &clock, bars) {

@@ -7,11 +7,11 @@ use candle_core::{Result, Tensor, TensorId};
 
 #[cfg(feature = "cuda")]
 pub(super) use self::kernels::Sizes;
-use self::op::conv_transpose2d;
 pub(super) use self::op::conv2d;
 #[cfg(feature = "cuda")]
 pub(super) use self::op::conv2d_rectified;
-use super::{ConvInit, Init, Map, Mode, Padding, Parameter, Scope};
+use self::op::{conv_transpose2d, conv2d_of_joined};
+use super::{ConvInit, Init, Map, Mode, Padding, Parameter, Scope, take_on_cpu};
 
 /// Geometry of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -96,16 +96,30 @@ impl Conv2d {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn forward_map(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
-        match x.on_plan(mode.plan()) {
-            Some(plan) => x.convolved((self, None), (None, false), plan),
-            None => Ok(self.forward(&x.tensor()?, mode)?.into()),
+        if let Some(plan) = x.on_plan(mode.plan()) {
+            return x.convolved((self, None), (None, false), plan);
         }
+        let config = self.config;
+        let is_plain = config.padding_mode == Padding::Zeros && self.bias.is_none();
+        Ok(match x.as_joined().filter(|(x, _)| is_plain && take_on_cpu(x)) {
+            Some((coarse, skip)) => {
+                let weight = self.weight.like(coarse, mode)?;
+                conv2d_of_joined(coarse, skip, &weight, (config.stride, config.padding))?
+            }
+            None => self.forward(&x.tensor()?, mode)?,
+        }
+        .into())
     }
 
     /// Its weight and its bias, in evaluation.
     pub(super) fn parameters(&self) -> (Tensor, Option<Tensor>) {
         let value = |parameter: &Parameter| parameter.var().as_detached_tensor();
         (value(&self.weight), self.bias.as_ref().map(value))
+    }
+
+    /// Gives the memory of its weight back: it computes nothing any more.
+    pub(super) fn release(&self) -> Result<()> {
+        self.weight.release()
     }
 
     /// What tells it from other convolutions.

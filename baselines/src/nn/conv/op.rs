@@ -1,6 +1,8 @@
 //! The convolution as a custom operation of candle's autograd.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
+};
 
 use super::kernels::{Sizes, forward, gradient_of_bias, gradient_of_input, gradient_of_weight};
 #[cfg(feature = "cuda")]
@@ -11,6 +13,7 @@ use crate::nn::cuda;
 use crate::nn::{
     cpu::{Windows, by_type, values},
     kernels::take,
+    resize::{doubled_and_joined, gradients_of_joined},
 };
 
 /// `x [B, C, H, W]` by `weight [N, C, k, k]`, plus `bias [N]`, zero padding: `[B, N, H', W']`.
@@ -31,6 +34,111 @@ pub(in crate::nn) fn conv2d(
     match bias {
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
         None => x.apply_op2(&weight, op),
+    }
+}
+
+/// The convolution of `x [B, C, H, W]` at twice its size and `skip [B, S, 2 H, 2 W]` with a weight `[N, C + S, k, k]`, on the
+/// CPU. The joined map, often the largest of a network, is not kept for the backward pass but made again.
+pub(super) fn conv2d_of_joined(
+    x: &Tensor,
+    skip: Option<&Tensor>,
+    weight: &Tensor,
+    (stride, padding): (usize, usize),
+) -> Result<Tensor> {
+    let (x, weight, op) = (x.contiguous()?, weight.contiguous()?, OfJoined(Conv { stride, padding }));
+    match skip {
+        Some(skip) => x.apply_op3(&skip.contiguous()?, &weight, op),
+        None => x.apply_op2(&weight, op),
+    }
+}
+
+/// See [`conv2d_of_joined`].
+struct OfJoined(Conv);
+
+impl OfJoined {
+    fn forward(
+        &self,
+        x: (&CpuStorage, &Layout),
+        skip: Option<(&CpuStorage, &Layout)>,
+        weight: (&CpuStorage, &Layout),
+    ) -> Result<(CpuStorage, Shape)> {
+        let tensor = |(storage, layout): (&CpuStorage, &Layout)| {
+            by_type!(storage, T => {
+                Tensor::from_slice(values::<T>(storage, layout)?, layout.shape(), &Device::Cpu)
+            })
+        };
+        let joined = doubled_and_joined(&tensor(x)?, skip.map(tensor).transpose()?.as_ref())?;
+        let (joined, layout) = joined.storage_and_layout();
+        let Storage::Cpu(joined) = &*joined else { bail!("tensor is not on the CPU") };
+        self.0.forward((joined, layout), weight, None)
+    }
+
+    /// Of what was doubled, of the skip connection, if there was one, and of the weight.
+    fn gradients(
+        &self,
+        x: &Tensor,
+        skip: Option<&Tensor>,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let joined = doubled_and_joined(&x.detach(), skip.map(Tensor::detach).as_ref())?;
+        let gradient = gradient.contiguous()?;
+        let sizes = self.0.sizes(joined.shape(), weight.shape())?;
+        let of = |which, other: &Tensor| gradient.apply_op2_no_bwd(other, &Gradient { which, sizes });
+        let of_weight = weight.track_op().then(|| of(Which::Weight, &joined)).transpose()?;
+        drop(joined);
+        let (of_x, of_skip) = gradients_of_joined(&of(Which::Input, weight)?, x.dim(1)?)?;
+        Ok((Some(of_x), of_skip, of_weight))
+    }
+}
+
+impl CustomOp2 for OfJoined {
+    fn name(&self) -> &'static str {
+        "conv2d of a doubled map"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), None, (weight, lw))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (of_x, _, of_weight) = self.gradients(x, None, weight, gradient)?;
+        Ok((of_x, of_weight))
+    }
+}
+
+impl CustomOp3 for OfJoined {
+    fn name(&self) -> &'static str {
+        "conv2d of a doubled map and a skip connection"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        skip: &CpuStorage,
+        ls: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), Some((skip, ls)), (weight, lw))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        skip: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        self.gradients(x, Some(skip), weight, gradient)
     }
 }
 
@@ -372,6 +480,20 @@ mod tests {
         for size in [40, 66] {
             let (x, weight) = (image(&[2, 5, size, size]), image(&[9, 5, 7, 7]));
             assert_agree(&[&x, &weight], |t| conv2d(&t[0], &t[1], None, 2, 3), |t| composed(&t[0], &t[1], None, 2, 3));
+        }
+    }
+
+    #[test]
+    fn a_joined_map_has_the_gradients_of_its_parts() {
+        for (channels, skipped, size) in [(3, 2, (4, 5)), (2, 0, (3, 4)), (1, 4, (2, 2))] {
+            let x = image(&[2, channels, size.0, size.1]);
+            let skip = image(&[2, skipped.max(1), 2 * size.0, 2 * size.1]);
+            let weight = image(&[4, channels + skipped, 3, 3]);
+            let skip_of = |t: &'_ [Tensor]| (skipped > 0).then(|| t[1].clone());
+            let joined = |t: &[Tensor]| conv2d_of_joined(&t[0], skip_of(t).as_ref(), &t[2], (1, 1));
+            let apart = |t: &[Tensor]| conv2d(&doubled_and_joined(&t[0], skip_of(t).as_ref())?, &t[2], None, 1, 1);
+            assert_agree(&[&x, &skip, &weight], joined, apart);
+            assert_gradients(&[&x, &skip, &weight], joined);
         }
     }
 

@@ -100,7 +100,10 @@ pub(super) const CHUNK: usize = 4096;
 /// The elements of a contiguous tensor.
 pub(super) fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        Some((start, end)) => match T::cpu_storage_as_slice(storage)?.get(start..end) {
+            Some(values) => Ok(values),
+            None => bail!("a tensor whose memory was given back"),
+        },
         None => bail!("a kernel needs a contiguous tensor"),
     }
 }
