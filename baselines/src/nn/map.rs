@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::{
     BatchNorm, Conv2d, Plan, bilinear,
     cpu::{
-        BLOCK, Buffer, Buffers, CHUNK, Convolution, Groups, Image, InputForm, Level, Source, add_resized, blocks_of,
-        classes, pool, to_blocks, values,
+        BLOCK, Buffer, Buffers, CHUNK, Convolution, GroupedNorm, Image, InputForm, Level, Source, add_resized,
+        blocks_of, classes, pool, to_blocks, values,
     },
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
@@ -136,6 +136,14 @@ impl Map {
         }
     }
 
+    /// In blocks, as layers pass maps on where a plan computes.
+    ///
+    /// # Errors
+    /// If it is not on the CPU in f32.
+    pub fn in_blocks(&self, plan: &Plan) -> Result<Self> {
+        Ok(self.blocks(plan.buffers())?.into())
+    }
+
     /// The sum of two maps.
     ///
     /// # Errors
@@ -204,7 +212,7 @@ impl Map {
         {
             bail!("a norm of {} channels got a map of {}", weight.len(), part.channels);
         }
-        let norm = Groups { channels: part.channels, groups, weight: &weight, bias: &bias, epsilon };
+        let norm = GroupedNorm { channels: part.channels, groups, weight: &weight, bias: &bias, epsilon };
         let mut y = blocks.buffers().take(part.values.len());
         norm.normalise(&part.values, blocks.size.0 * blocks.size.1, &mut y, Level::of_this_thread());
         Ok(Some(Blocks::of(y, part.channels, blocks.batch, blocks.size).into()))
@@ -266,7 +274,7 @@ impl Map {
             None => vec![channels],
         };
         let size = (height, width);
-        let convolution = plan.convolution(conv.id(), InputForm { parts, size, is_planes }, |form| {
+        let convolution = plan.convolution(conv.id(), &InputForm { parts, size, is_planes }, |form| {
             let prepared = prepare(conv, norm, form)?;
             if plan.releases() {
                 conv.release()?;

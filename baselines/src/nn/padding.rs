@@ -43,7 +43,7 @@ impl Padding {
 
     /// The source of pixel `i` of an axis of `size` pixels that is padded by `width`, which its size allows; `None` for a
     /// zero.
-    #[inline(always)]
+    #[inline]
     pub(super) fn source(self, i: usize, width: usize, size: usize) -> Option<usize> {
         if let Some(inside) = i.checked_sub(width).filter(|&inside| inside < size) {
             return Some(inside);

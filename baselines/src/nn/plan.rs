@@ -49,11 +49,11 @@ impl Plan {
     pub(super) fn convolution(
         &self,
         of: TensorId,
-        form: InputForm,
+        form: &InputForm,
         make: impl FnOnce(&InputForm) -> Result<Convolution>,
     ) -> Result<Arc<Convolution>> {
         let key = (of, form.clone());
-        self.convolutions.get(key, || make(&form).map(Arc::new))
+        self.convolutions.get(key, || make(form).map(Arc::new))
     }
 
     pub(super) fn buffers(&self) -> &Buffers {

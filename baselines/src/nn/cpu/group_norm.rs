@@ -6,7 +6,7 @@ use super::lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS};
 
 /// A group norm.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Groups<'a> {
+pub(crate) struct GroupedNorm<'a> {
     /// Channels, of which each group has as many.
     pub(crate) channels: usize,
     pub(crate) groups: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Groups<'a> {
 /// Pixels whose sums are computed in f32 before they are added in f64.
 const PIXELS: usize = 64;
 
-impl Groups<'_> {
+impl GroupedNorm<'_> {
     /// Normalises each group of channels of each image `[block, pixel]`, and rectifies: to `y`.
     pub(crate) fn normalise(&self, x: &[Block], pixels: usize, y: &mut [Block], level: Level) {
         let of_image = self.channels.div_ceil(BLOCK) * pixels;
@@ -43,7 +43,7 @@ impl Groups<'_> {
                 .map(|(variance, &weight)| f64::from(weight) / (variance + self.epsilon).sqrt())
                 .collect();
             let bias: Vec<f64> = self.bias.iter().copied().map(f64::from).collect();
-            level.run(Scale { x, pixels, means: &shift, scale: &in_blocks(&scale), bias: &in_blocks(&bias), y });
+            level.run(Rescale { x, pixels, means: &shift, scale: &in_blocks(&scale), bias: &in_blocks(&bias), y });
         });
     }
 }
@@ -96,7 +96,7 @@ impl Task for Sums<'_> {
 }
 
 /// `max(0, (x - mean) · scale + bias)`.
-struct Scale<'a> {
+struct Rescale<'a> {
     x: &'a [Block],
     pixels: usize,
     means: &'a [Block],
@@ -105,7 +105,7 @@ struct Scale<'a> {
     y: &'a mut [Block],
 }
 
-impl Task for Scale<'_> {
+impl Task for Rescale<'_> {
     type Output = ();
 
     #[inline(always)]

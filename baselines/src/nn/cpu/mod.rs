@@ -3,6 +3,8 @@
 //! Every kernel divides its work into parts that depend on the shape of one sample only, and computes each part on one
 //! thread. So results are bit-identical for any number of threads and any batch.
 
+#![expect(clippy::inline_always, reason = "only what is inlined into a task is compiled for its level's instructions")]
+
 mod blocks;
 mod buffers;
 mod classes;
@@ -25,7 +27,7 @@ pub(super) use buffers::{Buffer, Buffers};
 pub(super) use classes::classes;
 pub(super) use columns::Windows;
 pub(super) use convolution::{Convolution, InputForm};
-pub(super) use group_norm::Groups;
+pub(super) use group_norm::GroupedNorm;
 pub use lanes::at_each_level;
 pub(super) use lanes::{BLOCK, Level};
 pub(super) use pool::pool;
