@@ -3,7 +3,7 @@
 use candle_core::Result;
 
 use super::resnet34::{self, ResNet34};
-use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Map, Mode, Scope};
+use crate::nn::{After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvNorm, Map, Mode, Scope, convolve};
 
 /// Channels of the decoder's five blocks, from coarse to fine, where the encoder's finest map has `width`, a multiple
 /// of 4.
@@ -58,7 +58,7 @@ impl Unet {
     /// # Errors
     /// If the shapes do not fit, or the device fails.
     pub fn classify(&self, map: &Map, mode: Mode<'_>) -> Result<Map> {
-        self.head.forward_map(map, mode)
+        convolve(&self.head, map, mode)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ltae::{Ltae, LtaeConfig};
 use crate::nn::{
     After, BatchNorm, Conv2d, Conv2dConfig, ConvInit, ConvTranspose2d, GroupNorm, Map, Mode, Padding, Scope,
-    average_pool, bilinear, conv_then_norm, relu, standardise, take_on_cpu,
+    average_pool, bilinear, conv_then_norm, convolve, relu, standardise, take_on_cpu,
 };
 
 /// Groups of the encoder's group norms.
@@ -325,7 +325,7 @@ impl ConvLayer {
 
     fn forward(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
         self.layers.iter().try_fold(x.clone(), |x, (conv, norm)| match norm {
-            Norm::Group(norm) => norm.rectified(&conv.forward_map(&x, mode)?, mode),
+            Norm::Group(norm) => norm.rectified(&convolve(conv, &x, mode)?, mode),
             Norm::Batch(norm) => conv_then_norm((conv, norm), &x, After::Relu, mode),
             Norm::Instance => {
                 let x = conv.forward(&x.tensor()?, mode)?;

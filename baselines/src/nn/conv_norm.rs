@@ -2,7 +2,14 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan, activation::relu_of_sum, conv::conv2d, relu};
+use super::{
+    BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan,
+    activation::relu_of_sum,
+    conv::conv2d,
+    cpu::{Convolution, InputForm},
+    map::with_values,
+    relu,
+};
 
 /// What follows the norm.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +63,57 @@ impl ConvNorm {
 /// If the shapes do not fit, or the device fails.
 pub fn conv_then_norm((conv, norm): (&Conv2d, &BatchNorm), x: &Map, after: After<'_>, mode: Mode<'_>) -> Result<Map> {
     if let Some(plan) = x.on_plan(mode.plan()) {
-        return x.convolved((conv, Some(norm)), (after.residual(), after.rectifies()), plan);
+        let prepare = |form: &InputForm| prepare(conv, Some(norm), form, plan);
+        let with = (after.residual(), after.rectifies());
+        return x.convolved((conv.id(), conv.config()), prepare, with, plan);
     }
     if let Some(plan) = mode.plan() {
         return folded((conv, norm), &x.tensor()?, after, plan);
     }
-    let y = conv.forward_map(x, mode)?.tensor()?;
+    let y = convolve(conv, x, mode)?.tensor()?;
     match after {
         After::Relu => Ok(norm.forward_rectified(&y, mode)?.into()),
         _ => and_then(norm.forward(&y, mode)?, after),
     }
+}
+
+/// [`Conv2d::forward`] of a map.
+///
+/// # Errors
+/// If the shapes do not fit, or the device fails.
+pub fn convolve(conv: &Conv2d, x: &Map, mode: Mode<'_>) -> Result<Map> {
+    if let Some(plan) = x.on_plan(mode.plan()) {
+        let prepare = |form: &InputForm| prepare(conv, None, form, plan);
+        return x.convolved((conv.id(), conv.config()), prepare, (None, false), plan);
+    }
+    match x.as_joined().and_then(|joined| conv.forward_joined(joined, mode)) {
+        Some(y) => Ok(y?.into()),
+        None => Ok(conv.forward(&x.tensor()?, mode)?.into()),
+    }
+}
+
+/// Weights of a convolution, with its norm folded in.
+fn prepare(conv: &Conv2d, norm: Option<&BatchNorm>, form: &InputForm, plan: &Plan) -> Result<Convolution> {
+    let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+    let (weight, bias) = conv.parameters();
+    let channels = weight.dim(0)?;
+    let bias = bias.map_or_else(|| Ok(vec![0.0; channels]), |bias| numbers(&bias))?;
+    let (scale, bias) = match norm {
+        None => (vec![1.0; channels], bias),
+        Some(norm) => {
+            let (scale, shift) = norm.scale_and_shift_in_f64()?;
+            #[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
+            let bias = bias.iter().zip(scale.iter().zip(&shift)).map(|(&b, (a, s))| (f64::from(b) * a + s) as f32);
+            let bias = bias.collect();
+            (scale, bias)
+        }
+    };
+    let of = |weight: &[f32]| Convolution::new(weight, &scale, &bias, conv.config(), form);
+    let prepared = with_values(&weight.contiguous()?, of)?;
+    if plan.releases() {
+        conv.release()?;
+    }
+    Ok(prepared)
 }
 
 /// On a GPU, or on plain tensors.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Storage, Tensor, bail};
+use candle_core::{DType, Device, Result, Storage, Tensor, TensorId, bail};
 use rayon::prelude::*;
 
 use super::{
-    BatchNorm, Conv2d, Plan, bilinear,
+    Conv2dConfig, Plan, bilinear,
     cpu::{
         BLOCK, Buffer, Buffers, CHUNK, Convolution, GroupedNorm, Image, InputForm, Level, Source, add_resized,
         blocks_of, classes, pool, to_blocks, values,
@@ -252,16 +252,17 @@ impl Map {
         }
     }
 
-    /// The convolution with its norm, then the addition of a residual and the rectifier, if any, by a plan.
+    /// A convolution by a plan, then the addition of a residual and the rectifier, if any. `of` is the convolution's identity,
+    /// and `prepare` makes what the plan keeps of it.
     pub(super) fn convolved(
         &self,
-        (conv, norm): (&Conv2d, Option<&BatchNorm>),
+        (of, config): (TensorId, Conv2dConfig),
+        prepare: impl FnOnce(&InputForm) -> Result<Convolution>,
         (residual, rectifies): (Option<&Self>, bool),
         plan: &Plan,
     ) -> Result<Self> {
         let buffers = plan.buffers();
         let (batch, channels, height, width) = self.dims4()?;
-        let config = conv.config();
         // An image of few channels is read as it is: as a block it would be mostly zeros.
         let is_planes =
             matches!(self.0, Form::Tensor(_)) && channels < BLOCK && (config.kernel, config.stride) != (3, 1);
@@ -274,19 +275,15 @@ impl Map {
             None => vec![channels],
         };
         let size = (height, width);
-        let convolution = plan.convolution(conv.id(), &InputForm { parts, size, is_planes }, |form| {
-            let prepared = prepare(conv, norm, form)?;
-            if plan.releases() {
-                conv.release()?;
-            }
-            Ok(prepared)
-        })?;
+        let convolution = plan.convolution(of, &InputForm { parts, size, is_planes }, prepare)?;
         let output = convolution.output(size)?;
         let residual = residual.map(|residual| residual.blocks(buffers)).transpose()?;
-        if let Some(residual) = &residual
-            && (residual.parts.len(), residual.parts[0].channels, residual.parts[0].is_doubled, residual.size)
-                != (1, convolution.channels(), false, output)
-        {
+        let fits = |residual: &Blocks| {
+            let part = &residual.parts[0];
+            (residual.parts.len(), part.channels, part.is_doubled) == (1, convolution.channels(), false)
+                && (residual.batch, residual.size) == (batch, output)
+        };
+        if residual.as_ref().is_some_and(|residual| !fits(residual)) {
             bail!("a residual that does not fit the convolution's output");
         }
         let of_image = blocks_of(convolution.channels()) * output.0 * output.1;
@@ -310,27 +307,8 @@ impl Map {
 /// Blocks of a task of an elementwise kernel.
 const BLOCKS_AT_ONCE: usize = CHUNK / BLOCK;
 
-/// Weights of a convolution, with its norm folded in.
-fn prepare(conv: &Conv2d, norm: Option<&BatchNorm>, form: &InputForm) -> Result<Convolution> {
-    let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-    let (weight, bias) = conv.parameters();
-    let channels = weight.dim(0)?;
-    let bias = bias.map_or_else(|| Ok(vec![0.0; channels]), |bias| numbers(&bias))?;
-    let (scale, bias) = match norm {
-        None => (vec![1.0; channels], bias),
-        Some(norm) => {
-            let (scale, shift) = norm.scale_and_shift_in_f64()?;
-            #[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
-            let bias = bias.iter().zip(scale.iter().zip(&shift)).map(|(&b, (a, s))| (f64::from(b) * a + s) as f32);
-            let bias = bias.collect();
-            (scale, bias)
-        }
-    };
-    with_values(&weight.contiguous()?, |weight| Convolution::new(weight, &scale, &bias, conv.config(), form))
-}
-
 /// Runs `f` on the numbers of a contiguous tensor on the CPU.
-fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+pub(super) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { bail!("tensor is not on the CPU") };
     f(values::<f32>(storage, layout)?)
@@ -400,7 +378,10 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{After, Builder, Conv2dConfig, ConvInit, ConvNorm, Mode, Padding, at_each_level, gradcheck::image};
+    use crate::nn::{
+        After, BatchNorm, Builder, Classes, Conv2d, ConvInit, ConvNorm, GroupNorm, Mode, Padding, at_each_level,
+        gradcheck::image,
+    };
 
     /// The same layer in f32 and f64.
     fn layers(c_in: usize, c_out: usize, config: Conv2dConfig) -> [ConvNorm; 2] {
@@ -475,6 +456,59 @@ mod tests {
                 assert_near(&found, &expected, &format!("{level} {c_in} {skip}"));
             }
         });
+    }
+
+    #[test]
+    fn sums_resizes_and_group_norms_are_those_of_tensors() {
+        at_each_level(|level| {
+            let plan = Plan::default();
+            for (channels, size, small) in [(32, (9, 14), (3, 4)), (20, (6, 6), (6, 5)), (64, (25, 4), (2, 2))] {
+                let x = image(&[2, channels, size.0, size.1]);
+                let (small, shift) = (image(&[2, channels, small.0, small.1]), image(&[1, channels, 1, 1]));
+                let [small_in_f32, shift_in_f32] = [&small, &shift].map(|t| t.to_dtype(DType::F32).unwrap());
+                let blocks = in_f32(&x).in_blocks(&plan).unwrap();
+                let resized = blocks.plus_resized(&small_in_f32, &shift_in_f32).unwrap();
+                let expected = Map::from(x.clone()).plus_resized(&small, &shift).unwrap();
+                assert_near(&resized, &expected, &format!("{level}, resized, {channels}"));
+                let sum = resized.plus(&blocks).unwrap();
+                assert_near(&sum, &expected.plus(&x.clone().into()).unwrap(), &format!("{level}, sum, {channels}"));
+                let norm = |dtype| {
+                    let builder = Builder::new(dtype, &Device::Cpu, 3);
+                    GroupNorm::new(&builder.root(), 4, channels).unwrap()
+                };
+                let expected = norm(DType::F64).rectified(&expected, Mode::EVAL).unwrap();
+                let found = norm(DType::F32).rectified(&resized, Mode::EVAL).unwrap();
+                assert_near(&found, &expected, &format!("{level}, norm, {channels}"));
+            }
+        });
+    }
+
+    #[test]
+    fn weights_that_were_given_back_are_an_error_and_the_plan_goes_on() {
+        let [layer, _] = layers(20, 16, Conv2dConfig::same(3));
+        let (x, plan) = (in_f32(&image(&[1, 20, 36, 36])), Plan::releasing());
+        let run = |mode: Mode<'_>| layer.forward(&x, After::Relu, mode);
+        let first = run(Mode::predict(&plan)).unwrap();
+        assert_near(
+            &run(Mode::predict(&plan)).unwrap(),
+            &Map::from(first.tensor().unwrap().to_dtype(DType::F64).unwrap()),
+            "again",
+        );
+        for mode in [Mode::predict(&Plan::default()), Mode::EVAL] {
+            assert!(run(mode).unwrap_err().to_string().contains("memory was given back"));
+        }
+    }
+
+    #[test]
+    fn the_classes_are_those_of_the_tensor() {
+        let plan = Plan::default();
+        let values: Vec<f32> = (0..2 * 13 * 70 * 70).map(|i: usize| ((i * 7919) % 17) as f32 - 8.0).collect();
+        let logits = Tensor::from_vec(values, (2, 13, 70, 70), &Device::Cpu).unwrap();
+        let blocks = Map::from(logits.clone()).in_blocks(&plan).unwrap();
+        let of = |map: &Map| Classes::of(map).unwrap().read().unwrap();
+        assert_eq!(of(&blocks), of(&logits.into()));
+        let broken = (blocks.tensor().unwrap() * f64::INFINITY).unwrap();
+        assert_eq!(of(&Map::from(broken).in_blocks(&plan).unwrap()), [None, None]);
     }
 
     #[test]

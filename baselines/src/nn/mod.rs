@@ -22,6 +22,7 @@ pub(crate) mod cuda;
 #[path = "cuda/as_c.rs"]
 mod cuda_as_c;
 mod dropout;
+mod geometry;
 #[cfg(test)]
 mod gradcheck;
 mod init;
@@ -43,10 +44,11 @@ pub use arithmetic::{Arithmetic, ArithmeticError, InvalidPrecision, Precision};
 pub use arrivals::Arrivals;
 pub use classes::Classes;
 pub(crate) use constants::constant;
-pub use conv::{Conv2d, Conv2dConfig, ConvTranspose2d};
-pub use conv_norm::{After, ConvNorm, conv_then_norm};
+pub use conv::{Conv2d, ConvTranspose2d};
+pub use conv_norm::{After, ConvNorm, conv_then_norm, convolve};
 pub use cpu::at_each_level;
 pub use dropout::Dropout;
+pub use geometry::Conv2dConfig;
 pub use init::{ConvInit, Init};
 pub(crate) use kernels::take_on_cpu;
 #[cfg(feature = "cuda")]

@@ -11,33 +11,7 @@ pub(super) use self::op::conv2d;
 #[cfg(feature = "cuda")]
 pub(super) use self::op::conv2d_rectified;
 use self::op::{conv_transpose2d, conv2d_of_joined};
-use super::{ConvInit, Init, Map, Mode, Padding, Parameter, Scope, take_on_cpu};
-
-/// Geometry of a convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Conv2dConfig {
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step in pixels, on both axes.
-    pub stride: usize,
-    /// Pixels added on each side.
-    pub padding: usize,
-    /// Padding mode.
-    pub padding_mode: Padding,
-}
-
-impl Conv2dConfig {
-    /// A kernel of odd side that keeps the size of the image: stride 1, zero padding.
-    pub const fn same(kernel: usize) -> Self {
-        Self { kernel, stride: 1, padding: kernel / 2, padding_mode: Padding::Zeros }
-    }
-
-    /// The same with another stride.
-    #[must_use]
-    pub const fn stride(self, stride: usize) -> Self {
-        Self { stride, ..self }
-    }
-}
+use super::{Conv2dConfig, ConvInit, Init, Mode, Padding, Parameter, Scope, take_on_cpu};
 
 /// A convolution: `weight [N, C, k, k]`, and optionally `bias [N]`.
 #[derive(Clone, Debug)]
@@ -91,24 +65,18 @@ impl Conv2d {
 }
 
 impl Conv2d {
-    /// The same of a map.
-    ///
-    /// # Errors
-    /// If the shapes do not fit, or the device fails.
-    pub fn forward_map(&self, x: &Map, mode: Mode<'_>) -> Result<Map> {
-        if let Some(plan) = x.on_plan(mode.plan()) {
-            return x.convolved((self, None), (None, false), plan);
+    /// [`Self::forward`] of a map before it is doubled and joined, which it then does not keep; `None` if it has a bias, or a
+    /// padding other than zeros.
+    pub(super) fn forward_joined(
+        &self,
+        (x, skip): (&Tensor, Option<&Tensor>),
+        mode: Mode<'_>,
+    ) -> Option<Result<Tensor>> {
+        let Conv2dConfig { stride, padding, padding_mode, .. } = self.config;
+        if padding_mode != Padding::Zeros || self.bias.is_some() || !take_on_cpu(x) {
+            return None;
         }
-        let config = self.config;
-        let is_plain = config.padding_mode == Padding::Zeros && self.bias.is_none();
-        Ok(match x.as_joined().filter(|(x, _)| is_plain && take_on_cpu(x)) {
-            Some((coarse, skip)) => {
-                let weight = self.weight.like(coarse, mode)?;
-                conv2d_of_joined(coarse, skip, &weight, (config.stride, config.padding))?
-            }
-            None => self.forward(&x.tensor()?, mode)?,
-        }
-        .into())
+        Some(self.weight.like(x, mode).and_then(|weight| conv2d_of_joined(x, skip, &weight, (stride, padding))))
     }
 
     /// Its weight and its bias, in evaluation.

@@ -11,7 +11,7 @@ use super::{
     lanes::{BLOCK, Block, Level, ZEROS},
     winograd::{Edge, Target, Winograd},
 };
-use crate::nn::{Conv2dConfig, Padding};
+use crate::nn::{Padding, geometry::Conv2dConfig};
 
 /// What a convolution is prepared for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
