@@ -8,7 +8,7 @@ use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{
-    cpu::{CHUNK, by_type, values},
+    cpu::{CHUNK, Real, by_type, values},
     kernels,
 };
 
@@ -39,6 +39,15 @@ pub(super) fn relu_of_sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     a.contiguous()?.apply_op2(&b.contiguous()?, ReluOfSum)
 }
 
+/// `f` of each pair of numbers.
+fn of_pairs<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    let mut y = vec![T::zero(); a.len()];
+    y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(y, (a, b))| {
+        y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = f(a, b));
+    });
+    y
+}
+
 struct ReluOfSum;
 
 impl CustomOp2 for ReluOfSum {
@@ -48,13 +57,9 @@ impl CustomOp2 for ReluOfSum {
 
     fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
         by_type!(a, T => {
-            let (a, b) = (values::<T>(a, la)?, values::<T>(b, lb)?);
-            let mut y = vec![0.0; a.len()];
-            y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(y, (a, b))| {
-                y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| {
-                    let sum = a + b;
-                    *y = if sum <= 0.0 { 0.0 } else { sum };
-                });
+            let y = of_pairs(values::<T>(a, la)?, values::<T>(b, lb)?, |a, b| {
+                let sum = a + b;
+                if sum <= 0.0 { 0.0 } else { sum }
             });
             Ok((T::to_cpu_storage_owned(y), la.shape().clone()))
         })
@@ -104,11 +109,7 @@ impl CustomOp2 for WherePositive {
 
     fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
         by_type!(g, T => {
-            let (g, y) = (values::<T>(g, lg)?, values::<T>(y, ly)?);
-            let mut x = vec![0.0; g.len()];
-            x.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(|(x, (g, y))| {
-                x.iter_mut().zip(g.iter().zip(y)).for_each(|(x, (&g, &y))| *x = if y <= 0.0 { 0.0 } else { g });
-            });
+            let x = of_pairs(values::<T>(g, lg)?, values::<T>(y, ly)?, |g, y| if y <= 0.0 { 0.0 } else { g });
             Ok((T::to_cpu_storage_owned(x), lg.shape().clone()))
         })
     }

@@ -6,8 +6,7 @@ use super::{
     BatchNorm, Conv2d, Conv2dConfig, Map, Mode, Padding, Plan,
     activation::relu_of_sum,
     conv::conv2d,
-    cpu::{Convolution, InputForm},
-    map::with_values,
+    cpu::{Convolution, InputForm, with_values},
     relu,
 };
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Storage, Tensor, TensorId, bail};
+use candle_core::{DType, Device, Result, Tensor, TensorId, bail};
 use rayon::prelude::*;
 
 use super::{
     Conv2dConfig, Plan, bilinear,
     cpu::{
         BLOCK, Buffer, Buffers, CHUNK, Convolution, GroupedNorm, Image, InputForm, Level, Source, add_resized,
-        blocks_of, classes, pool, to_blocks, values,
+        blocks_of, classes, pool, to_blocks, to_planes, with_values,
     },
     kernels::take_on_cpu,
     max_pool_3x3_s2, nearest,
@@ -122,10 +122,7 @@ impl Map {
     /// If the device fails.
     pub fn max_pool(&self) -> Result<Self> {
         match &self.0 {
-            Form::Blocks(blocks)
-                if let [part] = &blocks.parts[..]
-                    && !part.is_doubled =>
-            {
+            Form::Blocks(blocks) if let Some(part) = blocks.only_part() => {
                 let (height, width) = blocks.size;
                 let size = (height.div_ceil(2), width.div_ceil(2));
                 let mut pooled = blocks.buffers().take(blocks.batch * blocks_of(part.channels) * size.0 * size.1);
@@ -150,9 +147,8 @@ impl Map {
     /// If the shapes do not fit, or the device fails.
     pub fn plus(&self, other: &Self) -> Result<Self> {
         if let (Form::Blocks(a), Form::Blocks(b)) = (&self.0, &other.0)
-            && let ([first], [second]) = (&a.parts[..], &b.parts[..])
-            && (first.channels, first.is_doubled, a.batch, a.size) == (second.channels, false, b.batch, b.size)
-            && !second.is_doubled
+            && let (Some(first), Some(second)) = (a.only_part(), b.only_part())
+            && (first.channels, a.batch, a.size) == (second.channels, b.batch, b.size)
         {
             let mut sum = a.buffers().take(first.values.len());
             let pairs = first.values.par_chunks(BLOCKS_AT_ONCE).zip(second.values.par_chunks(BLOCKS_AT_ONCE));
@@ -171,10 +167,7 @@ impl Map {
     /// If the shapes do not fit, or the device fails.
     pub fn plus_resized(&self, small: &Tensor, shift: &Tensor) -> Result<Self> {
         match &self.0 {
-            Form::Blocks(blocks)
-                if let [part] = &blocks.parts[..]
-                    && !part.is_doubled =>
-            {
+            Form::Blocks(blocks) if let Some(part) = blocks.only_part() => {
                 let (batch, channels, height, width) = small.dims4()?;
                 if (batch, channels) != (blocks.batch, part.channels) {
                     bail!(
@@ -206,10 +199,9 @@ impl Map {
         epsilon: f64,
     ) -> Result<Option<Self>> {
         let Form::Blocks(blocks) = &self.0 else { return Ok(None) };
-        let [part] = &blocks.parts[..] else { return Ok(None) };
+        let Some(part) = blocks.only_part() else { return Ok(None) };
         let (weight, bias) = (weight.to_vec1::<f32>()?, bias.to_vec1::<f32>()?);
-        if part.is_doubled || [weight.len(), bias.len()] != [part.channels; 2] || !part.channels.is_multiple_of(groups)
-        {
+        if [weight.len(), bias.len()] != [part.channels; 2] || !part.channels.is_multiple_of(groups) {
             bail!("a norm of {} channels got a map of {}", weight.len(), part.channels);
         }
         let norm = GroupedNorm { channels: part.channels, groups, weight: &weight, bias: &bias, epsilon };
@@ -222,10 +214,7 @@ impl Map {
     /// `None` if they are a tensor.
     pub(super) fn classes(&self) -> Option<Vec<u8>> {
         let Form::Blocks(blocks) = &self.0 else { return None };
-        let [part] = &blocks.parts[..] else { return None };
-        if part.is_doubled || part.channels > usize::from(u8::MAX) + 1 {
-            return None;
-        }
+        let part = blocks.only_part().filter(|part| part.channels <= usize::from(u8::MAX) + 1)?;
         let pixels = blocks.size.0 * blocks.size.1;
         let mut bytes = vec![0; blocks.batch * (1 + pixels)];
         let logits = part.values.chunks_exact(blocks_of(part.channels) * pixels);
@@ -275,13 +264,13 @@ impl Map {
             None => vec![channels],
         };
         let size = (height, width);
-        let convolution = plan.convolution(of, &InputForm { parts, size, is_planes }, prepare)?;
+        let form = InputForm { parts, size, is_planes };
+        let convolution = plan.convolution(of, form.clone(), || prepare(&form))?;
         let output = convolution.output(size)?;
         let residual = residual.map(|residual| residual.blocks(buffers)).transpose()?;
         let fits = |residual: &Blocks| {
-            let part = &residual.parts[0];
-            (residual.parts.len(), part.channels, part.is_doubled) == (1, convolution.channels(), false)
-                && (residual.batch, residual.size) == (batch, output)
+            let has_channels = residual.only_part().is_some_and(|part| part.channels == convolution.channels());
+            has_channels && (residual.batch, residual.size) == (batch, output)
         };
         if residual.as_ref().is_some_and(|residual| !fits(residual)) {
             bail!("a residual that does not fit the convolution's output");
@@ -307,13 +296,6 @@ impl Map {
 /// Blocks of a task of an elementwise kernel.
 const BLOCKS_AT_ONCE: usize = CHUNK / BLOCK;
 
-/// Runs `f` on the numbers of a contiguous tensor on the CPU.
-pub(super) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { bail!("tensor is not on the CPU") };
-    f(values::<f32>(storage, layout)?)
-}
-
 impl From<Blocks> for Map {
     fn from(blocks: Blocks) -> Self {
         Self(Form::Blocks(blocks))
@@ -327,6 +309,14 @@ impl Blocks {
 
     fn buffers(&self) -> &Buffers {
         self.parts[0].values.home()
+    }
+
+    /// All channels at full size, if they are one part.
+    fn only_part(&self) -> Option<&Part> {
+        match &self.parts[..] {
+            [part] if !part.is_doubled => Some(part),
+            _ => None,
+        }
     }
 
     /// The parts of an image.
@@ -363,10 +353,10 @@ impl Blocks {
             let size = if part.is_doubled { (height / 2, width / 2) } else { self.size };
             let (pixels, blocks) = (size.0 * size.1, blocks_of(part.channels));
             let mut planes = vec![0f32; self.batch * part.channels * pixels];
-            planes.par_chunks_exact_mut(pixels.max(1)).enumerate().for_each(|(index, plane)| {
-                let (image, channel) = (index / part.channels, index % part.channels);
-                let from = &part.values[(image * blocks + channel / BLOCK) * pixels..][..pixels];
-                plane.iter_mut().zip(from).for_each(|(value, block)| *value = block[channel % BLOCK]);
+            let images = planes.par_chunks_exact_mut((part.channels * pixels).max(1));
+            images.zip(part.values.par_chunks_exact((blocks * pixels).max(1))).for_each(|(planes, values)| {
+                let by_block = planes.par_chunks_mut((BLOCK * pixels).max(1)).zip(values.par_chunks_exact(pixels));
+                by_block.for_each(|(planes, values)| to_planes(values, planes.chunks_exact_mut(pixels)));
             });
             let tensor = Tensor::from_vec(planes, (self.batch, part.channels, size.0, size.1), &Device::Cpu)?;
             if part.is_doubled { nearest(&tensor, height, width) } else { Ok(tensor) }

@@ -47,6 +47,7 @@ pub(crate) use constants::constant;
 pub use conv::{Conv2d, ConvTranspose2d};
 pub use conv_norm::{After, ConvNorm, conv_then_norm, convolve};
 pub use cpu::at_each_level;
+pub(crate) use cpu::with_values;
 pub use dropout::Dropout;
 pub use geometry::Conv2dConfig;
 pub use init::{ConvInit, Init};

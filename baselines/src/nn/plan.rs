@@ -49,11 +49,10 @@ impl Plan {
     pub(super) fn convolution(
         &self,
         of: TensorId,
-        form: &InputForm,
-        make: impl FnOnce(&InputForm) -> Result<Convolution>,
+        form: InputForm,
+        make: impl FnOnce() -> Result<Convolution>,
     ) -> Result<Arc<Convolution>> {
-        let key = (of, form.clone());
-        self.convolutions.get(key, || make(form).map(Arc::new))
+        self.convolutions.get((of, form), || make().map(Arc::new))
     }
 
     pub(super) fn buffers(&self) -> &Buffers {

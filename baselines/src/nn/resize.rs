@@ -47,9 +47,9 @@ pub fn nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
 /// # Errors
 /// If the shapes do not fit, or the device fails.
 pub(super) fn doubled_and_joined(x: &Tensor, skip: Option<&Tensor>) -> Result<Tensor> {
-    let (_, _, height, width) = x.dims4()?;
+    let (batch, channels, height, width) = x.dims4()?;
     let Some(skip) = skip else { return nearest(x, 2 * height, 2 * width) };
-    let ((batch, channels, height, width), size) = (x.dims4()?, skip.dims4()?);
+    let size = skip.dims4()?;
     if !kernels::take_on_cpu(x) || (size.0, size.2, size.3) != (batch, 2 * height, 2 * width) {
         return Tensor::cat(&[&nearest(x, 2 * height, 2 * width)?, skip], 1);
     }
@@ -93,7 +93,8 @@ impl CustomOp1 for Double {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour).map(Some)
+        let channels = gradient.dim(1)?;
+        gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour { channels }).map(Some)
     }
 }
 
@@ -103,16 +104,6 @@ fn double<T: Copy>(x: &[T], width: usize, y: &mut [T]) {
         let (first, second) = rows.split_at_mut(2 * width);
         first.chunks_exact_mut(2).zip(row).for_each(|(pair, &value)| pair.fill(value));
         second.copy_from_slice(first);
-    }
-}
-
-/// The sums of each 2×2 block of pixels of a plane, in rows of `width` sums.
-fn sums_of_four<T: WithDType>(y: &[T], width: usize, x: &mut [T]) {
-    for (row, rows) in x.chunks_exact_mut(width).zip(y.chunks_exact(4 * width)) {
-        let (first, second) = rows.split_at(2 * width);
-        for (x, (a, b)) in row.iter_mut().zip(first.chunks_exact(2).zip(second.chunks_exact(2))) {
-            *x = (a[0] + a[1]) + (b[0] + b[1]);
-        }
     }
 }
 
@@ -157,17 +148,17 @@ impl CustomOp2 for DoubleAndJoin {
 pub(super) fn gradients_of_joined(gradient: &Tensor, channels: usize) -> Result<(Tensor, Option<Tensor>)> {
     let skipped = gradient.dim(1)? - channels;
     let of_skip = (skipped > 0).then(|| gradient.narrow(1, channels, skipped)?.contiguous()).transpose()?;
-    Ok((gradient.contiguous()?.apply_op1_no_bwd(&OfDoubled { channels })?, of_skip))
+    Ok((gradient.contiguous()?.apply_op1_no_bwd(&SumOfFour { channels })?, of_skip))
 }
 
-/// The gradient of the first, doubled `channels` of a map, from that of all.
-struct OfDoubled {
+/// Sums each 2×2 block of pixels of the first `channels`; on a GPU these are all.
+struct SumOfFour {
     channels: usize,
 }
 
-impl CustomOp1 for OfDoubled {
+impl CustomOp1 for SumOfFour {
     fn name(&self) -> &'static str {
-        "gradient of nearest neighbour before a skip connection"
+        "gradient of nearest neighbour"
     }
 
     fn cpu_fwd(&self, g: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -178,30 +169,15 @@ impl CustomOp1 for OfDoubled {
             let mut x = vec![0.0; batch * self.channels * pixels / 4];
             x.par_chunks_exact_mut((pixels / 4).max(1)).enumerate().for_each(|(index, x)| {
                 let (image, channel) = (index / self.channels, index % self.channels);
-                sums_of_four(&g[(image * all + channel) * pixels..][..pixels], width / 2, x);
+                let g = &g[(image * all + channel) * pixels..][..pixels];
+                for (row, rows) in x.chunks_exact_mut(width / 2).zip(g.chunks_exact(2 * width)) {
+                    let (first, second) = rows.split_at(width);
+                    for (x, (a, b)) in row.iter_mut().zip(first.chunks_exact(2).zip(second.chunks_exact(2))) {
+                        *x = (a[0] + a[1]) + (b[0] + b[1]);
+                    }
+                }
             });
             Ok((T::to_cpu_storage_owned(x), (batch, self.channels, height / 2, width / 2).into()))
-        })
-    }
-}
-
-/// Sums each 2×2 block of pixels.
-struct SumOfFour;
-
-impl CustomOp1 for SumOfFour {
-    fn name(&self) -> &'static str {
-        "gradient of nearest neighbour"
-    }
-
-    fn cpu_fwd(&self, g: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (batch, channels, height, width) = layout.shape().dims4()?;
-        by_type!(g, T => {
-            let g = values::<T>(g, layout)?;
-            let mut x = vec![0.0; g.len() / 4];
-            let by_plane = (height * width / 4).max(1);
-            let planes = x.par_chunks_exact_mut(by_plane).zip(g.par_chunks_exact(4 * by_plane));
-            planes.for_each(|(x, g)| sums_of_four(g, width / 2, x));
-            Ok((T::to_cpu_storage_owned(x), (batch, channels, height / 2, width / 2).into()))
         })
     }
 

@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, mut file: File, size: u64) -> Result<Content, We
     let metadata: Metadata = serde_json::from_str(text)
         .map_err(|error| damaged(SafeTensorError::InvalidHeaderDeserialization(error).to_string()))?;
     // From here on, all claimed sizes are within the file's.
-    if header_size + metadata.data_len() as u64 != rest {
+    if metadata.data_len() as u64 != rest - header_size {
         return Err(damaged(SafeTensorError::MetadataIncompleteBuffer.to_string()));
     }
     let (to_hash, read) = mpsc::channel::<Tensor>();

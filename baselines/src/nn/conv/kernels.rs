@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::nn::{
     Padding,
     cpu::{
-        self, Adds, BLOCK, Edge, Epilogue, Image, Level, Matrix, Real, Shape, Target, Windows, Winograd, blocks_of,
+        self, Adds, Edge, Epilogue, Image, Level, Matrix, Real, Shape, Target, Windows, Winograd, by_blocks, in_blocks,
         multiply_add, with_scratch,
     },
 };
@@ -168,14 +168,12 @@ pub(super) fn gradient_of_input<T: Real>(gradient: &[T], weight: &[T], sizes: &S
 fn by_tiles(x: &[f32], weight: &[f32], bias: Option<&[f32]>, batch: usize, shape: &Shape) -> Vec<f32> {
     let Shape { channels: (c_in, c_out), size, edge } = *shape;
     let level = Level::of_this_thread();
-    let inputs: Vec<_> = (0..c_in).step_by(BLOCK).map(|first| first..(first + BLOCK).min(c_in)).collect();
+    let inputs: Vec<_> = by_blocks(0..c_in).collect();
     let tiles = Winograd::new(weight, &vec![1.0; c_out], &inputs, edge, level);
-    let mut blocks = vec![[0.0; BLOCK]; blocks_of(c_out)];
-    if let Some(bias) = bias {
-        blocks.as_flattened_mut()[..c_out].copy_from_slice(bias);
-    }
-    let epilogue = Epilogue { bias: &blocks, residual: None, rectifies: false };
-    let of_image = c_out * (size.0 + 2 * edge.width - 2) * (size.1 + 2 * edge.width - 2);
+    let bias = in_blocks(&bias.map_or_else(|| vec![0.0; c_out], <[f32]>::to_vec));
+    let epilogue = Epilogue { bias: &bias, residual: None, rectifies: false };
+    let (height, width) = edge.output(size);
+    let of_image = c_out * height * width;
     let mut y = vec![0.0; batch * of_image];
     for (x, y) in x.chunks_exact(c_in * size.0 * size.1).zip(y.chunks_exact_mut(of_image)) {
         tiles.convolve(Image::Planes(x), size, &epilogue, Target::Planes(y), level);

@@ -1,6 +1,8 @@
 //! Maps in blocks of 16 channels, `[block, H, W, 16]`: what the kernels in f32 compute on. All channels of a pixel that a
 //! vector holds lie beside each other, so that no kernel shuffles.
 
+use std::ops::Range;
+
 use super::lanes::{BLOCK, Block, Lanes, ZEROS};
 
 /// Channels of an input: blocks of an image of some size, or of half that size whose pixels are read twice on each axis.
@@ -105,6 +107,18 @@ pub(crate) fn to_planes<'a>(blocks: &[Block], planes: impl Iterator<Item = &'a m
 
 /// Pixels whose planes and blocks fit the first-level cache together.
 const PIXELS_AT_ONCE: usize = 64;
+
+/// A number of each channel, in blocks; those after the last are 0.
+pub(crate) fn in_blocks(numbers: &[f32]) -> Vec<Block> {
+    let mut blocks = vec![ZEROS; blocks_of(numbers.len())];
+    blocks.as_flattened_mut()[..numbers.len()].copy_from_slice(numbers);
+    blocks
+}
+
+/// The channels of each block that holds some of `channels`.
+pub(crate) fn by_blocks(channels: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    channels.clone().step_by(BLOCK).map(move |first| first..(first + BLOCK).min(channels.end))
+}
 
 /// Blocks that hold `channels`.
 pub(crate) fn blocks_of(channels: usize) -> usize {

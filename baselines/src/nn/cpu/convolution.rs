@@ -5,10 +5,10 @@ use std::ops::Range;
 use candle_core::{Result, bail};
 
 use super::{
-    blocks::{Epilogue, Image, blocks_of},
+    blocks::{Epilogue, Image, Source, by_blocks, in_blocks},
     buffers::{Buffer, Buffers},
     direct::{Direct, Padded, pad_blocks, pad_planes},
-    lanes::{BLOCK, Block, Level, ZEROS},
+    lanes::{BLOCK, Block, Level},
     winograd::{Edge, Target, Winograd},
 };
 use crate::nn::{Padding, geometry::Conv2dConfig};
@@ -31,7 +31,7 @@ impl InputForm {
         let mut blocks = Vec::new();
         for &channels in &self.parts {
             let end = first + channels;
-            blocks.extend((first..end).step_by(BLOCK).map(|start| start..(start + BLOCK).min(end)));
+            blocks.extend(by_blocks(first..end));
             first = end;
         }
         blocks
@@ -77,14 +77,11 @@ impl Convolution {
             let edge = Edge { width: padding, padding: padding_mode };
             Kernel::Winograd(Winograd::new(weight, scale, &input.blocks(), edge, level))
         } else if input.is_planes {
-            let all = std::iter::once(0..channels).collect::<Vec<_>>();
-            Kernel::Direct(Direct::new(weight, scale, &all, channels, (kernel, stride)))
+            Kernel::Direct(Direct::new(weight, scale, std::slice::from_ref(&(0..channels)), channels, (kernel, stride)))
         } else {
             Kernel::Direct(Direct::new(weight, scale, &input.blocks(), BLOCK, (kernel, stride)))
         };
-        let mut blocks = vec![ZEROS; blocks_of(bias.len())];
-        blocks.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
-        Ok(Self { kernel, bias: blocks, config, channels: bias.len() })
+        Ok(Self { kernel, bias: in_blocks(bias), config, channels: bias.len() })
     }
 
     /// Output channels.
@@ -130,36 +127,30 @@ impl Convolution {
         match (&self.kernel, image) {
             (Kernel::Winograd(kernel), image) => kernel.convolve(image, size, &epilogue, Target::Blocks(y), level),
             (Kernel::Direct(kernel), image) => {
-                let padded = self.padded(image, size, buffers);
                 let by = 2 * self.config.padding;
-                let channels = match image {
-                    Image::Planes(planes) => planes.len() / (size.0 * size.1),
-                    Image::Blocks(sources) => sources.iter().map(|s| s.planes().count()).sum::<usize>() * BLOCK,
+                let padded_size = (size.0 + by, size.1 + by);
+                let copy;
+                let values = match image {
+                    Image::Blocks([Source { blocks, is_doubled: false, .. }]) if by == 0 => blocks.as_flattened(),
+                    _ => {
+                        copy = self.padded(image, size, kernel.numbers(padded_size), buffers);
+                        &copy.as_flattened()[..kernel.numbers(padded_size)]
+                    }
                 };
-                let values = &padded.as_flattened()[..(size.0 + by) * (size.1 + by) * channels];
-                let x = Padded { values, size: (size.0 + by, size.1 + by) };
-                kernel.convolve(x, self.output(size)?, &epilogue, y, level);
+                kernel.convolve(Padded { values, size: padded_size }, self.output(size)?, &epilogue, y, level);
             }
         }
         Ok(())
     }
 
-    /// A copy of an image with padding.
-    fn padded(&self, image: Image<'_>, size: (usize, usize), buffers: &Buffers) -> Buffer {
+    /// A copy of an image with padding, of so many numbers.
+    fn padded(&self, image: Image<'_>, size: (usize, usize), numbers: usize, buffers: &Buffers) -> Buffer {
         let Conv2dConfig { padding, padding_mode, .. } = self.config;
-        let pixels = (size.0 + 2 * padding) * (size.1 + 2 * padding);
+        let mut padded = buffers.take(numbers.div_ceil(BLOCK));
         match image {
-            Image::Planes(planes) => {
-                let mut padded = buffers.take((pixels * (planes.len() / (size.0 * size.1))).div_ceil(BLOCK));
-                pad_planes(planes, size, (padding_mode, padding), padded.as_flattened_mut());
-                padded
-            }
-            Image::Blocks(sources) => {
-                let planes: usize = sources.iter().map(|source| source.planes().count()).sum();
-                let mut padded = buffers.take(planes * pixels);
-                pad_blocks(sources, size, (padding_mode, padding), &mut padded);
-                padded
-            }
+            Image::Planes(planes) => pad_planes(planes, size, (padding_mode, padding), padded.as_flattened_mut()),
+            Image::Blocks(sources) => pad_blocks(sources, size, (padding_mode, padding), &mut padded),
         }
+        padded
     }
 }

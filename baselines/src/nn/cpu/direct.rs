@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     blocks::{Epilogue, Source, blocks_of},
-    lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS, accumulate},
+    lanes::{BLOCK, Block, Grouped, Lanes, Level, Task, ZEROS, accumulate, in_groups},
 };
 use crate::nn::Padding;
 
@@ -64,6 +64,11 @@ impl Direct {
         Self { weights, outputs, planes: inputs.len(), pixel, kernel, stride }
     }
 
+    /// Numbers of a padded image of `size`.
+    pub(crate) fn numbers(&self, size: (usize, usize)) -> usize {
+        self.planes * size.0 * size.1 * self.pixel
+    }
+
     /// The convolution of an image to `y`, `[output block, H', W']` of `size`.
     pub(crate) fn convolve(
         &self,
@@ -76,7 +81,7 @@ impl Direct {
         let (height, width) = size;
         assert!(
             y.len() == self.outputs * height * width
-                && x.values.len() == self.planes * x.size.0 * x.size.1 * self.pixel
+                && x.values.len() == self.numbers(x.size)
                 && (height - 1) * self.stride + self.kernel <= x.size.0
                 && (width - 1) * self.stride + self.kernel <= x.size.1,
             "an image of another layer"
@@ -111,24 +116,21 @@ impl Task for Rows<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         for row in 0..self.y.len() / self.width {
-            let mut first = 0;
-            while self.width - first >= L::PIXELS {
-                // The only values of PIXELS are these.
-                match L::PIXELS {
-                    12 => self.pixels::<L, 12>(lanes, row, first),
-                    6 => self.pixels::<L, 6>(lanes, row, first),
-                    _ => self.pixels::<L, 2>(lanes, row, first),
-                }
-                first += L::PIXELS;
-            }
-            while self.width - first >= 4 {
-                self.pixels::<L, 4>(lanes, row, first);
-                first += 4;
-            }
-            for first in first..self.width {
-                self.pixels::<L, 1>(lanes, row, first);
-            }
+            in_groups(lanes, self.width, &mut Row { rows: &mut self, row });
         }
+    }
+}
+
+/// One of the rows.
+struct Row<'r, 'a> {
+    rows: &'r mut Rows<'a>,
+    row: usize,
+}
+
+impl Grouped for Row<'_, '_> {
+    #[inline(always)]
+    fn run<L: Lanes, const P: usize>(&mut self, lanes: L, first: usize) {
+        self.rows.pixels::<L, P>(lanes, self.row, first);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS};
+use super::{
+    blocks::{blocks_of, in_blocks},
+    lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS},
+};
 
 /// A group norm.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +27,7 @@ const PIXELS: usize = 64;
 impl GroupedNorm<'_> {
     /// Normalises each group of channels of each image `[block, pixel]`, and rectifies: to `y`.
     pub(crate) fn normalise(&self, x: &[Block], pixels: usize, y: &mut [Block], level: Level) {
-        let of_image = self.channels.div_ceil(BLOCK) * pixels;
+        let of_image = blocks_of(self.channels) * pixels;
         y.par_chunks_exact_mut(of_image).zip(x.par_chunks_exact(of_image)).for_each(|(y, x)| {
             let zeros = vec![ZEROS; of_image / pixels];
             let of_group = (self.channels / self.groups * pixels) as f64;
@@ -35,25 +38,22 @@ impl GroupedNorm<'_> {
                 (0..self.channels).map(|c| means[c * self.groups / self.channels]).collect::<Vec<_>>()
             };
             let means = by_channel(&level.run(Sums { x, pixels, means: &zeros, are_squared: false }));
-            let shift = in_blocks(&means);
+            let shift = rounded(&means);
             let variances = by_channel(&level.run(Sums { x, pixels, means: &shift, are_squared: true }));
             let scale: Vec<f64> = variances
                 .iter()
                 .zip(self.weight)
                 .map(|(variance, &weight)| f64::from(weight) / (variance + self.epsilon).sqrt())
                 .collect();
-            let bias: Vec<f64> = self.bias.iter().copied().map(f64::from).collect();
-            level.run(Rescale { x, pixels, means: &shift, scale: &in_blocks(&scale), bias: &in_blocks(&bias), y });
+            let (scale, bias) = (rounded(&scale), in_blocks(self.bias));
+            level.run(Rescale { x, pixels, means: &shift, scale: &scale, bias: &bias, y });
         });
     }
 }
 
-/// Numbers of each channel, those after the last 0.
-fn in_blocks(values: &[f64]) -> Vec<Block> {
-    let mut blocks = vec![ZEROS; values.len().div_ceil(BLOCK)];
+fn rounded(values: &[f64]) -> Vec<Block> {
     #[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
-    blocks.as_flattened_mut().iter_mut().zip(values).for_each(|(to, &value)| *to = value as f32);
-    blocks
+    in_blocks(&values.iter().map(|&value| value as f32).collect::<Vec<_>>())
 }
 
 /// Sums of each channel of an image, of the deviations from a mean or of their squares.

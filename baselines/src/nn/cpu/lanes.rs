@@ -407,6 +407,34 @@ impl Lanes for Portable {
     }
 }
 
+/// Work on `P` adjacent pixels (or tiles, or channels) at once.
+pub(crate) trait Grouped {
+    /// The work on those from `first` on.
+    fn run<L: Lanes, const P: usize>(&mut self, lanes: L, first: usize);
+}
+
+/// Runs `work` on groups of [`Lanes::PIXELS`] of `count`, and on smaller groups of the rest.
+#[inline(always)]
+pub(crate) fn in_groups<L: Lanes>(lanes: L, count: usize, work: &mut impl Grouped) {
+    let mut first = 0;
+    while count - first >= L::PIXELS {
+        // The only values of PIXELS are these.
+        match L::PIXELS {
+            12 => work.run::<L, 12>(lanes, first),
+            6 => work.run::<L, 6>(lanes, first),
+            _ => work.run::<L, 2>(lanes, first),
+        }
+        first += L::PIXELS;
+    }
+    while count - first >= 4 {
+        work.run::<L, 4>(lanes, first);
+        first += 4;
+    }
+    for first in first..count {
+        work.run::<L, 1>(lanes, first);
+    }
+}
+
 /// Adds to the sums of `P` pixels the products of `inputs` (of each pixel the same number) and the weights, a block of output
 /// channels for each input.
 #[inline(always)]

@@ -20,9 +20,9 @@ mod winograd;
 
 use std::{cell::RefCell, thread::LocalKey};
 
-use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType, bail};
 
-pub(super) use blocks::{Epilogue, Image, Source, blocks_of, to_blocks};
+pub(super) use blocks::{Epilogue, Image, Source, blocks_of, by_blocks, in_blocks, to_blocks, to_planes};
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use classes::classes;
 pub(super) use columns::Windows;
@@ -108,6 +108,13 @@ pub(super) fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> R
         },
         None => bail!("a kernel needs a contiguous tensor"),
     }
+}
+
+/// Runs `f` on the numbers of a contiguous tensor in f32 on the CPU.
+pub(crate) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { bail!("tensor is not on the CPU") };
+    f(values::<f32>(storage, layout)?)
 }
 
 /// Runs `f` on two buffers of this thread, of `sizes` elements with arbitrary values.

@@ -90,23 +90,19 @@ impl BatchNorm {
 
     /// Evaluation as `x · scale + shift`, each `[C]` in the type of the parameters.
     pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor)> {
-        let [weight, bias, mean, variance] =
-            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|p| p.var().as_detached_tensor());
-        let scale = (weight / (variance + EPSILON)?.sqrt()?)?;
-        let shift = (bias - (mean * &scale)?)?;
-        Ok((scale, shift))
+        self.scale_and_shift_in(self.weight.var().dtype())
     }
 
     /// The same, computed in f64.
     pub(super) fn scale_and_shift_in_f64(&self) -> Result<(Vec<f64>, Vec<f64>)> {
-        let numbers = |p: &Parameter| p.var().as_detached_tensor().to_dtype(DType::F64)?.to_vec1::<f64>();
-        let scale: Vec<f64> = numbers(&self.weight)?
-            .iter()
-            .zip(numbers(&self.running_var)?)
-            .map(|(weight, variance)| weight / (variance + EPSILON).sqrt())
-            .collect();
-        let (bias, mean) = (numbers(&self.bias)?, numbers(&self.running_mean)?);
-        let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(bias, (mean, scale))| bias - mean * scale).collect();
+        let (scale, shift) = self.scale_and_shift_in(DType::F64)?;
+        Ok((scale.to_vec1()?, shift.to_vec1()?))
+    }
+
+    fn scale_and_shift_in(&self, dtype: DType) -> Result<(Tensor, Tensor)> {
+        let value = |p: &Parameter| p.var().as_detached_tensor().to_dtype(dtype);
+        let scale = (value(&self.weight)? / (value(&self.running_var)? + EPSILON)?.sqrt()?)?;
+        let shift = (value(&self.bias)? - (value(&self.running_mean)? * &scale)?)?;
         Ok((scale, shift))
     }
 

@@ -1,6 +1,8 @@
 //! Adam's update of an f32 parameter on the CPU in one pass over memory; candle's operations make a dozen, one by one.
 
-use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
+
+use crate::nn::with_values;
 
 /// Numbers that are updated at once: few enough for the nearest cache.
 const AT_ONCE: usize = 1 << 10;
@@ -49,16 +51,20 @@ pub(super) fn adam(value: &Tensor, gradient: &Tensor, past: Option<[&Tensor; 2]>
         let length = AT_ONCE.min(count - start);
         for (input, numbers) in inputs.iter().zip(&mut at_once) {
             match input {
-                Some(input) => with_numbers(input, |all| numbers[..length].copy_from_slice(&all[start..][..length]))?,
+                Some(input) => with_values(input, |all| {
+                    numbers[..length].copy_from_slice(&all[start..][..length]);
+                    Ok(())
+                })?,
                 None => numbers.fill(0.0),
             }
         }
         let [values, means, squares] = &mut at_once;
-        with_numbers(&gradient, |gradients| {
+        with_values(&gradient, |gradients| {
             let state = values.iter_mut().zip(means).zip(squares);
             for (&gradient, ((value, mean), squares)) in gradients[start..][..length].iter().zip(state) {
                 update(gradient, value, mean, squares);
             }
+            Ok(())
         })?;
         for (updated, numbers) in updated.iter_mut().zip(&at_once) {
             updated.extend_from_slice(&numbers[..length]);
@@ -66,13 +72,4 @@ pub(super) fn adam(value: &Tensor, gradient: &Tensor, past: Option<[&Tensor; 2]>
     }
     let [values, means, squares] = updated.map(|numbers| Tensor::from_vec(numbers, value.shape(), &Device::Cpu));
     Ok([values?, means?, squares?])
-}
-
-/// Gives `take` the numbers of a contiguous f32 tensor on the CPU.
-fn with_numbers<R>(tensor: &Tensor, take: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(numbers)), Some((start, end))) => Ok(take(&numbers[start..end])),
-        _ => candle_core::bail!("a tensor of {:?} with {layout:?}, where the optimiser has f32", tensor.dtype()),
-    }
 }

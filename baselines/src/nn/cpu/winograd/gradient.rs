@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{
     super::{
         blocks::{Plane, blocks_of},
-        lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS},
+        lanes::{BLOCK, Block, Grouped, Lanes, Level, Task, ZEROS, in_groups},
     },
     BAND_BYTES, Edge, Grid, Image, Inputs, Planes, column, stride,
     tile::{KERNEL, M, N, POINTS, spread},
@@ -33,7 +33,7 @@ pub(crate) struct Shape {
 /// The gradient of the weights `[N, C, 3, 3]`, from the inputs `[B, C, H, W]` and the outputs' gradients `[B, N, H', W']`.
 pub(crate) fn gradient_of_weight(x: &[f32], gradient: &[f32], shape: &Shape, level: Level) -> Vec<f32> {
     let Shape { channels: (c_in, c_out), size, edge } = *shape;
-    let grid = Grid::new(size, edge, M);
+    let grid = Grid::new(size, edge);
     let (inputs, outputs) = (blocks_of(c_in), blocks_of(c_out));
     let (of_x, of_gradient) = (c_in * size.0 * size.1, c_out * grid.size.0 * grid.size.1);
     let images: Vec<_> = x
@@ -67,7 +67,7 @@ pub(crate) fn gradient_of_weight(x: &[f32], gradient: &[f32], shape: &Shape, lev
                 with_scratch([group.len() * step, step], |tiles, spread| {
                     for (block, tiles) in group.clone().zip(tiles.chunks_exact_mut(step)) {
                         x.with_rows(block, grid.seen(lines), |plane| {
-                            level.run(Inputs::new(plane, grid, first..first + count, tiles));
+                            level.run(Inputs { plane, grid, tiles: first..first + count, to: tiles });
                         });
                     }
                     for (block, sums) in sums.chunks_exact_mut(of_block).enumerate() {
@@ -160,44 +160,38 @@ impl Task for Outer<'_> {
             let spread = &spread[..count];
             for (tiles, sums) in tiles.chunks_exact(POINTS * step).zip(sums.chunks_exact_mut(BLOCK)) {
                 let tiles = &tiles[point * step..][..count];
-                // The only values of PIXELS are these.
-                match L::PIXELS {
-                    12 => {
-                        outer::<L, 12>(lanes, tiles, spread, 0, sums);
-                        outer::<L, 4>(lanes, tiles, spread, 12, sums);
-                    }
-                    6 => {
-                        outer::<L, 6>(lanes, tiles, spread, 0, sums);
-                        outer::<L, 6>(lanes, tiles, spread, 6, sums);
-                        outer::<L, 4>(lanes, tiles, spread, 12, sums);
-                    }
-                    _ => {
-                        for first in (0..BLOCK).step_by(2) {
-                            outer::<L, 2>(lanes, tiles, spread, first, sums);
-                        }
-                    }
-                }
+                in_groups(lanes, BLOCK, &mut OfBlock { tiles, spread, sums });
             }
         }
     }
 }
 
-/// For `P` input channels of a block.
-#[inline(always)]
-fn outer<L: Lanes, const P: usize>(lanes: L, tiles: &[Block], spread: &[Block], first: usize, sums: &mut [Block]) {
-    let sums = &mut sums[first..][..P];
-    let mut registers = [lanes.zeros(); P];
-    for (register, sum) in registers.iter_mut().zip(&*sums) {
-        *register = lanes.load_block(sum);
-    }
-    for (tile, spread) in tiles.iter().zip(spread) {
-        let spread = lanes.load_block(spread);
-        for (register, &input) in registers.iter_mut().zip(&tile[first..][..P]) {
-            *register = lanes.mul_add_block(input, spread, *register);
+/// At one point, the products of a block's input channels.
+struct OfBlock<'a> {
+    /// Of each tile.
+    tiles: &'a [Block],
+    spread: &'a [Block],
+    /// Of each input channel.
+    sums: &'a mut [Block],
+}
+
+impl Grouped for OfBlock<'_> {
+    #[inline(always)]
+    fn run<L: Lanes, const P: usize>(&mut self, lanes: L, first: usize) {
+        let sums = &mut self.sums[first..][..P];
+        let mut registers = [lanes.zeros(); P];
+        for (register, sum) in registers.iter_mut().zip(&*sums) {
+            *register = lanes.load_block(sum);
         }
-    }
-    for (sum, register) in sums.iter_mut().zip(registers) {
-        lanes.store_block(sum, register);
+        for (tile, spread) in self.tiles.iter().zip(self.spread) {
+            let spread = lanes.load_block(spread);
+            for (register, &input) in registers.iter_mut().zip(&tile[first..][..P]) {
+                *register = lanes.mul_add_block(input, spread, *register);
+            }
+        }
+        for (sum, register) in sums.iter_mut().zip(registers) {
+            lanes.store_block(sum, register);
+        }
     }
 }
 

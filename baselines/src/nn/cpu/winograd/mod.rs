@@ -1,4 +1,4 @@
-//! Convolutions of 3×3, stride 1 and padding 1 by Winograd's minimal filtering (Lavin and Gray 2015, arXiv:1509.09308).
+//! Convolutions of 3×3 with stride 1 by Winograd's minimal filtering (Lavin and Gray 2015, arXiv:1509.09308).
 //!
 //! A tile of 4×4 output pixels is computed from the 6×6 input pixels under it: both the tile and the kernel are evaluated at
 //! six points on each axis, where the convolution is a product, and the results interpolated. That takes 36 products for
@@ -12,13 +12,16 @@
 mod gradient;
 mod tile;
 
-use std::{cell::RefCell, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
 
 use rayon::prelude::*;
 
 use super::{
     blocks::{Epilogue, Image, Plane, Source, blocks_of, to_blocks, to_planes},
-    lanes::{BLOCK, Block, Lanes, Level, Task, ZEROS, accumulate},
+    lanes::{BLOCK, Block, Grouped, Lanes, Level, Task, ZEROS, accumulate, in_groups},
 };
 use crate::nn::Padding;
 
@@ -45,7 +48,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// Height and width of the output of an image of `size`, at least one pixel.
-    fn output(self, size: (usize, usize)) -> (usize, usize) {
+    pub(crate) fn output(self, size: (usize, usize)) -> (usize, usize) {
         let side = |size: usize| size + 2 * self.width - 2;
         (side(size.0), side(size.1))
     }
@@ -79,12 +82,11 @@ impl Winograd {
     /// block.
     pub(crate) fn new(weight: &[f32], scale: &[f64], inputs: &[Range<usize>], edge: Edge, level: Level) -> Self {
         let channels = weight.len() / scale.len().max(1) / 9;
-        let (outputs, rows) = (scale.len().div_ceil(BLOCK), inputs.len() * BLOCK);
+        let (outputs, rows) = (blocks_of(scale.len()), inputs.len() * BLOCK);
         let mut weights = vec![ZEROS; outputs * POINTS * rows];
         weights.par_chunks_exact_mut(POINTS * rows).enumerate().for_each(|(block, weights)| {
             let outputs = block * BLOCK..(block * BLOCK + BLOCK).min(scale.len());
-            let task = Transform { weight, scale, outputs, channels, inputs, weights };
-            level.run(task);
+            level.run(Transform { weight, scale, outputs, channels, inputs, weights });
         });
         Self { weights, inputs: inputs.len(), outputs, edge }
     }
@@ -99,7 +101,7 @@ impl Winograd {
         level: Level,
     ) {
         let image = Planes::of(image, size);
-        let grid = Grid::new(size, self.edge, M);
+        let grid = Grid::new(size, self.edge);
         let (height, width) = grid.size;
         let all = height.div_ceil(M) * grid.across;
         let of_block = POINTS * self.inputs * BLOCK;
@@ -110,10 +112,11 @@ impl Winograd {
         assert!(image.len() == self.inputs && outputs == self.outputs, "an image of another layer");
         if size_of_val(self.weights.as_slice()) >= MANY_WEIGHTS {
             // Few tiles, many channels: first all tiles, then each block of output channels.
-            let mut tiles = vec![ZEROS; image.len() * POINTS * stride(all)];
+            let mut kept = TILES.take();
+            let tiles = at_least(&mut kept, image.len() * POINTS * stride(all));
             tiles.par_chunks_exact_mut(POINTS * stride(all)).enumerate().for_each(|(block, tiles)| {
                 image.with_rows(block, 0..size.0, |plane| {
-                    level.run(Inputs::new(plane, grid, 0..all, tiles));
+                    level.run(Inputs { plane, grid, tiles: 0..all, to: tiles });
                 });
             });
             let pieces: Vec<_> = y.by_band(grid.size, height).into_iter().flatten().collect();
@@ -121,13 +124,14 @@ impl Winograd {
                 |(block, (mut piece, weights))| {
                     let epilogue = epilogue.of_block(block, height * width);
                     with_scratch([0, POINTS * stride(all)], |_, sums| {
-                        level.run(Products { tiles: &tiles, all, chunk: 0..all, weights, sums });
+                        level.run(Products { tiles, all, chunk: 0..all, weights, sums });
                         piece.with_blocks(height * width, |y| {
-                            level.run(Outputs::new(sums, grid, 0..all, (0, y), epilogue));
+                            level.run(Outputs { sums, grid, tiles: 0..all, to: (0, y), epilogue });
                         });
                     });
                 },
             );
+            TILES.set(kept);
             return;
         }
         // Bands of whole rows of tiles, each with a piece of every block of output channels.
@@ -141,7 +145,7 @@ impl Winograd {
             with_scratch([image.len() * POINTS * stride(count), POINTS * stride(CHUNK)], |tiles, sums| {
                 for (block, tiles) in tiles.chunks_exact_mut(POINTS * stride(count)).enumerate() {
                     image.with_rows(block, seen.clone(), |plane| {
-                        level.run(Inputs::new(plane, grid, first..first + count, tiles));
+                        level.run(Inputs { plane, grid, tiles: first..first + count, to: tiles });
                     });
                 }
                 for ((block, piece), weights) in pieces.iter_mut().enumerate().zip(self.weights.chunks_exact(of_block))
@@ -152,7 +156,7 @@ impl Winograd {
                             let chunk = start..(start + CHUNK).min(count);
                             let of = first + chunk.start..first + chunk.end;
                             level.run(Products { tiles, all: count, chunk, weights, sums });
-                            level.run(Outputs::new(sums, grid, of, (lines.start, &mut *y), epilogue));
+                            level.run(Outputs { sums, grid, tiles: of, to: (lines.start, &mut *y), epilogue });
                         }
                     });
                 }
@@ -170,6 +174,8 @@ fn stride(tiles: usize) -> usize {
 thread_local! {
     /// Of transformed tiles and of their products.
     static SCRATCH: RefCell<[Vec<Block>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    /// Of all tiles of an image. Not borrowed but taken: a pool's thread that waits for others may begin another image.
+    static TILES: Cell<Vec<Block>> = const { Cell::new(Vec::new()) };
     /// Of rows on their way from planes and to planes.
     static ROWS: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
 }
@@ -296,9 +302,9 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(input: (usize, usize), edge: Edge, side: usize) -> Self {
+    fn new(input: (usize, usize), edge: Edge) -> Self {
         let size = edge.output(input);
-        Self { input, size, across: size.1.div_ceil(side), edge }
+        Self { input, size, across: size.1.div_ceil(M), edge }
     }
 
     /// The input's rows that some rows of the output are computed from. Only the circular padding reads others than those
@@ -380,18 +386,12 @@ struct Inputs<'a> {
     to: &'a mut [Block],
 }
 
-impl<'a> Inputs<'a> {
-    fn new(plane: Plane<'a>, grid: Grid, tiles: Range<usize>, to: &'a mut [Block]) -> Self {
-        Self { plane, grid, tiles, to }
-    }
-}
-
 impl Task for Inputs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { plane, grid, tiles, to, .. } = self;
+        let Self { plane, grid, tiles, to } = self;
         let ((height, width), by) = (grid.input, grid.edge.width);
         let step = stride(tiles.len());
         for (t, tile) in tiles.enumerate() {
@@ -461,51 +461,36 @@ impl Task for Products<'_> {
             self.weights.chunks_exact(rows).enumerate().zip(self.sums.chunks_exact_mut(stride(count)))
         {
             let from = point * stride(self.all) + self.chunk.start;
-            let tiles = Tiles { all: self.tiles, from, step: POINTS * stride(self.all) };
-            let mut first = 0;
-            while count - first >= L::PIXELS {
-                // The only values of PIXELS are these.
-                match L::PIXELS {
-                    12 => tiles.products::<L, 12>(lanes, first, weights, sums),
-                    6 => tiles.products::<L, 6>(lanes, first, weights, sums),
-                    _ => tiles.products::<L, 2>(lanes, first, weights, sums),
-                }
-                first += L::PIXELS;
-            }
-            while count - first >= 4 {
-                tiles.products::<L, 4>(lanes, first, weights, sums);
-                first += 4;
-            }
-            for first in first..count {
-                tiles.products::<L, 1>(lanes, first, weights, sums);
-            }
+            let step = POINTS * stride(self.all);
+            in_groups(lanes, count, &mut AtPoint { tiles: self.tiles, from, step, weights, sums });
         }
     }
 }
 
-/// The inputs of the tiles at one point.
-#[derive(Clone, Copy)]
-struct Tiles<'a> {
-    all: &'a [Block],
+/// The products at one point.
+struct AtPoint<'a> {
+    tiles: &'a [Block],
     /// The first tile of the first block.
     from: usize,
     /// From a block's to the next.
     step: usize,
+    weights: &'a [Block],
+    sums: &'a mut [Block],
 }
 
-impl Tiles<'_> {
+impl Grouped for AtPoint<'_> {
     #[inline(always)]
-    fn products<L: Lanes, const P: usize>(self, lanes: L, first: usize, weights: &[Block], sums: &mut [Block]) {
+    fn run<L: Lanes, const P: usize>(&mut self, lanes: L, first: usize) {
         let mut registers = [lanes.zeros(); P];
-        for (block, weights) in weights.as_chunks::<BLOCK>().0.iter().enumerate() {
-            let tiles = &self.all[self.from + block * self.step + first..][..P];
+        for (block, weights) in self.weights.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let tiles = &self.tiles[self.from + block * self.step + first..][..P];
             let mut inputs = [tiles[0].as_slice(); P];
             for (inputs, tile) in inputs.iter_mut().zip(tiles) {
                 *inputs = tile;
             }
             accumulate(lanes, &mut registers, inputs, weights);
         }
-        for (sum, registers) in sums[first..][..P].iter_mut().zip(registers) {
+        for (sum, registers) in self.sums[first..][..P].iter_mut().zip(registers) {
             lanes.store_block(sum, registers);
         }
     }
@@ -521,24 +506,12 @@ struct Outputs<'a> {
     epilogue: Epilogue<'a>,
 }
 
-impl<'a> Outputs<'a> {
-    fn new(
-        sums: &'a [Block],
-        grid: Grid,
-        tiles: Range<usize>,
-        to: (usize, &'a mut [Block]),
-        epilogue: Epilogue<'a>,
-    ) -> Self {
-        Self { sums, grid, tiles, to, epilogue }
-    }
-}
-
 impl Task for Outputs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { sums, grid, tiles, to: (first_row, to), epilogue, .. } = self;
+        let Self { sums, grid, tiles, to: (first_row, to), epilogue } = self;
         let (height, width) = grid.size;
         let step = stride(tiles.len());
         for (t, tile) in tiles.enumerate() {
@@ -553,7 +526,7 @@ impl Task for Outputs<'_> {
                     }
                     *across = output(lanes, row);
                 }
-                for j in 0..columns.min(M) {
+                for j in 0..columns {
                     let down = output(lanes, column(&across, j));
                     for (i, value) in down.into_iter().enumerate().take(rows) {
                         let value = epilogue.apply(lanes, value, from, (top + i) * width + left + j);
