@@ -7,8 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 
-cargo build --locked --release --features mpi -p flair-bench -p flair-baselines --bin flair-bench --test ranks
-ranks=$(cargo test --locked --release --features mpi -p flair-baselines --test ranks --no-run 2>&1 |
+# The workspace as a whole, as in the other tests, so that their crates fit.
+build=(--locked --release --workspace --features flair-bench/mpi --bin flair-bench --test ranks)
+cargo build "${build[@]}"
+ranks=$(cargo test "${build[@]}" --no-run 2>&1 |
   sed -n 's/.*(\(.*ranks-[0-9a-f]*\)).*/\1/p')
 program=$target/release/flair-bench
 

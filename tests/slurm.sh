@@ -10,7 +10,7 @@ work=$(cd "$1" && pwd)
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 scripts=$PWD/baselines/slurm
 
-cargo build --locked --release --features mpi -p flair-bench -p flair-baselines --bin flair-bench --test ranks
+cargo build --locked --release --workspace --features flair-bench/mpi --bin flair-bench --test ranks
 program=$target/release/flair-bench
 eval "$(../shared/tools/slurm-here start "$work/slurm")"
 trap '../shared/tools/slurm-here stop "$work/slurm"' EXIT

@@ -1,36 +1,49 @@
-//! Seconds of a preset's forward pass and of a training step on 512×512 images, and the memory that they took.
+//! Seconds of a preset's forward pass and of a training step on 512×512 images, how many cores they kept busy, and the memory
+//! that they took.
 //!
 //! `cargo run --release -p flair-baselines --example step [-- PRESET [ROUNDS [BATCH]]]`
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Result, Tensor, backprop::GradStore};
+use candle_core::{DType, Device, Error, Result, Tensor};
 use flair_baselines::{
     config::Config,
     models::{Collapse, Network},
-    nn::{Kind, Mode, Plan},
+    nn::{Mode, Plan, on_pool},
     runtime::{Allocator, keep_freed_memory},
-    train::cross_entropy,
+    train::{Gradients, Optimizer, OptimizerConfig, cross_entropy},
 };
 
 /// The binary's, so that the times are those of its users.
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// Minimum and median run time of `f` in seconds.
-fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()>) -> Result<()> {
-    let mut seconds = Vec::new();
-    for _ in 0..=rounds {
+/// Runs `f` some times, and prints the minimum and median of its seconds, and the cores that were busy meanwhile.
+fn timed(what: &str, rounds: usize, mut f: impl FnMut() -> Result<()> + Send) -> Result<()> {
+    let mut f = || on_pool(&Device::Cpu, &mut f);
+    // The first round finds cold caches and untouched memory.
+    f()?;
+    let (mut seconds, before) = (Vec::new(), processor_seconds());
+    for _ in 0..rounds {
         let start = Instant::now();
         f()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    // The first round finds cold caches and untouched memory.
-    seconds.remove(0);
+    let busy = (processor_seconds() - before) / seconds.iter().sum::<f64>();
     seconds.sort_by(f64::total_cmp);
-    println!("{what:28} min {:.3} s  median {:.3} s  peak {}", seconds[0], seconds[seconds.len() / 2], peak());
+    let (min, median) = (seconds[0], seconds[seconds.len() / 2]);
+    println!("{what:28} min {min:.3} s  median {median:.3} s  busy cores {busy:.2}  peak {}", peak());
     Ok(())
+}
+
+/// Seconds that the processors spent on this process, on Linux; NaN elsewhere. The kernel counts them in hundredths.
+fn processor_seconds() -> f64 {
+    let statistics = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before the last bracket may have spaces. Then the user's and the kernel's time are numbers 12 and 13.
+    let fields = statistics.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    if ticks.len() == 2 { (ticks[0] + ticks[1]) / 100.0 } else { f64::NAN }
 }
 
 /// Peak memory of this process on Linux.
@@ -55,7 +68,7 @@ fn main() -> Result<()> {
     let preset = arguments.next().unwrap_or_else(|| "unet".to_owned());
     let mut numbers = arguments.filter_map(|text| text.parse::<usize>().ok());
     let (rounds, batch) = (numbers.next().unwrap_or(3).max(1), numbers.next().unwrap_or(2));
-    let config = Config::preset(&preset).map_err(candle_core::Error::wrap)?.network();
+    let config = Config::preset(&preset).map_err(Error::wrap)?.network();
     let network = Network::new(&config, DType::F32, &Device::Cpu, 0)?;
     let images = pixels(&[batch, 5, 512, 512])?;
     let (series, dates) = (pixels(&[batch, DATES, 10, 40, 40])?, (pixels(&[batch, DATES])? * 365.0)?);
@@ -74,6 +87,8 @@ fn main() -> Result<()> {
     let plan = Plan::default();
     timed(&format!("{preset}: prediction, batch 1"), rounds, || forward(1, Mode::predict(&plan)).map(drop))?;
     drop(plan);
+    // Plain SGD, as upstream.
+    let mut optimizer = Optimizer::new(OptimizerConfig::default(), &network.parameters).map_err(Error::wrap)?;
     timed(&format!("{preset}: SGD step, batch {batch}"), rounds, || {
         let start = Instant::now();
         let logits = forward(batch, Mode::TRAIN_WITHOUT_DROPOUT)?;
@@ -82,13 +97,9 @@ fn main() -> Result<()> {
             None => loss(&logits.aerial)?,
         };
         let forward = start.elapsed().as_secs_f64();
-        let gradients: GradStore = loss.backward()?;
+        let gradients = Gradients::of(&loss, &network.parameters)?;
         let backward = start.elapsed().as_secs_f64() - forward;
-        for (_, parameter) in network.parameters.iter().filter(|(_, p)| p.kind() == Kind::Weight) {
-            if let Some(gradient) = gradients.get(parameter.var()) {
-                parameter.var().set(&(parameter.var().as_detached_tensor() - (gradient * 1e-3)?)?)?;
-            }
-        }
+        optimizer.step(&gradients, 1e-3)?;
         println!("  forward {forward:.2} s, backward {backward:.2} s, loss {:.4}", loss.to_scalar::<f32>()?);
         Ok(())
     })

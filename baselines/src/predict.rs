@@ -29,7 +29,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits},
     },
-    nn::{Classes, Mode, Plan},
+    nn::{Classes, Mode, Plan, on_pool},
     runtime::{TensorError, advice_on_memory},
 };
 
@@ -227,8 +227,8 @@ impl Batch {
     }
 }
 
-/// Computes batches, and passes the predictions on. The network is given the next batch before the classes of the one
-/// before are read, so that a GPU never waits for this thread.
+/// Computes batches, and passes the predictions on. A GPU is given the next batch before the classes of the one before are
+/// read, so that it never waits for this thread.
 fn compute(
     (network, plan): (&Network, &Plan),
     batches: mpsc::Receiver<Batch>,
@@ -264,7 +264,12 @@ fn compute(
         let classes = classes.map_err(|source| PredictError::device(samples.len(), first, source));
         let before = computed.take();
         finish(before, result)?;
-        computed = Some(Computed { samples, classes: classes? });
+        let now = Computed { samples, classes: classes? };
+        if now.classes.are_here() {
+            finish(Some(now), result)?;
+        } else {
+            computed = Some(now);
+        }
     }
     finish(computed, result)
 }
@@ -277,7 +282,8 @@ struct Computed {
 
 /// The classes of each patch of a batch, `[512, 512]`, 0..=12.
 fn classify(network: &Network, inputs: &Inputs, plan: &Plan) -> candle_core::Result<Classes> {
-    Classes::of(&logits(network, inputs, Mode::predict(plan))?)
+    let device = network.parameters.device();
+    on_pool(device, || Classes::of(&logits(network, inputs, Mode::predict(plan))?))
 }
 
 fn write(out: &Path, id: PatchId, classes: Vec<u8>) -> Result<(), PredictError> {

@@ -19,8 +19,7 @@ levels   `predict` with the levels of vector instructions that FLAIR_BENCH_SIMD 
 scaling  `predict` with 1, 2, 4, ... threads, and the speed-up over one thread
 predict  seconds a patch at batch 1. Peers: the network alone, the median of 5 calls. flair-bench: a whole run, which
          also reads the images and writes the predictions. The ratio of U-T&T is to flair-bench's U-Net
-train    one SGD step on a batch of 2, the median of 3, and the share of the cores that was busy: of flair-bench over
-         all of `examples/step`, which also initialises the network and predicts 4 times
+train    one SGD step on a batch of 2, the median of 3, and the share of the cores that was busy meanwhile
 """
 
 import argparse
@@ -137,13 +136,13 @@ class Setup:
         shutil.rmtree(out)
         return Prediction(child, record["seconds"] / record["patches"], written - child.started)
 
-    def step(self) -> tuple[float, Child]:
-        """Seconds of a training step."""
+    def step(self) -> tuple[float, float, Child]:
+        """Seconds of a training step, and the cores that were busy."""
         child = self.run(self.step_binary, "unet", STEPS)
-        found = re.search(r"SGD step, batch 2 .*median +([\d.]+) s", child.output)
+        found = re.search(r"SGD step, batch 2 .*median +([\d.]+) s +busy cores ([\d.]+)", child.output)
         if not found:
             sys.exit(f"`{self.step_binary}` prints no median of an SGD step of batch 2:\n{child.output}")
-        return float(found[1]), child
+        return float(found[1]), float(found[2]), child
 
 
 def note(text: str) -> None:
@@ -256,7 +255,7 @@ def torch_step(threads: int) -> Callable[[], None]:
 
 def memory(setup: Setup) -> Series:
     programs = {f"predict, {n} patches": lambda n=n: setup.predict(n).child.peak_mb for n in (setup.few, setup.patches)}
-    programs["examples/step, batch 2"] = lambda: setup.step()[1].peak_mb
+    programs["examples/step, batch 2"] = lambda: setup.step()[2].peak_mb
     series = interleaved(setup.rounds, programs)
     table("MB", series, {}, digits=0)
     return series
@@ -312,8 +311,8 @@ def train(setup: Setup) -> Series:
     busy: Series = {OURS: []}
 
     def ours() -> float:
-        seconds, child = setup.step()
-        busy[OURS].append(child.busy_s / child.seconds / setup.threads)
+        seconds, cores, _ = setup.step()
+        busy[OURS].append(cores / setup.threads)
         return seconds
 
     programs: dict[str, Callable[[], float]] = {OURS: ours}

@@ -1,6 +1,6 @@
 //! The class of each pixel, and its way from the device.
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Shape, Tensor, bail};
 
 use super::{Map, arithmetic::wide};
 #[cfg(feature = "cuda")]
@@ -46,6 +46,11 @@ impl Classes {
         Ok(Self { found: Found::Here(Tensor::cat(&[is_broken, classes], 1)?), pixels })
     }
 
+    /// Whether the classes are computed and on this machine, so that reading them waits for nothing.
+    pub fn are_here(&self) -> bool {
+        matches!(self.found, Found::Here(_))
+    }
+
     /// Waits for the classes: `N` of each patch; `None` if its logits are not all finite.
     ///
     /// # Errors
@@ -58,6 +63,14 @@ impl Classes {
         };
         let rows = bytes.chunks_exact(1 + self.pixels);
         Ok(rows.map(|row| row.split_first().and_then(|(&broken, row)| (broken == 0).then(|| row.to_vec()))).collect())
+    }
+}
+
+/// Samples, classes, and pixels of a sample of logits `[B, K, …]`.
+pub(super) fn sizes_of_logits(shape: &Shape) -> Result<(usize, usize, usize)> {
+    match shape.dims() {
+        [batch, classes, rest @ ..] => Ok((*batch, *classes, rest.iter().product::<usize>().max(1))),
+        dims => bail!("logits are [B, K, …], got {dims:?}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 thread_local! {
     static ARE_OFF: Cell<bool> = const { Cell::new(false) };
@@ -13,6 +13,24 @@ thread_local! {
 ///
 /// For tests: what has no kernel on a device runs this way.
 pub fn with_plain_tensors<R>(body: impl FnOnce() -> R) -> R {
+    with(true, body)
+}
+
+/// Runs `body`, which computes a network on `device`, with the kernels of this thread's setting: for a processor, on a thread
+/// of the pool on which the kernels share their work. From another thread, each kernel wakes the pool and waits for its end,
+/// which takes a tenth of a training step.
+///
+/// `body` must not wait for another that runs in this way: they may have one thread.
+pub fn on_pool<R: Send>(device: &Device, body: impl FnOnce() -> R + Send) -> R {
+    if !device.is_cpu() {
+        return body();
+    }
+    let are_off = ARE_OFF.get();
+    rayon::scope(|_| with(are_off, body))
+}
+
+/// Runs `body` with or without the kernels.
+fn with<R>(are_off: bool, body: impl FnOnce() -> R) -> R {
     /// Restores the setting, also when `body` panics.
     struct Restore(bool);
     impl Drop for Restore {
@@ -20,7 +38,7 @@ pub fn with_plain_tensors<R>(body: impl FnOnce() -> R) -> R {
             ARE_OFF.set(self.0);
         }
     }
-    let _restore = Restore(ARE_OFF.replace(true));
+    let _restore = Restore(ARE_OFF.replace(are_off));
     body()
 }
 
@@ -42,8 +60,6 @@ pub(crate) fn take_on_gpu(x: &Tensor) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     #[test]
@@ -54,7 +70,9 @@ mod tests {
             assert!(!take(&x));
             with_plain_tensors(|| assert!(!take(&x)));
             assert!(!take(&x));
+            on_pool(&Device::Cpu, || assert!(!take(&x)));
         });
+        on_pool(&Device::Cpu, || assert!(take(&x)));
         let _ = std::panic::catch_unwind(|| with_plain_tensors(|| panic!("a layer")));
         assert!(take(&x));
     }

@@ -16,6 +16,7 @@ mod constants;
 mod conv;
 mod conv_norm;
 mod cpu;
+mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 #[cfg(test)]
@@ -48,13 +49,12 @@ pub use conv::{Conv2d, ConvTranspose2d};
 pub use conv_norm::{After, ConvNorm, conv_then_norm, convolve};
 pub use cpu::at_each_level;
 pub(crate) use cpu::with_values;
+pub(crate) use cross_entropy::cross_entropy;
 pub use dropout::Dropout;
 pub use geometry::Conv2dConfig;
 pub use init::{ConvInit, Init};
-pub(crate) use kernels::take_on_cpu;
-#[cfg(feature = "cuda")]
-pub(crate) use kernels::take_on_gpu;
-pub use kernels::with_plain_tensors;
+pub use kernels::{on_pool, with_plain_tensors};
+pub(crate) use kernels::{take_on_cpu, take_on_gpu};
 pub use linear::Linear;
 pub use map::Map;
 pub use mode::Mode;

@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-#[cfg(feature = "cuda")]
-use crate::nn::{constant, take_on_gpu};
-use crate::{models::Logits, nn::wide};
+use crate::{
+    models::Logits,
+    nn::{cross_entropy as on_kernels, take_on_gpu, wide},
+};
 
 /// The class id of pixels that the loss ignores.
 pub const IGNORED: u8 = 255;
@@ -31,21 +32,15 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Resul
     if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
         bail!("class weights are {weights:?}: expected finite numbers ≥ 0");
     }
-    #[cfg(feature = "cuda")]
-    if take_on_gpu(logits) {
-        let numbers: Vec<u64> = weights.iter().map(|weight| weight.to_bits()).collect();
-        let of = (DType::F64, logits.device());
-        let weights = constant("class weights", &numbers, of, || Tensor::new(weights, &Device::Cpu))?;
-        let op = crate::nn::cuda::CrossEntropy { labels: target.contiguous()?, weights };
-        let loss = logits.contiguous()?.apply_op1(op)?.narrow(0, 0, 1)?.reshape(())?;
-        return loss.to_dtype(wide(logits.dtype()));
-    }
-    let logits = &logits.to_dtype(wide(logits.dtype()))?;
-    // Labels are small, so they are checked on the CPU, where the sum of their weights is exact.
-    let labels = target.flatten_all()?.to_vec1::<u8>()?;
+    // Labels are small, so they are checked on the CPU, where the sum of their weights is exact; but a GPU is not waited for.
+    let labels = if take_on_gpu(logits) { Vec::new() } else { target.flatten_all()?.to_vec1::<u8>()? };
     if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= classes && l != IGNORED) {
         bail!("a label is {label}: expected a class below {classes}, or {IGNORED}");
     }
+    if let Some(loss) = on_kernels(logits, target, weights)? {
+        return loss.to_dtype(wide(logits.dtype()));
+    }
+    let logits = &logits.to_dtype(wide(logits.dtype()))?;
     let pixel_weights: Vec<f64> = labels.iter().map(|&l| weights.get(usize::from(l)).copied().unwrap_or(0.0)).collect();
     let total: f64 = pixel_weights.iter().sum();
     let classes_or_first: Vec<u32> = labels.iter().map(|&l| if l == IGNORED { 0 } else { u32::from(l) }).collect();

@@ -4,7 +4,7 @@ mod one_pass;
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -187,12 +187,8 @@ impl Optimizer {
         // Parameters are independent, and each of candle's operations uses one thread.
         let moved = self.parameters.par_iter().filter_map(|(name, parameter)| {
             let gradient = gradients.get(name)?.detach();
-            let value = parameter.var().as_detached_tensor();
-            let moved = self.config.updated(&value, &gradient, self.state.get(name), learning_rate);
-            Some(moved.and_then(|(value, state)| {
-                parameter.var().set(&value)?;
-                Ok((name.clone(), state))
-            }))
+            let state = self.config.update(parameter.var(), &gradient, self.state.get(name), learning_rate);
+            Some(state.map(|state| (name.clone(), state)))
         });
         let moved: Vec<_> = moved.collect::<candle_core::Result<_>>()?;
         self.state.extend(moved);
@@ -264,6 +260,19 @@ impl Optimizer {
 }
 
 impl OptimizerConfig {
+    /// Updates a parameter, and returns its updated state.
+    fn update(self, parameter: &Var, gradient: &Tensor, past: Option<&Slots>, rate: f64) -> candle_core::Result<Slots> {
+        if let Self::Sgd { momentum: 0.0, weight_decay, .. } = self
+            && one_pass::applies(parameter)
+        {
+            one_pass::sgd(parameter, gradient, weight_decay, rate)?;
+            return Ok(Slots::new());
+        }
+        let (value, state) = self.updated(&parameter.as_detached_tensor(), gradient, past, rate)?;
+        parameter.set(&value)?;
+        Ok(state)
+    }
+
     /// A parameter's updated value and state.
     fn updated(
         self,

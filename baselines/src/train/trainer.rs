@@ -32,7 +32,7 @@ use crate::{
         prefetch::{Prefetch, in_order},
     },
     models::{Collapse, Network},
-    nn::{Arrivals, Mode},
+    nn::{Arrivals, Mode, on_pool},
     random::Generator,
     ranks::Ranks,
 };
@@ -294,10 +294,16 @@ impl<'a> Trainer<'a> {
         let series = batch.series.as_ref().map(|(images, dates)| (images, dates));
         let (metadata, mode) = (batch.metadata.as_ref(), Mode::train(&self.dropout));
         let mode = arrivals.map_or(mode, |arrivals| mode.telling(arrivals));
-        let logits = self.network.layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
-        let loss = two_branch(&logits, &batch.target, &batch.satellite_target, &self.options.losses)?.total;
-        let gradients = Gradients::of(&loss, &self.network.parameters)?;
-        Ok((loss.detach(), gradients))
+        let Network { layers, parameters, .. } = self.network;
+        let losses = &self.options.losses;
+        let compute = || {
+            let logits = layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
+            let loss = two_branch(&logits, &batch.target, &batch.satellite_target, losses)?.total;
+            let gradients = Gradients::of(&loss, parameters)?;
+            Ok((loss.detach(), gradients))
+        };
+        // Ranks that are threads of one process, in tests, wait for each other in the backward pass.
+        if arrivals.is_none() { on_pool(parameters.device(), compute) } else { compute() }
     }
 
     /// Updates the weights, unless the losses or the gradients are not finite. Returns the losses, and the gradients' norm

@@ -19,7 +19,7 @@ use crate::{
         Network,
         patchwise::{Inputs, logits_of_branches},
     },
-    nn::{Mode, Plan},
+    nn::{Mode, Plan, on_pool},
     ranks::{Ranks, RanksError},
 };
 
@@ -171,7 +171,8 @@ impl Validator<'_> {
             let losses = two_branch(&logits, &target, &target, self.weights)?;
             Ok::<_, candle_core::Error>((scalar(&losses.total)?, classes(&logits.aerial)?))
         };
-        let (loss, classes) = compute().map_err(|source| TrainError::device(&ids, source))?;
+        let computed = on_pool(self.network.parameters.device(), compute);
+        let (loss, classes) = computed.map_err(|source| TrainError::device(&ids, source))?;
         if !loss.is_finite() {
             tracing::warn!("the validation loss is not finite on {}: the epoch cannot be the best", listed(&ids));
         }

@@ -43,19 +43,31 @@ pub(super) trait Real: WithDType {
     fn as_f32(values: &[Self]) -> Option<&[f32]>;
     /// Numbers that were computed in f32.
     fn of_f32(values: Vec<f32>) -> Vec<Self>;
+    /// The exponential.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
 }
 
-macro_rules! scratch {
+macro_rules! of_numbers {
     ($t:ty) => {
         fn scratch() -> &'static LocalKey<RefCell<[Vec<Self>; 2]>> {
             thread_local!(static SCRATCH: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) });
             &SCRATCH
         }
+
+        fn exp(self) -> Self {
+            <$t>::exp(self)
+        }
+
+        fn ln(self) -> Self {
+            <$t>::ln(self)
+        }
     };
 }
 
 impl Real for f32 {
-    scratch!(f32);
+    of_numbers!(f32);
 
     fn as_f32(values: &[Self]) -> Option<&[f32]> {
         Some(values)
@@ -67,7 +79,7 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
-    scratch!(f64);
+    of_numbers!(f64);
 
     fn as_f32(_: &[Self]) -> Option<&[f32]> {
         None

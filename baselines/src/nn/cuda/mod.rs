@@ -29,7 +29,7 @@ use half::bf16;
 pub(super) use classes::largest_logits;
 pub(crate) use convolution::set_reproducible;
 pub(super) use convolution::{forward, forward_rectified, gradient_of_input, gradient_of_weight};
-pub(crate) use cross_entropy::CrossEntropy;
+pub(super) use cross_entropy::{cross_entropy, cross_entropy_gradient};
 pub(super) use elementwise::{max_pool, max_pool_gradient, relu, relu_gradient, sum_of_four, twice};
 pub(crate) use norm::sum_of_squares;
 pub(super) use norm::{batch_norm, gradient_of_bias, standardise};
@@ -117,14 +117,6 @@ impl<'a> OnGpu<'a> {
 fn tensor<T: CudaDType>(memory: CudaSlice<T>, device: &CudaDevice, shape: impl Into<Shape>) -> Tensor {
     let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(memory, device.clone()));
     Tensor::from_storage(storage, shape, BackpropOp::none(), false)
-}
-
-/// Batch, classes, and pixels of a sample, of logits `[B, K, …]`.
-fn sizes_of_logits(shape: &Shape) -> Result<(usize, usize, usize)> {
-    match shape.dims() {
-        [batch, classes, rest @ ..] => Ok((*batch, *classes, rest.iter().product::<usize>().max(1))),
-        dims => bail!("logits are [B, K, …], got {dims:?}"),
-    }
 }
 
 /// Memory for `count` elements with arbitrary values.

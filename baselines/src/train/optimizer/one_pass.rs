@@ -1,6 +1,7 @@
-//! Adam's update of an f32 parameter on the CPU in one pass over memory; candle's operations make a dozen, one by one.
+//! Updates of an f32 parameter on the CPU in one pass over memory: plain SGD's, for which candle's operations make three, and
+//! Adam's, for which they make a dozen.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 
 use crate::nn::with_values;
 
@@ -23,6 +24,43 @@ pub(super) struct Factors {
 /// Whether a parameter of this value can be updated in one pass.
 pub(super) fn applies(value: &Tensor) -> bool {
     value.device().is_cpu() && value.dtype() == DType::F32
+}
+
+/// SGD without momentum: the value is decreased where it is.
+///
+/// The operations are those of [`super::OptimizerConfig::updated`] in their order, and so are the bits.
+pub(super) fn sgd(value: &Var, gradient: &Tensor, decay: f64, rate: f64) -> Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "candle rounds factors to f32 too")]
+    let [decay, rate] = [decay, rate].map(|factor| factor as f32);
+    value.inplace_op2(&gradient.contiguous()?, &Sgd { decay, rate })
+}
+
+struct Sgd {
+    decay: f32,
+    rate: f32,
+}
+
+impl InplaceOp2 for Sgd {
+    fn name(&self) -> &'static str {
+        "a step of SGD"
+    }
+
+    fn cpu_fwd(&self, value: &mut CpuStorage, lv: &Layout, gradient: &CpuStorage, lg: &Layout) -> Result<()> {
+        let (CpuStorage::F32(value), CpuStorage::F32(gradient)) = (value, gradient) else {
+            bail!("a parameter or its gradient is not f32")
+        };
+        let ((Some(of_value), Some(of_gradient)), true) =
+            ((lv.contiguous_offsets(), lg.contiguous_offsets()), lv.shape() == lg.shape())
+        else {
+            bail!("a parameter of shape {:?} and its gradient of shape {:?} do not fit", lv.shape(), lg.shape())
+        };
+        let value = &mut value[of_value.0..of_value.1];
+        for (value, &gradient) in value.iter_mut().zip(&gradient[of_gradient.0..of_gradient.1]) {
+            let gradient = if self.decay == 0.0 { gradient } else { gradient + (*value * self.decay + 0.0) };
+            *value -= gradient * self.rate + 0.0;
+        }
+        Ok(())
+    }
 }
 
 /// The updated value, mean and mean of squares. Without `past`, those were 0.

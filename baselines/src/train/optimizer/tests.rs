@@ -140,14 +140,38 @@ fn parameters_in_f32_stay_in_f32() {
     assert!(found[0] < 1.0 && found[1] > 1.0, "{found:?}");
 }
 
+/// 3,000 numbers in f32, more than a part of a pass, with zeros of both signs.
+fn numbers(stream: &str) -> Tensor {
+    let mut generator = crate::random::Generator::new(1, stream);
+    let numbers = (0..3_000).map(|i| [0.0, -0.0, generator.normal(), 1e-20 * generator.normal()][i % 4]);
+    Tensor::from_iter(numbers, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
 #[test]
-fn one_pass_has_the_bits_of_the_operations() {
-    // Longer than a part of a pass, with zeros of both signs.
-    let numbers = |stream: &str| {
-        let mut generator = crate::random::Generator::new(1, stream);
-        let numbers = (0..3_000).map(|i| [0.0, -0.0, generator.normal(), 1e-20 * generator.normal()][i % 4]);
-        Tensor::from_iter(numbers, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()
-    };
+fn one_pass_of_sgd_has_the_bits_of_the_operations() {
+    let gradient = numbers("gradient").reshape((50, 60)).unwrap().t().unwrap();
+    for weight_decay in [0.0, 0.1] {
+        let value = Var::from_tensor(&numbers("value").reshape((60, 50)).unwrap()).unwrap();
+        let of = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay };
+        for _ in 0..3 {
+            let (expected, _) = of.updated(&value, &gradient, None, 0.1).unwrap();
+            of.update(&value, &gradient, None, 0.1).unwrap();
+            assert_eq!(bits(&value), bits(&expected));
+        }
+        let error = one_pass::sgd(&value, &numbers("gradient"), 0.0, 0.1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("a parameter of shape [60, 50] and its gradient of shape [3000] do not fit"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn one_pass_of_adam_has_the_bits_of_the_operations() {
     let gradient = numbers("gradient").reshape((50, 60)).unwrap().t().unwrap();
     for (kept, rate) in [(None, 0.1), (Some(0.99), 1e-3)] {
         let by = Factors { kept, mean: [0.9, 0.1], squares: [0.999, 0.001], spread: [1.7, 1e-8], rate };
@@ -156,9 +180,8 @@ fn one_pass_has_the_bits_of_the_operations() {
         for _ in 0..3 {
             let found = one_pass::adam(&state[0], &gradient, past, &by).unwrap();
             let expected = adam_by_operations(&state[0], &gradient, past, &by).unwrap();
-            let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits);
             for (found, expected) in found.iter().zip(&expected) {
-                assert!(bits(found).eq(bits(expected)));
+                assert_eq!(bits(found), bits(expected));
             }
             state = found;
             past = Some([&state[1], &state[2]]);

@@ -1,0 +1,242 @@
+//! Cross-entropy of logits: one pass forward, one backward, and nothing of the size of the logits in between.
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use rayon::prelude::*;
+
+#[cfg(feature = "cuda")]
+use super::cuda;
+use super::{
+    classes::sizes_of_logits,
+    constants::constant,
+    cpu::{CHUNK, Real, by_type, values, with_scratch},
+    kernels,
+};
+
+/// The mean of `-log p[t]` over the pixels whose label `t` is not 255, weighted by the labels' classes: a scalar, f64, on our
+/// kernels; `None` where they do not compute `logits`.
+///
+/// * `logits` – `[B, K, …]`.
+/// * `labels` – `[B, …]`, u8. On the CPU, all are below `K`, or 255; on a GPU, another makes the loss NaN.
+/// * `weights` – `K` factors.
+///
+/// # Errors
+/// If shapes disagree, or the device fails.
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, weights: &[f64]) -> Result<Option<Tensor>> {
+    if !kernels::take(logits) {
+        return Ok(None);
+    }
+    let numbers: Vec<u64> = weights.iter().map(|weight| weight.to_bits()).collect();
+    let of = (DType::F64, logits.device());
+    let weights = constant("class weights", &numbers, of, || Tensor::new(weights, &Device::Cpu))?;
+    let op = CrossEntropy { labels: labels.contiguous()?, weights };
+    logits.contiguous()?.apply_op1(op)?.narrow(0, 0, 1)?.reshape(()).map(Some)
+}
+
+/// Of logits `[B, K, …]`: `[2]`, f64, the loss `Σ w[t]·-log p[t] / Σ w[t]` and the sum of the weights. If no pixel has a weight,
+/// the loss is 0 and the sum is 1.
+pub(super) struct CrossEntropy {
+    /// `[B, …]`, u8.
+    pub(super) labels: Tensor,
+    /// Weights of the classes, `[K]`, f64.
+    pub(super) weights: Tensor,
+}
+
+impl CrossEntropy {
+    /// Samples, classes, and pixels of a sample.
+    pub(super) fn sizes(&self, logits: &Shape) -> Result<(usize, usize, usize)> {
+        let (batch, classes, pixels) = sizes_of_logits(logits)?;
+        if self.labels.elem_count() != batch * pixels || self.weights.elem_count() != classes {
+            bail!("logits of shape {logits:?} do not fit {} labels", self.labels.elem_count());
+        }
+        Ok((batch, classes, pixels))
+    }
+
+    /// Runs `f` on labels and weights, which are on the CPU.
+    fn with_labels<R>(&self, f: impl FnOnce(&[u8], &[f64]) -> Result<R>) -> Result<R> {
+        let ((labels, in_labels), (weights, in_weights)) =
+            (self.labels.storage_and_layout(), self.weights.storage_and_layout());
+        let (Storage::Cpu(labels), Storage::Cpu(weights)) = (&*labels, &*weights) else {
+            bail!("the labels are not on the CPU")
+        };
+        let Some((start, end)) = in_labels.contiguous_offsets() else { bail!("the labels are not contiguous") };
+        f(&labels.as_slice::<u8>()?[start..end], values(weights, in_weights)?)
+    }
+
+    fn forward<T: Real>(&self, logits: &[T], shape: &Shape) -> Result<Vec<f64>> {
+        let (batch, classes, pixels) = self.sizes(shape)?;
+        let sums: Vec<[f64; 2]> = self.with_labels(|labels, weights| {
+            let parts = pixels.div_ceil(CHUNK);
+            let of_part = |index: usize| {
+                let (sample, first) = (index / parts, index % parts * CHUNK);
+                let logits = &logits[sample * classes * pixels..][..classes * pixels];
+                let labels = &labels[sample * pixels..][..pixels];
+                let labels = &labels[first..pixels.min(first + CHUNK)];
+                let rows = logits.chunks_exact(pixels).map(|class| &class[first..][..labels.len()]);
+                with_scratch([labels.len(); 2], |most, sums| {
+                    largest(rows.clone(), most);
+                    sums.fill(T::zero());
+                    for row in rows {
+                        for ((sum, &most), &x) in sums.iter_mut().zip(&*most).zip(row) {
+                            *sum += (x - most).exp();
+                        }
+                    }
+                    let (mut loss, mut weight) = (0.0, 0.0);
+                    for (pixel, label, of_class) in weighted(labels, weights) {
+                        let centred = logits[label * pixels + first + pixel] - most[pixel];
+                        loss += of_class * (sums[pixel].ln() - centred).to_f64();
+                        weight += of_class;
+                    }
+                    [loss, weight]
+                })
+            };
+            Ok((0..batch * parts).into_par_iter().map(of_part).collect())
+        })?;
+        // In the order of the pixels: the number of threads changes no bit.
+        let [loss, weight] = [0, 1].map(|what| sums.iter().map(|sums| sums[what]).sum::<f64>());
+        let weight = if weight > 0.0 { weight } else { 1.0 };
+        Ok(vec![loss / weight, weight])
+    }
+
+    /// The gradient of the logits. `scale` is the gradient of the loss over the sum of the weights.
+    fn gradient<T: Real>(&self, logits: &[T], shape: &Shape, scale: f64) -> Result<Vec<T>> {
+        let (_, classes, pixels) = self.sizes(shape)?;
+        let mut of_logits = vec![T::zero(); logits.len()];
+        self.with_labels(|labels, weights| {
+            let samples = of_logits.par_chunks_mut(classes * pixels).zip(logits.par_chunks(classes * pixels));
+            samples.zip(labels.par_chunks(pixels)).for_each(|((of_logits, logits), labels)| {
+                // The pixels of a part lie apart, in a row of each class.
+                let mut parts: Vec<Vec<&mut [T]>> = Vec::new();
+                parts.resize_with(pixels.div_ceil(CHUNK), || Vec::with_capacity(classes));
+                for class in of_logits.chunks_mut(pixels) {
+                    parts.iter_mut().zip(class.chunks_mut(CHUNK)).for_each(|(part, row)| part.push(row));
+                }
+                parts.into_par_iter().zip(labels.par_chunks(CHUNK)).enumerate().for_each(
+                    |(part, (mut shares, labels))| {
+                        let rows = logits.chunks_exact(pixels).map(|class| &class[part * CHUNK..][..labels.len()]);
+                        with_scratch([labels.len(); 2], |most, factors| {
+                            largest(rows.clone(), most);
+                            // At first the sums of the exponentials.
+                            factors.fill(T::zero());
+                            for (shares, row) in shares.iter_mut().zip(rows) {
+                                for (((share, sum), &most), &x) in
+                                    shares.iter_mut().zip(&mut *factors).zip(&*most).zip(row)
+                                {
+                                    *share = (x - most).exp();
+                                    *sum += *share;
+                                }
+                            }
+                            for (factor, &label) in factors.iter_mut().zip(labels) {
+                                let weight = weights.get(usize::from(label)).copied().unwrap_or(0.0);
+                                *factor = T::from_f64(scale * weight) / *factor;
+                            }
+                            for shares in &mut shares {
+                                shares.iter_mut().zip(&*factors).for_each(|(share, &factor)| *share *= factor);
+                            }
+                            for (pixel, label, weight) in weighted(labels, weights) {
+                                shares[label][pixel] -= T::from_f64(scale * weight);
+                            }
+                        });
+                    },
+                );
+            });
+            Ok(())
+        })?;
+        Ok(of_logits)
+    }
+}
+
+/// The largest of the logits of each pixel, from a row of logits of each class. What is no number stays so in the loss: its
+/// exponential is none.
+fn largest<'a, T: Real>(mut rows: impl Iterator<Item = &'a [T]>, most: &mut [T]) {
+    most.copy_from_slice(rows.next().unwrap_or_default());
+    for row in rows {
+        for (most, &x) in most.iter_mut().zip(row) {
+            *most = if x > *most { x } else { *most };
+        }
+    }
+}
+
+/// Pixels whose label is a class: their number, the label, and the weight.
+fn weighted<'a>(labels: &'a [u8], weights: &'a [f64]) -> impl Iterator<Item = (usize, usize, f64)> + 'a {
+    let labels = labels.iter().map(|&label| usize::from(label)).enumerate();
+    labels.filter_map(|(pixel, label)| Some((pixel, label, *weights.get(label)?)))
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(logits, T => {
+            let totals = self.forward(values::<T>(logits, layout)?, layout.shape())?;
+            Ok((f64::to_cpu_storage_owned(totals), 2.into()))
+        })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::cross_entropy(self, logits, layout)
+    }
+
+    fn bwd(&self, logits: &Tensor, totals: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if kernels::take_on_gpu(logits) {
+            return cuda::cross_entropy_gradient(self, logits, totals, gradient).map(Some);
+        }
+        let [of_loss, _] = gradient.to_vec1::<f64>()?[..] else { bail!("the loss and the sum of the weights are two") };
+        let [_, weight] = totals.to_vec1::<f64>()?[..] else { bail!("the loss and the sum of the weights are two") };
+        let (storage, layout) = logits.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { bail!("the logits are not on the CPU") };
+        by_type!(storage, T => {
+            let of_logits = self.gradient(values::<T>(storage, layout)?, logits.shape(), of_loss / weight)?;
+            Tensor::from_vec(of_logits, logits.shape(), &Device::Cpu).map(Some)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Var;
+
+    use super::*;
+    use crate::nn::with_plain_tensors;
+
+    /// Loss and gradient of logits `[2, 3, 70, 70]`, of which each row of 4,900 pixels is more than one part.
+    fn loss(dtype: DType) -> (f64, Vec<f64>) {
+        const SIDE: usize = 70;
+        let numbers: Vec<f64> = (0..2 * 3 * SIDE * SIDE).map(|i| 4.0 * (0.37 * i as f64).sin()).collect();
+        let logits = Tensor::from_vec(numbers, (2, 3, SIDE, SIDE), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let labels: Vec<u8> = (0..2 * SIDE * SIDE).map(|i| [0, 2, 255, 1, 2, 0, 1][i % 7]).collect();
+        let labels = Tensor::from_vec(labels, (2, SIDE, SIDE), &Device::Cpu).unwrap();
+        let logits = Var::from_tensor(&logits).unwrap();
+        let loss = crate::train::cross_entropy(&logits, &labels, &[1.0, 0.25, 0.0]).unwrap();
+        assert_eq!(loss.dtype(), dtype);
+        let gradient = (&loss * 3.0).unwrap().backward().unwrap().remove(&logits).unwrap();
+        let numbers = |x: &Tensor| x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        (numbers(&loss)[0], numbers(&gradient))
+    }
+
+    #[test]
+    fn loss_and_gradient_are_those_of_plain_tensors() {
+        for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 2e-6)] {
+            let ((found, gradient), (expected, of_plain)) = (loss(dtype), with_plain_tensors(|| loss(dtype)));
+            assert!((found / expected - 1.0).abs() < tolerance, "{dtype:?}: {found} is not {expected}");
+            let largest = of_plain.iter().fold(0.0f64, |most, g| most.max(g.abs()));
+            for (found, expected) in gradient.iter().zip(&of_plain) {
+                assert!((found - expected).abs() <= tolerance * largest, "{dtype:?}: {found} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let with = |threads| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| loss(DType::F32))
+        };
+        let alone = with(1);
+        assert_eq!(with(4), alone);
+    }
+}
