@@ -1,6 +1,6 @@
 //! The class of each pixel, and its way from the device.
 
-use candle_core::{D, DType, Device, Result, Shape, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::{Map, arithmetic::wide};
 #[cfg(feature = "cuda")]
@@ -63,14 +63,6 @@ impl Classes {
         };
         let rows = bytes.chunks_exact(1 + self.pixels);
         Ok(rows.map(|row| row.split_first().and_then(|(&broken, row)| (broken == 0).then(|| row.to_vec()))).collect())
-    }
-}
-
-/// Samples, classes, and pixels of a sample of logits `[B, K, …]`.
-pub(super) fn sizes_of_logits(shape: &Shape) -> Result<(usize, usize, usize)> {
-    match shape.dims() {
-        [batch, classes, rest @ ..] => Ok((*batch, *classes, rest.iter().product::<usize>().max(1))),
-        dims => bail!("logits are [B, K, …], got {dims:?}"),
     }
 }
 

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{
-    classes::sizes_of_logits,
     constants::constant,
     cpu::{CHUNK, Real, by_type, values, with_scratch},
+    geometry::sizes_of_logits,
     kernels,
 };
 
@@ -36,16 +36,16 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, weights: &[f64]) -
 
 /// Of logits `[B, K, …]`: `[2]`, f64, the loss `Σ w[t]·-log p[t] / Σ w[t]` and the sum of the weights. If no pixel has a weight,
 /// the loss is 0 and the sum is 1.
-pub(super) struct CrossEntropy {
+struct CrossEntropy {
     /// `[B, …]`, u8.
-    pub(super) labels: Tensor,
+    labels: Tensor,
     /// Weights of the classes, `[K]`, f64.
-    pub(super) weights: Tensor,
+    weights: Tensor,
 }
 
 impl CrossEntropy {
     /// Samples, classes, and pixels of a sample.
-    pub(super) fn sizes(&self, logits: &Shape) -> Result<(usize, usize, usize)> {
+    fn sizes(&self, logits: &Shape) -> Result<(usize, usize, usize)> {
         let (batch, classes, pixels) = sizes_of_logits(logits)?;
         if self.labels.elem_count() != batch * pixels || self.weights.elem_count() != classes {
             bail!("logits of shape {logits:?} do not fit {} labels", self.labels.elem_count());
@@ -178,13 +178,14 @@ impl CustomOp1 for CrossEntropy {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        cuda::cross_entropy(self, logits, layout)
+        cuda::cross_entropy((logits, layout), [&self.labels, &self.weights], self.sizes(layout.shape())?)
     }
 
     fn bwd(&self, logits: &Tensor, totals: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
         if kernels::take_on_gpu(logits) {
-            return cuda::cross_entropy_gradient(self, logits, totals, gradient).map(Some);
+            let given = [logits, &self.labels, &self.weights, totals, gradient];
+            return cuda::cross_entropy_gradient(given, self.sizes(logits.shape())?).map(Some);
         }
         let [of_loss, _] = gradient.to_vec1::<f64>()?[..] else { bail!("the loss and the sum of the weights are two") };
         let [_, weight] = totals.to_vec1::<f64>()?[..] else { bail!("the loss and the sum of the weights are two") };

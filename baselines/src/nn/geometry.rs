@@ -1,4 +1,6 @@
-//! The geometry of convolutions.
+//! The geometry of convolutions, and of the logits.
+
+use candle_core::{Result, Shape, bail};
 
 use super::Padding;
 
@@ -25,5 +27,13 @@ impl Conv2dConfig {
     #[must_use]
     pub const fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
+    }
+}
+
+/// Samples, classes, and pixels of a sample of logits `[B, K, …]`.
+pub(super) fn sizes_of_logits(shape: &Shape) -> Result<(usize, usize, usize)> {
+    match shape.dims() {
+        [batch, classes, rest @ ..] => Ok((*batch, *classes, rest.iter().product::<usize>().max(1))),
+        dims => bail!("logits are [B, K, …], got {dims:?}"),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     launch::{elementwise, launch},
     tensor,
 };
-use crate::nn::classes::sizes_of_logits;
+use crate::nn::geometry::sizes_of_logits;
 
 /// The class with the largest of the logits `[B, K, …]` of each pixel: `[B, 1 + N]`, u8, of which the first byte is 1 if a
 /// logit of the sample is not finite, else 0. It has no gradient.

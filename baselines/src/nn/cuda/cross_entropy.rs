@@ -8,25 +8,19 @@ use super::{
     launch::{elementwise, grid, launch, single},
     tensor, values,
 };
-use crate::nn::cross_entropy::CrossEntropy;
 
 /// Blocks that share the sum.
 const BLOCKS: u32 = 1024;
 
-/// Classes, pixels of a sample, and all pixels, as the kernels take them.
-fn sizes(of: &CrossEntropy, logits: &Shape) -> Result<(i32, u64, u64)> {
-    let (batch, classes, pixels) = of.sizes(logits)?;
-    Ok((int(classes)?, pixels as u64, (batch * pixels) as u64))
-}
-
-/// The loss, and the sum of the weights.
+/// The loss, and the sum of the weights, from labels and weights. `sizes` are the logits' samples, classes and pixels of a
+/// sample.
 pub(in crate::nn) fn cross_entropy(
-    of: &CrossEntropy,
-    logits: &CudaStorage,
-    layout: &Layout,
+    (logits, layout): (&CudaStorage, &Layout),
+    given: [&Tensor; 2],
+    sizes: (usize, usize, usize),
 ) -> Result<(CudaStorage, Shape)> {
-    let (classes, plane, count) = sizes(of, layout.shape())?;
-    let [labels, weights] = [&of.labels, &of.weights].map(OnGpu::of);
+    let (classes, plane, count) = taken(sizes)?;
+    let [labels, weights] = given.map(OnGpu::of);
     let (labels, weights) = (labels.values::<u8>()?, weights.values::<f64>()?);
     let device = logits.device.clone();
     let parts = allocated::<f64>(&device, 2 * BLOCKS as usize)?;
@@ -43,16 +37,14 @@ pub(in crate::nn) fn cross_entropy(
     Ok((CudaStorage::wrap_cuda_slice(totals, device), 2.into()))
 }
 
-/// The gradient of the logits, from that of the loss. `totals` is what the forward pass gave.
+/// The gradient of the logits, from logits, labels, weights, what the forward pass gave, and its gradient.
 pub(in crate::nn) fn cross_entropy_gradient(
-    of: &CrossEntropy,
-    logits: &Tensor,
-    totals: &Tensor,
-    g: &Tensor,
+    [logits, labels, weights, totals, g]: [&Tensor; 5],
+    sizes: (usize, usize, usize),
 ) -> Result<Tensor> {
-    let (classes, plane, count) = sizes(of, logits.shape())?;
+    let (classes, plane, count) = taken(sizes)?;
     let g = g.contiguous()?;
-    let [seen, labels, weights, totals, g] = [logits, &of.labels, &of.weights, totals, &g].map(OnGpu::of);
+    let [seen, labels, weights, totals, g] = [logits, labels, weights, totals, &g].map(OnGpu::of);
     let (labels, weights) = (labels.values::<u8>()?, weights.values::<f64>()?);
     let (totals, g) = (totals.values::<f64>()?, g.values::<f64>()?);
     let (storage, device) = (seen.storage()?, &seen.storage()?.device);
@@ -65,4 +57,9 @@ pub(in crate::nn) fn cross_entropy_gradient(
         );
         Ok(tensor(of_logits, device, logits.shape()))
     })
+}
+
+/// Classes, pixels of a sample, and all pixels, as the kernels take them.
+fn taken((batch, classes, pixels): (usize, usize, usize)) -> Result<(i32, u64, u64)> {
+    Ok((int(classes)?, pixels as u64, (batch * pixels) as u64))
 }
