@@ -87,7 +87,9 @@ pub(crate) fn run<R: Send>(size: usize, work: impl Fn(Ranks) -> R + Sync) -> Vec
         let start = |rank| {
             let exchange = Arc::new(Threads { rank, tensors: Arc::clone(&tensors), bytes: Arc::clone(&bytes) });
             let work = &work;
-            scope.spawn(move || work(Ranks { rank, size, local: (rank, size), exchange }))
+            // A pool each: in the backward pass they wait for each other.
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            scope.spawn(move || pool.install(|| work(Ranks { rank, size, local: (rank, size), exchange })))
         };
         let threads: Vec<_> = (0..size).map(start).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -25,7 +25,7 @@ pub const IGNORED: u8 = 255;
 /// If shapes disagree, a label is neither below `K` nor 255, a weight is negative or not finite, or the device fails.
 pub fn cross_entropy(logits: &Tensor, target: &Tensor, weights: &[f64]) -> Result<Tensor> {
     let (batch, classes, height, width) = logits.dims4()?;
-    if target.dims() != [batch, height, width] || weights.len() != classes {
+    if classes == 0 || target.dims() != [batch, height, width] || weights.len() != classes {
         let (dims, labels) = (logits.dims(), target.dims());
         bail!("logits of shape {dims:?} do not fit labels of shape {labels:?} and {} class weights", weights.len());
     }

@@ -296,14 +296,12 @@ impl<'a> Trainer<'a> {
         let mode = arrivals.map_or(mode, |arrivals| mode.telling(arrivals));
         let Network { layers, parameters, .. } = self.network;
         let losses = &self.options.losses;
-        let compute = || {
+        on_pool(parameters.device(), || {
             let logits = layers.forward(&batch.aerial, series, metadata, collapse, mode)?;
             let loss = two_branch(&logits, &batch.target, &batch.satellite_target, losses)?.total;
             let gradients = Gradients::of(&loss, parameters)?;
             Ok((loss.detach(), gradients))
-        };
-        // Ranks that are threads of one process, in tests, wait for each other in the backward pass.
-        if arrivals.is_none() { on_pool(parameters.device(), compute) } else { compute() }
+        })
     }
 
     /// Updates the weights, unless the losses or the gradients are not finite. Returns the losses, and the gradients' norm
