@@ -59,8 +59,6 @@ class Child(NamedTuple):
     """A program that has ended."""
 
     started: float  # seconds since 1970
-    seconds: float
-    busy_s: float  # seconds of all cores together, in the program and in the kernel
     peak_mb: float
     output: str
 
@@ -75,11 +73,10 @@ class Prediction(NamedTuple):
 
 def run(command: list[object], environment: dict[str, str]) -> Child:
     with tempfile.TemporaryFile("w+") as output:
-        started, start = time.time(), time.perf_counter()
+        started = time.time()
         child = subprocess.Popen([str(word) for word in command], stdout=output, stderr=output, env=environment)
         try:
             _, status, usage = os.wait4(child.pid, 0)
-            seconds = time.perf_counter() - start
             child.returncode = os.waitstatus_to_exitcode(status)
         except BaseException:
             child.kill()
@@ -89,7 +86,7 @@ def run(command: list[object], environment: dict[str, str]) -> Child:
         text = output.read()
     if child.returncode:
         sys.exit(f"`{' '.join(map(str, command))}` ended with {child.returncode}:\n{text}")
-    return Child(started, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, text)
+    return Child(started, usage.ru_maxrss / 1000, text)
 
 
 @dataclass(frozen=True)
