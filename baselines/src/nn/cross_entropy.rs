@@ -53,47 +53,23 @@ impl CrossEntropy {
         Ok((batch, classes, pixels))
     }
 
-    /// Runs `f` on labels and weights, which are on the CPU.
-    fn with_labels<R>(&self, f: impl FnOnce(&[u8], &[f64]) -> Result<R>) -> Result<R> {
-        let ((labels, in_labels), (weights, in_weights)) =
-            (self.labels.storage_and_layout(), self.weights.storage_and_layout());
-        let (Storage::Cpu(labels), Storage::Cpu(weights)) = (&*labels, &*weights) else {
-            bail!("the labels are not on the CPU")
-        };
-        let Some((start, end)) = in_labels.contiguous_offsets() else { bail!("the labels are not contiguous") };
-        f(&labels.as_slice::<u8>()?[start..end], values(weights, in_weights)?)
+    /// Labels and weights, which are on the CPU.
+    fn given(&self) -> Result<(Vec<u8>, Vec<f64>)> {
+        Ok((self.labels.flatten_all()?.to_vec1()?, self.weights.to_vec1()?))
     }
 
     fn forward<T: Real>(&self, logits: &[T], shape: &Shape) -> Result<Vec<f64>> {
-        let (batch, classes, pixels) = self.sizes(shape)?;
-        let sums: Vec<[f64; 2]> = self.with_labels(|labels, weights| {
-            let parts = pixels.div_ceil(CHUNK);
-            let of_part = |index: usize| {
-                let (sample, first) = (index / parts, index % parts * CHUNK);
-                let logits = &logits[sample * classes * pixels..][..classes * pixels];
-                let labels = &labels[sample * pixels..][..pixels];
-                let labels = &labels[first..pixels.min(first + CHUNK)];
-                let rows = logits.chunks_exact(pixels).map(|class| &class[first..][..labels.len()]);
-                with_scratch([labels.len(); 2], |most, sums| {
-                    largest(rows.clone(), most);
-                    sums.fill(T::zero());
-                    for row in rows {
-                        for ((sum, &most), &x) in sums.iter_mut().zip(&*most).zip(row) {
-                            *sum += (x - most).exp();
-                        }
-                    }
-                    let (mut loss, mut weight) = (0.0, 0.0);
-                    for (pixel, label, of_class) in weighted(labels, weights) {
-                        let centred = logits[label * pixels + first + pixel] - most[pixel];
-                        loss += of_class * (sums[pixel].ln() - centred).to_f64();
-                        weight += of_class;
-                    }
-                    [loss, weight]
-                })
-            };
-            Ok((0..batch * parts).into_par_iter().map(of_part).collect())
-        })?;
+        let (_, classes, pixels) = self.sizes(shape)?;
+        let (labels, weights) = self.given()?;
+        let samples = logits.par_chunks(classes * pixels).zip(labels.par_chunks(pixels));
+        let sums = samples.flat_map(|(logits, labels)| {
+            labels.par_chunks(CHUNK).enumerate().map(|(part, labels)| {
+                let rows = logits.chunks_exact(pixels).map(|class| &class[part * CHUNK..][..labels.len()]);
+                loss_of(&rows.collect::<Vec<_>>(), labels, &weights)
+            })
+        });
         // In the order of the pixels: the number of threads changes no bit.
+        let sums: Vec<[f64; 2]> = sums.collect();
         let [loss, weight] = [0, 1].map(|what| sums.iter().map(|sums| sums[what]).sum::<f64>());
         let weight = if weight > 0.0 { weight } else { 1.0 };
         Ok(vec![loss / weight, weight])
@@ -102,49 +78,72 @@ impl CrossEntropy {
     /// The gradient of the logits. `scale` is the gradient of the loss over the sum of the weights.
     fn gradient<T: Real>(&self, logits: &[T], shape: &Shape, scale: f64) -> Result<Vec<T>> {
         let (_, classes, pixels) = self.sizes(shape)?;
+        let (labels, weights) = self.given()?;
+        let scaled: Vec<f64> = weights.iter().map(|weight| scale * weight).collect();
         let mut of_logits = vec![T::zero(); logits.len()];
-        self.with_labels(|labels, weights| {
-            let samples = of_logits.par_chunks_mut(classes * pixels).zip(logits.par_chunks(classes * pixels));
-            samples.zip(labels.par_chunks(pixels)).for_each(|((of_logits, logits), labels)| {
-                // The pixels of a part lie apart, in a row of each class.
-                let mut parts: Vec<Vec<&mut [T]>> = Vec::new();
-                parts.resize_with(pixels.div_ceil(CHUNK), || Vec::with_capacity(classes));
-                for class in of_logits.chunks_mut(pixels) {
-                    parts.iter_mut().zip(class.chunks_mut(CHUNK)).for_each(|(part, row)| part.push(row));
-                }
-                parts.into_par_iter().zip(labels.par_chunks(CHUNK)).enumerate().for_each(
-                    |(part, (mut shares, labels))| {
-                        let rows = logits.chunks_exact(pixels).map(|class| &class[part * CHUNK..][..labels.len()]);
-                        with_scratch([labels.len(); 2], |most, factors| {
-                            largest(rows.clone(), most);
-                            // At first the sums of the exponentials.
-                            factors.fill(T::zero());
-                            for (shares, row) in shares.iter_mut().zip(rows) {
-                                for (((share, sum), &most), &x) in
-                                    shares.iter_mut().zip(&mut *factors).zip(&*most).zip(row)
-                                {
-                                    *share = (x - most).exp();
-                                    *sum += *share;
-                                }
-                            }
-                            for (factor, &label) in factors.iter_mut().zip(labels) {
-                                let weight = weights.get(usize::from(label)).copied().unwrap_or(0.0);
-                                *factor = T::from_f64(scale * weight) / *factor;
-                            }
-                            for shares in &mut shares {
-                                shares.iter_mut().zip(&*factors).for_each(|(share, &factor)| *share *= factor);
-                            }
-                            for (pixel, label, weight) in weighted(labels, weights) {
-                                shares[label][pixel] -= T::from_f64(scale * weight);
-                            }
-                        });
-                    },
-                );
+        let samples = of_logits.par_chunks_mut(classes * pixels).zip(logits.par_chunks(classes * pixels));
+        samples.zip(labels.par_chunks(pixels)).for_each(|((of_logits, logits), labels)| {
+            // The pixels of a part lie apart, in a row of each class.
+            let mut parts: Vec<Vec<&mut [T]>> = Vec::new();
+            parts.resize_with(pixels.div_ceil(CHUNK), || Vec::with_capacity(classes));
+            for class in of_logits.chunks_mut(pixels) {
+                parts.iter_mut().zip(class.chunks_mut(CHUNK)).for_each(|(part, row)| part.push(row));
+            }
+            let parts = parts.par_iter_mut().zip(labels.par_chunks(CHUNK)).enumerate();
+            parts.for_each(|(part, (of_rows, labels))| {
+                let rows = logits.chunks_exact(pixels).map(|class| &class[part * CHUNK..][..labels.len()]);
+                gradient_of(of_rows, rows, labels, &scaled);
             });
-            Ok(())
-        })?;
+        });
         Ok(of_logits)
     }
+}
+
+/// The weighted sum of the losses of some pixels, and the sum of their weights, from a row of logits of each class.
+fn loss_of<T: Real>(rows: &[&[T]], labels: &[u8], weights: &[f64]) -> [f64; 2] {
+    with_scratch([labels.len(); 2], |most, sums| {
+        largest(rows.iter().copied(), most);
+        sums.fill(T::zero());
+        for row in rows {
+            for ((sum, &most), &x) in sums.iter_mut().zip(&*most).zip(*row) {
+                *sum += (x - most).exp();
+            }
+        }
+        weighted(labels, weights).fold([0.0; 2], |[losses, of_all], (pixel, label, weight)| {
+            let centred = rows[label][pixel] - most[pixel];
+            [losses + weight * (sums[pixel].ln() - centred).to_f64(), of_all + weight]
+        })
+    })
+}
+
+/// The gradient of that sum with respect to the logits, to a row of each class.
+fn gradient_of<'a, T: Real>(
+    of_rows: &mut [&mut [T]],
+    rows: impl Iterator<Item = &'a [T]> + Clone,
+    labels: &[u8],
+    weights: &[f64],
+) {
+    with_scratch([labels.len(); 2], |most, factors| {
+        largest(rows.clone(), most);
+        // At first the sums of the exponentials.
+        factors.fill(T::zero());
+        for (of_row, row) in of_rows.iter_mut().zip(rows) {
+            for (((of, sum), &most), &x) in of_row.iter_mut().zip(&mut *factors).zip(&*most).zip(row) {
+                *of = (x - most).exp();
+                *sum += *of;
+            }
+        }
+        for (factor, &label) in factors.iter_mut().zip(labels) {
+            let weight = weights.get(usize::from(label)).copied().unwrap_or(0.0);
+            *factor = T::from_f64(weight) / *factor;
+        }
+        for of_row in &mut *of_rows {
+            of_row.iter_mut().zip(&*factors).for_each(|(of, &factor)| *of *= factor);
+        }
+        for (pixel, label, weight) in weighted(labels, weights) {
+            of_rows[label][pixel] -= T::from_f64(weight);
+        }
+    });
 }
 
 /// The largest of the logits of each pixel, from a row of logits of each class. What is no number stays so in the loss: its

@@ -20,7 +20,7 @@ pub fn with_plain_tensors<R>(body: impl FnOnce() -> R) -> R {
 /// of the pool on which the kernels share their work. From another thread, each kernel wakes the pool and waits for its end,
 /// which takes a tenth of a training step.
 ///
-/// `body` must not wait for another that runs in this way: they may have one thread.
+/// `body` must not wait for another that runs in this way: the pool may have one thread.
 pub fn on_pool<R: Send>(device: &Device, body: impl FnOnce() -> R + Send) -> R {
     if !device.is_cpu() {
         return body();
